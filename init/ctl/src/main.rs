@@ -1,0 +1,2 @@
+//! See the package description; filled by its first commit.
+fn main() {}

@@ -1,0 +1,125 @@
+//! What the cluster file says, in the engine's terms. `kodo-config` makes it from
+//! a validated file; the engine never checks it again, it asserts.
+
+use crate::limits;
+use crate::types::{Key, NodeId, Now, ResourceId};
+use heapless::{String, Vec};
+
+/// A name from the cluster file, for log lines.
+pub type Name = String<{ limits::NAME }>;
+
+/// One node's view of the cluster file.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Hash of the cluster's name: frames of another cluster are not ours.
+    pub cluster_id: u32,
+    /// Hash of the cluster file without its secrets.
+    pub file_hash: u64,
+    /// Keys accepted; the first signs.
+    pub keys: Vec<Key, 2>,
+    /// This node.
+    pub me: NodeId,
+    /// Names of all nodes; its length is the size of the cluster.
+    pub nodes: Vec<Name, { limits::NODES }>,
+    /// Timing, already validated.
+    pub timing: Timing,
+    /// What decides when the nodes do not hear each other.
+    pub split_brain: SplitBrain,
+    /// True when ping targets are configured: reachability then counts for health.
+    pub pings: bool,
+    /// Heartbeat paths, cluster-wide.
+    pub paths: Vec<Path, { limits::PATHS }>,
+    /// Resources, cluster-wide.
+    pub resources: Vec<Resource, { limits::RESOURCES }>,
+    /// Groups, cluster-wide.
+    pub groups: Vec<Group, { limits::GROUPS }>,
+}
+
+/// The clock of the protocol. All are durations.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Interval between heartbeats on an ordinary path.
+    pub keepalive: Now,
+    /// Silence after which a peer is called late.
+    pub warntime: Now,
+    /// Silence after which a peer is called dead.
+    pub deadtime: Now,
+    /// How long a fresh node waits for the others before it may decide alone.
+    pub initdead: Now,
+    /// How long `initdead` may wait for carrier before it starts anyway.
+    pub linkwait: Now,
+    /// Lease length L.
+    pub lease: Now,
+    /// Worst release latency R after a lease ends.
+    pub release: Now,
+}
+
+/// Who decides between two halves that do not hear each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitBrain {
+    /// Nobody: each half may decide alone. Two owners are possible, and accepted.
+    Accept,
+    /// A half that reaches the ping group. It proves isolation, not exclusivity.
+    Ping,
+}
+
+/// One heartbeat path.
+#[derive(Clone, Debug)]
+pub struct Path {
+    /// As the operator knows it: `crossover`, `lan`, `serial`.
+    pub name: Name,
+    /// Interval between heartbeats here; never shorter than [`Timing::keepalive`].
+    pub keepalive: Now,
+    /// Largest heartbeat in bytes that this path carries.
+    pub budget: usize,
+    /// True for the network on which clients reach the VIPs.
+    pub public: bool,
+}
+
+/// One resource.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// From the file.
+    pub name: Name,
+    /// What kind of thing it is.
+    pub kind: ResourceKind,
+    /// A start that takes longer has failed.
+    pub start_timeout: Now,
+    /// A stop that takes longer has failed.
+    pub stop_timeout: Now,
+}
+
+/// What the engine must know of a resource's nature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// A virtual address: the exclusive thing of a light group.
+    Vip,
+    /// A child process tree.
+    Service,
+}
+
+/// An ordered set of resources: started first to last, stopped last to first.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// From the file.
+    pub name: Name,
+    /// In start order.
+    pub members: Vec<ResourceId, { limits::MEMBERS }>,
+    /// Nodes that may run it, most preferred first.
+    pub prefer: Vec<NodeId, { limits::NODES }>,
+    /// What happens when a more preferred node returns.
+    pub failback: Failback,
+    /// Failures on one node within `failure_timeout` after which it is banned there.
+    pub migration_threshold: u8,
+    /// Time without a new failure after which the count is forgotten.
+    pub failure_timeout: Now,
+}
+
+/// When a group returns to a more preferred node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failback {
+    /// As soon as that node is a healthy member.
+    Auto,
+    /// Only when an operator moves it.
+    Manual,
+}

@@ -1,0 +1,13 @@
+//! Every high-availability decision of a node, as a state machine without I/O.
+//!
+//! Time and randomness are arguments. Inputs go in through `handle_*`, each with
+//! `now`; outputs are drained through `poll_*`; plain getters tell the status.
+#![no_std]
+
+pub mod config;
+pub mod limits;
+pub mod surface;
+pub mod types;
+
+pub use config::Config;
+pub use types::{BootId, GroupId, Key, NodeId, Now, PathId, ResourceId};

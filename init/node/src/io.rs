@@ -1,0 +1,232 @@
+//! What a node takes in and gives out: the whole of its contact with the world.
+//!
+//! Owns the vocabulary between the deciding code and whoever performs its effects
+//! (PID 1 for real, the simulator in tests). Everything here is bounded and plain.
+
+use heapless::{String, Vec};
+use kodo_engine::Now;
+use kodo_engine::surface::{Command, Fatal, Level, Reason, Refusal};
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::status::Status;
+
+/// A network port of this node, by its position in the cluster file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Port(pub u8);
+
+/// A serial heartbeat line of this node, by its position in the cluster file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Line(pub u8);
+
+/// A service, by its position in the cluster file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServiceId(pub u8);
+
+/// Joins a request with its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Token(pub u32);
+
+/// One thing that happened. Given to `Node::handle` with the time it happened.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A whole Ethernet frame arrived on a port.
+    Packet(Port, &'a [u8]),
+    /// Bytes arrived on a serial line.
+    Serial(Line, &'a [u8]),
+    /// A port exists and can send; its hardware address.
+    PortReady(Port, [u8; 6]),
+    /// A port went away (driver unloaded, device reset).
+    PortGone(Port),
+    /// Carrier came or went.
+    Carrier(Port, bool),
+    /// A serial line is open, or was closed.
+    LineReady(Line, bool),
+    /// A privileged helper answered [`Output::Act`].
+    Done(Token, Result<(), ActError>),
+    /// The main process of a service ended, by itself or after a signal.
+    Exited(ServiceId, Exit),
+    /// A probe child answered [`Output::Probe`]: the service is well, or not and why.
+    Probed(Token, Result<(), ProbeError>),
+    /// The admin child relays an operator's wish. The node answers with [`Output::Reply`].
+    Operator(Token, Request),
+    /// The hardware watchdog is open; the timeout that the driver granted.
+    Watchdog { granted: Now, name: &'a str },
+    /// Nothing happened but time.
+    Timer,
+    /// The machine was asked to stop (power button, signal): leave in order first.
+    PowerButton,
+}
+
+/// One thing to do. Drained through `Node::poll` after every input.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "no allocation; one lives at a time")]
+pub enum Output {
+    /// Send a whole Ethernet frame.
+    Packet(Port, Vec<u8, { limits::PACKET }>),
+    /// Write bytes to a serial line.
+    Serial(Line, Vec<u8, { limits::SERIAL }>),
+    /// Ask a privileged helper; it must answer with [`Input::Done`].
+    Act(Token, Action),
+    /// Ask the probe child; it must answer with [`Input::Probed`].
+    Probe(Token, ServiceId),
+    /// Answer an operator.
+    Reply(Token, Reply),
+    /// Feed the hardware watchdog.
+    FeedWatchdog,
+    /// Stop everything at once and reset the machine.
+    Reset(Fatal),
+    /// Everything is down in order: power off or reboot.
+    Halt(Halt),
+    /// One line for the console and the ring.
+    Log(LogLine),
+    /// Break this node on purpose; only with `drills = true`.
+    Drill(Drill),
+}
+
+/// What only a privileged helper may do. Each is idempotent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Bind a VIP (prefix /32 or /128, no DAD) to a port.
+    AddAddress(Port, core::net::IpAddr),
+    /// Remove a VIP from a port; absent is success.
+    DelAddress(Port, core::net::IpAddr),
+    /// Run a service in its cgroup; done when the exec succeeded.
+    Spawn(ServiceId, Reason),
+    /// TERM to the main process of a service.
+    Terminate(ServiceId),
+    /// KILL to the whole cgroup of a service; done when it is empty.
+    Kill(ServiceId),
+}
+
+/// Why a privileged action failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActError {
+    /// The kernel said no; its errno.
+    Errno(i32),
+    /// No answer in time.
+    Overdue,
+    /// The port or service is not there.
+    Absent,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// With this exit status.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// Why a probe failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProbeError {
+    /// Nobody listens.
+    Refused,
+    /// It listens but did not answer in time.
+    Timeout,
+    /// It answered with this HTTP status.
+    Status(u16),
+    /// It answered with something that is not HTTP.
+    Garbage,
+}
+
+/// What the admin child relays. Already authenticated, parsed and bounded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Tell everything.
+    Status,
+    /// Log lines after this sequence number.
+    Log {
+        /// The first line wanted.
+        from: u64,
+    },
+    /// Do something; who asked, for the log.
+    Command {
+        /// The wish.
+        command: Command,
+        /// The token's name.
+        operator: String<{ limits::NAME }>,
+    },
+    /// Break this node on purpose.
+    Drill {
+        /// How.
+        drill: Drill,
+        /// The token's name.
+        operator: String<{ limits::NAME }>,
+    },
+    /// Leave in order, then power off or reboot.
+    Halt {
+        /// Which.
+        halt: Halt,
+        /// The token's name.
+        operator: String<{ limits::NAME }>,
+    },
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "no allocation; one lives at a time")]
+pub enum Reply {
+    /// To `Status`.
+    Status(Status),
+    /// To `Log`: as many lines as fit, oldest first; ask again from `next`.
+    Log {
+        /// The lines.
+        lines: Vec<LogLine, { limits::LOG_PAGE }>,
+        /// Sequence number to continue from.
+        next: u64,
+    },
+    /// Done, or agreed.
+    Ok {
+        /// Nodes that will hear of it, this one included.
+        nodes: u8,
+    },
+    /// Not done, and why.
+    Refused(Refused),
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refused {
+    /// The engine said no.
+    Engine(Refusal),
+    /// `drills` is not true in the cluster file.
+    DrillsForbidden,
+}
+
+/// Ways to break a node on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Drill {
+    /// KILL the main process of every service.
+    ServiceKill,
+    /// Panic the kernel.
+    KernelPanic,
+    /// Make the decision loop spin for ever.
+    Pid1Stuck,
+    /// Abort PID 1.
+    Pid1Dies,
+}
+
+/// What follows an orderly leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Halt {
+    /// Power off.
+    PowerOff,
+    /// Reboot.
+    Reboot,
+}
+
+/// One line of the node's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Counts from 0 at boot; a gap means that lines were lost.
+    pub seq: u64,
+    /// Time since boot.
+    pub at: Now,
+    /// How bad it is.
+    pub level: Level,
+    /// What happened and why, in one line.
+    pub text: String<{ limits::LOG_TEXT }>,
+}

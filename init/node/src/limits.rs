@@ -1,0 +1,25 @@
+//! Bounds of the node's own buffers, related to those of its parts.
+
+/// Bytes of the largest Ethernet frame sent or looked at: a 1500-byte MTU and its header.
+pub const PACKET: usize = 1514;
+/// Bytes of the largest serial transmission: one COBS-framed heartbeat.
+pub const SERIAL: usize = 1040;
+/// Network ports of one node.
+pub const PORTS: usize = 4;
+/// Serial lines of one node.
+pub const LINES: usize = 4;
+/// Services of a cluster.
+pub const SERVICES: usize = 8;
+/// VIPs of a cluster.
+pub const VIPS: usize = 8;
+/// Bytes of a name.
+pub const NAME: usize = kodo_engine::limits::NAME;
+/// Bytes of one log line: a wide terminal.
+pub const LOG_TEXT: usize = 200;
+/// Log lines kept in the ring.
+pub const LOG_RING: usize = 256;
+/// Log lines in one reply to the admin child.
+pub const LOG_PAGE: usize = 16;
+
+const _: () = assert!(SERIAL > kodo_engine::limits::FRAME + 12, "COBS and CRC need room");
+const _: () = assert!(LOG_PAGE <= LOG_RING, "a page comes from the ring");

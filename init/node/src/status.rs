@@ -1,0 +1,155 @@
+//! The node's status as everybody outside it sees it: console, API, tests.
+//!
+//! Owns shapes only. Durations are ages or uptimes on this node's clock.
+
+use heapless::{String, Vec};
+use kodo_engine::Now;
+use kodo_engine::limits as engine;
+use kodo_engine::surface::PathState;
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// A name from the cluster file.
+pub type Name = String<{ limits::NAME }>;
+
+/// Everything an operator asks for first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Cluster name.
+    pub cluster: Name,
+    /// This node.
+    pub node: Name,
+    /// Time since boot.
+    pub uptime: Now,
+    /// Where this node stands in the cluster.
+    pub role: Role,
+    /// The view installed here; `None` before the first one.
+    pub view: Option<View>,
+    /// All nodes of the file, this one included.
+    pub nodes: Vec<NodeStatus, { engine::NODES }>,
+    /// All groups of the file.
+    pub groups: Vec<GroupStatus, { engine::GROUPS }>,
+    /// The watchdog: its name and granted timeout.
+    pub watchdog: Option<(Name, Now)>,
+    /// Whether the public network is reachable, as far as known.
+    pub reachable: bool,
+    /// Frames that changed nothing, by reason, and paths' noise.
+    pub counters: Counters,
+    /// The newest log line's text.
+    pub last_event: String<{ limits::LOG_TEXT }>,
+}
+
+/// Where a node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Fresh from boot: hears and is heard, decides nothing.
+    Observer,
+    /// A member of the view that holds nothing.
+    Standby,
+    /// A member that runs at least one group.
+    Active,
+    /// Refused: another machine carries this identity.
+    Refused,
+    /// Silent, or never heard (only of peers).
+    Dead,
+}
+
+/// An installed view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Grows with every change.
+    pub epoch: u64,
+    /// Names of its members.
+    pub members: Vec<Name, { engine::NODES }>,
+}
+
+/// One node as seen from here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// From the file.
+    pub name: Name,
+    /// Where it stands.
+    pub role: Role,
+    /// Whether an operator put it on standby.
+    pub standby: bool,
+    /// Its boot id, once confirmed.
+    pub boot: Option<u64>,
+    /// Silence since its last fresh heartbeat.
+    pub silent: Option<Now>,
+    /// False when it runs another cluster file.
+    pub same_file: bool,
+    /// Paths towards it; empty for this node itself.
+    pub paths: Vec<PathStatus, { engine::PATHS }>,
+}
+
+/// One path towards one peer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathStatus {
+    /// From the file: `crossover`, `lan`, `serial`.
+    pub name: Name,
+    /// Up, one-way or down.
+    pub state: PathState,
+}
+
+/// One group as seen from here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// From the file.
+    pub name: Name,
+    /// Who holds it, as far as this node knows.
+    pub holder: Option<Name>,
+    /// The tenure's epoch.
+    pub epoch: u64,
+    /// What this node does with it.
+    pub state: GroupState,
+    /// Failures counted on this node.
+    pub failures: u8,
+    /// Its members and their state on this node.
+    pub members: Vec<MemberStatus, { engine::MEMBERS }>,
+}
+
+/// What a node does with a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupState {
+    /// Nothing of it runs here.
+    Stopped,
+    /// On its way up.
+    Starting,
+    /// All of it runs here.
+    Started,
+    /// On its way down.
+    Stopping,
+    /// A member of it may not be started here at present (fail count, stranger on the VIP).
+    Blocked,
+}
+
+/// One member of a group on this node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// From the file.
+    pub name: Name,
+    /// What this node does with it.
+    pub state: GroupState,
+}
+
+/// What was rejected or lost, since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Frames with a MAC that no accepted key makes.
+    pub forged: u32,
+    /// Frames that are not ours or do not decode.
+    pub malformed: u32,
+    /// Frames of an older sequence, or of a superseded life.
+    pub replayed: u32,
+    /// Authentic frames that echo nothing recent: not yet, or no longer, fresh.
+    pub stale: u32,
+    /// Frames of a second machine with one identity.
+    pub twin: u32,
+    /// Serial bytes that belong to no valid frame.
+    pub noise: u32,
+    /// Heartbeats that could not be sent (queue full, no carrier).
+    pub unsent: u32,
+}

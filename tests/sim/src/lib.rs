@@ -1,0 +1,1 @@
+//! See the package description; filled by its first commit.
