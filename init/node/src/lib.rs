@@ -5,6 +5,7 @@
 //! [`io::Output`].
 #![no_std]
 
+pub mod config;
 pub mod io;
 pub mod limits;
 pub mod status;
