@@ -41,10 +41,21 @@ enum Phase {
     Starting { until: Now, prober: Prober },
     /// They run and are ready.
     Ready { since: Now, prober: Option<Prober> },
-    /// TERM is wanted (`asked` false) or was asked for.
-    Terminating { asked: bool, kill_at: Now },
+    /// They were told to end, or are about to be; killed after `kill_at`.
+    Terminating { term: Term, kill_at: Now },
     /// They must die; after `give_up` this is said to have failed, `None` when it was.
     Killing { ask: Ask, give_up: Option<Now> },
+}
+
+/// How far a TERM got.
+#[derive(Clone, Copy, Debug)]
+enum Term {
+    /// Wanted.
+    Want,
+    /// Asked for.
+    Asked,
+    /// Delivered.
+    Sent,
 }
 
 /// How far a kill got.
@@ -134,7 +145,7 @@ impl Service {
             Phase::Starting { .. } | Phase::Ready { .. } => {
                 let kill_at = after(now, self.config.stop_timeout);
                 self.phase = Phase::Terminating {
-                    asked: false,
+                    term: Term::Want,
                     kill_at,
                 };
             }
@@ -164,7 +175,26 @@ impl Service {
             (Phase::Spawning { asked: true, .. }, ActionKind::Spawn, Err(())) => {
                 self.fail(now, FailedWhy::Spawn);
             }
-            (Phase::Terminating { asked: true, .. }, ActionKind::Terminate, Err(())) => {
+            (
+                Phase::Terminating {
+                    term: Term::Asked,
+                    kill_at,
+                },
+                ActionKind::Terminate,
+                Ok(()),
+            ) => {
+                self.phase = Phase::Terminating {
+                    term: Term::Sent,
+                    kill_at,
+                };
+            }
+            (
+                Phase::Terminating {
+                    term: Term::Asked, ..
+                },
+                ActionKind::Terminate,
+                Err(()),
+            ) => {
                 self.kill(now);
             }
             (
@@ -283,10 +313,10 @@ impl Service {
                 Some(Action::Spawn(self.index, cause))
             }
             Phase::Terminating {
-                asked: asked @ false,
+                term: term @ Term::Want,
                 ..
             } => {
-                *asked = true;
+                *term = Term::Asked;
                 Some(Action::Terminate(self.index))
             }
             Phase::Killing {
