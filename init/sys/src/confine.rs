@@ -1,0 +1,79 @@
+//! What a child process may do: identity, capabilities, limits.
+//!
+//! Owns the steps between `clone` and `exec` that take privileges away. They run in the
+//! child, in this order, and the child ends if one of them fails.
+
+use rustix::process::{Resource, Rlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::Result;
+
+/// An unprivileged identity and its bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confinement {
+    /// User and group id; must not be 0.
+    pub id: u32,
+    /// May bind ports below 1024 (`CAP_NET_BIND_SERVICE` and nothing else).
+    pub low_ports: bool,
+    /// Open files.
+    pub files: u64,
+    /// Processes and threads of this user.
+    pub processes: u64,
+}
+
+fn limit(resource: Resource, value: u64) -> Result<()> {
+    Ok(rustix::process::setrlimit(
+        resource,
+        Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        },
+    )?)
+}
+
+impl Confinement {
+    /// Takes everything away from the calling process but what is granted here.
+    pub(crate) fn apply(&self) -> Result<()> {
+        if self.id == 0 {
+            return Err(crate::Error::from_raw_os_error(libc::EINVAL));
+        }
+        limit(Resource::Core, 0)?;
+        limit(Resource::Nofile, self.files)?;
+        limit(Resource::Nproc, self.processes)?;
+        limit(Resource::Memlock, 0)?;
+
+        let kept = if self.low_ports {
+            CapabilitySet::NET_BIND_SERVICE
+        } else {
+            CapabilitySet::empty()
+        };
+        for capability in CapabilitySet::all().iter() {
+            if !kept.contains(capability) {
+                // A kernel older than this list does not know the newest ones.
+                let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+            }
+        }
+        rustix::thread::set_keep_capabilities(!kept.is_empty())?;
+
+        let gid = rustix::process::Gid::from_raw(self.id);
+        let uid = rustix::process::Uid::from_raw(self.id);
+        // Single-threaded here, so the thread's identity is the process's.
+        rustix::thread::set_thread_groups(&[])?;
+        rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+        rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+
+        rustix::thread::set_capabilities(
+            None,
+            CapabilitySets {
+                effective: kept,
+                permitted: kept,
+                inheritable: kept,
+            },
+        )?;
+        if !kept.is_empty() {
+            rustix::thread::configure_capability_in_ambient_set(kept, true)?;
+        }
+        rustix::thread::set_no_new_privs(true)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,25 @@
+//! Memory that is never taken away.
+
+use rustix::mm::MlockAllFlags;
+
+use crate::Result;
+
+/// Locks all present and future pages of this process, and faults them in now: the
+/// loop then never waits for memory reclaim.
+///
+/// # Errors
+/// What `mlockall` says.
+pub fn lock_all() -> Result<()> {
+    Ok(rustix::mm::mlockall(
+        MlockAllFlags::CURRENT | MlockAllFlags::FUTURE,
+    )?)
+}
+
+/// Tells glibc to keep every allocation in its main heap and never to give memory
+/// back, so that a locked process does not map and unmap while it runs.
+pub fn keep_heap() {
+    // SAFETY: mallopt takes two integers and changes allocator parameters only.
+    unsafe { libc::mallopt(libc::M_MMAP_MAX, 0) };
+    // SAFETY: as above.
+    unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, -1) };
+}
