@@ -5,9 +5,12 @@
 #![no_std]
 
 pub mod config;
+pub mod counters;
+mod engine;
 pub mod limits;
 pub mod surface;
 pub mod types;
 
 pub use config::Config;
-pub use types::{BootId, GroupId, Key, NodeId, Now, PathId, ResourceId};
+pub use engine::Engine;
+pub use types::{BootId, GroupId, Key, NodeId, NodeSet, Now, PathId, ResourceId};

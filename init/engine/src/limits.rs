@@ -1,6 +1,8 @@
 //! Every bound of the engine, related to the others. A queue, table or loop
 //! without a name here is a bug.
 
+use crate::types::Now;
+
 /// Nodes of a cluster. The commercial peers stop at 32 too.
 pub const NODES: usize = 32;
 /// Heartbeat paths of a cluster: two LANs, two crossovers, a few serial lines.
@@ -19,5 +21,38 @@ pub const NAME: usize = 32;
 /// Beats that one deadtime may span: the send-time ring holds twice as many.
 pub const BEATS_PER_DEADTIME: usize = 64;
 
+/// Beats that the send-time ring remembers: extra beats come at most four times as
+/// often as ordinary ones, and a deadtime back must always be there.
+pub const SENT: usize = BEATS_PER_DEADTIME * 8;
+/// Extra beats (a state changed) come at most this many times per keepalive.
+pub const EXTRA_BEATS: u32 = 4;
+/// Unconfirmed lives of one node that are echoed at a time: enough for a restarted
+/// node amid replays of its earlier lives.
+pub const CANDIDATES: usize = 4;
+/// Superseded lives of one node that are remembered. A forgotten one could still
+/// not prove itself: it echoes nothing recent.
+pub const SUPERSEDED: usize = 8;
+/// Keepalives of a path without a frame after which it no longer counts as heard,
+/// and after which an unanswered proposal is retried.
+pub const MISSED: u32 = 3;
+/// Deadtimes between two moves of one group for reachability alone.
+pub const DAMPING: u32 = 10;
+/// Longest back-off, in deadtimes, of a node that does not answer proposals.
+pub const BACKOFF: u32 = 16;
+/// Effects waiting to be polled.
+pub const EFFECTS: usize = 192;
+/// Of these, kept free for actions: log lines are dropped (and counted) first.
+pub const ACTIONS: usize = 4 * RESOURCES + 2 * PATHS;
+/// Operator registers: standby per node, preference and cleanup per group.
+pub const REGISTERS: usize = NODES + 2 * GROUPS;
+/// Time between two log lines about rejected frames of one reason.
+pub const REJECT_LOG: Now = Now::from_secs(10);
+
+const _: () = assert!(
+    SENT >= BEATS_PER_DEADTIME * EXTRA_BEATS as usize + BEATS_PER_DEADTIME,
+    "deadtime fits the ring"
+);
+const _: () = assert!(EFFECTS > ACTIONS, "log lines have room too");
+const _: () = assert!(PATHS <= 8, "path bitmaps are a u8");
 const _: () = assert!(NODES <= 32, "NodeSet is a u32");
 const _: () = assert!(MEMBERS <= RESOURCES, "a group's members are resources");

@@ -5,7 +5,7 @@
 //! arbiter's answer.
 
 use crate::limits;
-use crate::types::{BootId, GroupId, NodeId, Now, PathId, ResourceId};
+use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId, ResourceId};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,10 @@ pub type Frame = Vec<u8, { limits::FRAME }>;
 
 /// What the engine wants done, in this order. Drained through `poll_effect`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "no allocation; one lives at a time")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "no allocation; one lives at a time"
+)]
 pub enum Effect {
     /// Send a heartbeat on a path.
     Send(PathId, Frame),
@@ -107,6 +110,8 @@ pub enum Refusal {
     PeerAlive,
     /// The nodes run different cluster files: voluntary moves are frozen.
     Frozen,
+    /// Takeover-anyway on a node that is leaving, or refused as a twin.
+    NotNow,
 }
 
 /// A bug is an assertion; this is the environment failing. The number is printed
@@ -136,19 +141,298 @@ pub enum Level {
 }
 
 /// A decision with its evidence, or an observation. Closed: every line that the
-/// engine can write is here, and `Text` renders it with the file's names.
+/// engine can write is here; [`crate::Engine::text`] renders it with the file's
+/// names and [`Event::level`] says how bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "fields are named after what they hold; durations are ages, `epoch` is a tenure's or view's"
+)]
 pub enum Event {
     /// A peer's path changed its state.
-    Path { peer: NodeId, path: PathId, state: PathState },
-    /// A peer was late (silent for longer than warntime), or is heard again.
+    Path {
+        peer: NodeId,
+        path: PathId,
+        state: PathState,
+    },
+    /// A path's carrier at this end came or went.
+    Carrier { path: PathId, up: bool },
+    /// The public network became reachable from here, or stopped being so.
+    Reachable { yes: bool, ping: Option<Now> },
+    /// A life of a peer proved itself by an echo, with nothing known before it.
+    Heard {
+        peer: NodeId,
+        boot: BootId,
+        uptime: Now,
+    },
+    /// A peer is late: silent for longer than warntime.
     Late { peer: NodeId, silent: Now },
+    /// A late or dead peer is heard again in the same life.
+    Back { peer: NodeId, silent: Now },
     /// A peer is dead: silent for deadtime on every path.
-    Dead { peer: NodeId, silent: Now },
+    Dead { peer: NodeId, evidence: Evidence },
     /// A peer restarted: a new boot id whose uptime is shorter than our silence from the old.
-    Restarted { peer: NodeId, old: BootId, new: BootId },
+    Restarted {
+        peer: NodeId,
+        old: BootId,
+        new: BootId,
+        uptime: Now,
+        silent: Now,
+    },
     /// Two machines carry one identity; the newcomer is refused.
-    Twin { node: NodeId, kept: BootId, refused: BootId },
+    Twin {
+        node: NodeId,
+        kept: BootId,
+        refused: BootId,
+    },
+    /// This machine is the newcomer of two with one identity and gives everything up;
+    /// or the other one is gone and it may take part again.
+    Refused { yes: bool, other: BootId },
+    /// A peer runs another cluster file (voluntary moves freeze), or the same one again.
+    OtherFile { peer: NodeId, yes: bool, hash: u64 },
+    /// This loop did not run for `gap`: what it did not hear in that time proves nothing.
+    Stalled { gap: Now },
+    /// A fresh node starts to wait for the others before it may decide alone.
+    Waiting { until: Now },
+    /// A node that hears nobody decides alone from now on.
+    Alone { evidence: Evidence },
+    /// A silent peer should be removed, but the ping group does not answer: no decision.
+    NoEvidence { peer: NodeId, ping: Option<Now> },
+    /// A view was installed here.
+    View { epoch: u64, members: NodeSet },
+    /// A proposal was not answered in time; it is retried without that node.
+    Unanswered { peer: NodeId, epoch: u64 },
+    /// The coordinator (this node) gives a group to another node, or to nobody.
+    Plan {
+        group: GroupId,
+        to: Option<NodeId>,
+        cause: Cause,
+    },
+    /// This node takes a group from a node that no longer holds it, and why it may.
+    Takeover {
+        group: GroupId,
+        from: NodeId,
+        epoch: u64,
+        evidence: Evidence,
+    },
+    /// This node begins to start a group.
+    Starting {
+        group: GroupId,
+        epoch: u64,
+        reason: Reason,
+    },
+    /// All of a group runs here.
+    Started { group: GroupId, took: Now },
+    /// This node begins to stop a group.
+    Stopping { group: GroupId, reason: Reason },
+    /// The group's exclusive resources are down for certain: another node may take it.
+    Released { group: GroupId, epoch: u64 },
+    /// Nothing of a group runs here any more.
+    Stopped { group: GroupId },
+    /// A peer holds the group by a tenure that names ours as superseded: give way at once.
+    Superseded {
+        group: GroupId,
+        epoch: u64,
+        by: NodeId,
+        newer: u64,
+    },
+    /// Two unrelated tenures met: both nodes give way.
+    Conflict {
+        group: GroupId,
+        peer: NodeId,
+        ours: u64,
+        theirs: u64,
+    },
+    /// Our tenure names the peer's as superseded: we keep the group and announce it again.
+    Kept { group: GroupId, from: NodeId },
+    /// The lease ended: neither a peer nor the ping group renewed it.
+    LeaseEnded {
+        peer: Option<Now>,
+        ping: Option<Now>,
+    },
+    /// A resource ran and failed; the count on this node.
+    Failed {
+        resource: ResourceId,
+        failures: u8,
+        threshold: u8,
+    },
+    /// A failed resource runs again in place.
+    Recovered { resource: ResourceId },
+    /// A start did not succeed, or took too long.
+    StartFailed { resource: ResourceId, overdue: bool },
+    /// A stranger answers for a VIP that this node wants to bind.
+    AddressTaken { resource: ResourceId },
+    /// A group may not run here until the time given, or may again.
+    Banned { group: GroupId, until: Option<Now> },
+    /// A group has no node that may run it; a holder keeps it.
+    NoEligible {
+        group: GroupId,
+        kept: Option<NodeId>,
+    },
+    /// An operator's command was taken here.
+    Commanded { command: Command },
+    /// This node has left the view in order.
+    Left,
+    /// The hardware watchdog is open.
+    Watchdog { granted: Now },
+    /// Frames were rejected; sent at most once per ten seconds and reason.
+    Rejected {
+        reject: Reject,
+        path: PathId,
+        total: u32,
+    },
+    /// This node resets itself.
+    Reset {
+        fatal: Fatal,
+        resource: Option<ResourceId>,
+    },
+    /// Log lines were dropped since the last one: the queue was full.
+    Dropped { lines: u32 },
+}
+
+/// What was known when a peer was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// What proves that it holds nothing.
+    pub gone: Gone,
+    /// Time since its last fresh beat; `None` when it was never heard.
+    pub silent: Option<Now>,
+    /// By path: what was seen of it there.
+    pub paths: [Sight; limits::PATHS],
+    /// Age of the newest answered ping request.
+    pub ping: Option<Now>,
+}
+
+/// What proves that a peer holds nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Silent for deadtime, and for its own self-release bound.
+    Silent,
+    /// It restarted: a new life holds nothing.
+    Restarted,
+    /// It said so, and left.
+    Left,
+    /// It released the group in order and is still there.
+    Released,
+    /// An operator vouched for it.
+    Vouched,
+}
+
+/// What is seen of a peer on one path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The path has no carrier at this end.
+    NoCarrier,
+    /// Carrier, but nothing is heard.
+    Silent,
+    /// Heard one way only.
+    OneWay,
+    /// Heard both ways.
+    Up,
+}
+
+/// Why the coordinator gave a group to a node. Travels in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// Nobody held it before.
+    Start,
+    /// Its holder died, failed, or left.
+    Failover,
+    /// A more preferred node is back.
+    Failback,
+    /// An operator's wish.
+    Move,
+    /// Its holder no longer reaches the clients' network, the target does.
+    Health,
+}
+
+impl Cause {
+    /// As services are told.
+    pub fn reason(self) -> Reason {
+        match self {
+            Cause::Start => Reason::Start,
+            Cause::Failover | Cause::Health => Reason::Failover,
+            Cause::Failback => Reason::Failback,
+            Cause::Move => Reason::Move,
+        }
+    }
+}
+
+/// Why a frame changed nothing. Counted in [`crate::counters::Counters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reject {
+    /// Too short, another version, or a body that does not decode to valid values.
+    Malformed,
+    /// Of another cluster.
+    OtherCluster,
+    /// Its MAC fits no accepted key.
+    Forged,
+    /// Sent on another path than it arrived on.
+    WrongPath,
+    /// Our own, come back.
+    Own,
+    /// Its sequence is not newer than what was heard, or its life is superseded.
+    Replayed,
+    /// Authentic, but it echoes nothing that I sent within deadtime.
+    Stale,
+    /// Of a second machine with one identity.
+    Twin,
+}
+
+/// Where this node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Fresh from boot: hears and is heard, decides nothing.
+    Observer,
+    /// In a view: votes, grants, may hold.
+    Member,
+    /// Gives everything up, then leaves.
+    Leaving,
+    /// Left in order: the machine may power off.
+    Left,
+    /// Another machine carries this identity and was there first.
+    Refused,
+}
+
+/// An installed view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Grows with every change that shares memory.
+    pub epoch: u64,
+    /// Its members.
+    pub members: NodeSet,
+    /// Who proposed it: plans its groups.
+    pub coordinator: NodeId,
+}
+
+/// What a node does with a group, or with a member of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Nothing of it runs here.
+    Stopped,
+    /// On its way up.
+    Starting,
+    /// It runs here.
+    Started,
+    /// On its way down.
+    Stopping,
+    /// It may not run here at present: fail count, or a stranger on the VIP.
+    Blocked,
+}
+
+/// A group as seen from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// Who holds it, as far as this node knows.
+    pub holder: Option<NodeId>,
+    /// The newest tenure's epoch; 0 before the first.
+    pub epoch: u64,
+    /// What this node does with it.
+    pub state: RunState,
+    /// Failures counted on this node.
+    pub failures: u8,
+    /// True while it may not run here.
+    pub banned: bool,
 }
 
 /// A path as seen towards one peer.
