@@ -1,0 +1,161 @@
+//! Debian's package client, asked for packages and candidates. Owns the two commands
+//! `apt-cache show` and `apt-get download`; never edits sources, never updates lists,
+//! never installs. The client verifies what it downloads against the signed lists.
+
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// A package as the client would fetch it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// Binary package name.
+    pub name: String,
+    /// Candidate version.
+    pub version: String,
+    /// Size of the .deb in bytes.
+    pub size: u64,
+    /// SHA-256 of the .deb from the signed list, in hex.
+    pub sha256: String,
+    /// Names it depends on, first alternative of each.
+    pub depends: Vec<String>,
+}
+
+impl Package {
+    /// `name_version`, safe as a file name.
+    pub fn tag(&self) -> String {
+        format!("{}_{}", self.name, self.version.replace(':', "%3a"))
+    }
+}
+
+/// The candidate of `name`, or `None` when no enabled component carries it.
+///
+/// # Errors
+/// When there is no package client on this host.
+pub fn candidate(name: &str) -> Result<Option<Package>> {
+    let output = client("apt-cache")
+        .args(["show", "--no-all-versions", name])
+        .output()
+        .map_err(|error| no_client("apt-cache", &error))?;
+    if !output.status.success() {
+        return Ok(None);
+    }
+    Ok(parse(name, &String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Downloads exactly `package` into `dir` and returns the file's path.
+///
+/// # Errors
+/// When the client fails, with its own last words.
+pub fn download(package: &Package, dir: &Path, progress: &mut dyn Progress) -> Result<PathBuf> {
+    let mut command = client("apt-get");
+    if runs_as_root() {
+        // As root the client wants to drop to its own user, who cannot write here; it
+        // would do the same as this option says, after a warning that alarms people.
+        command.args(["-o", "APT::Sandbox::User=root"]);
+    }
+    let mut child = command
+        .args(["-qq", "download"])
+        .arg(format!("{}={}", package.name, package.version))
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| no_client("apt-get", &error))?;
+    loop {
+        let ended = child
+            .try_wait()
+            .map_err(|error| Error::new("cannot wait for apt-get download").because(error))?;
+        if ended.is_some() {
+            break;
+        }
+        progress.advance(deb_in(dir).map_or(0, |(_, size)| size));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = child
+        .wait_with_output()
+        .map_err(|error| Error::new("cannot wait for apt-get download").because(error))?;
+    match deb_in(dir) {
+        Some((path, _)) if output.status.success() => Ok(path),
+        _ => Err(Error::new(format!(
+            "apt-get download {}={} failed",
+            package.name, package.version
+        ))
+        .because(String::from_utf8_lossy(&output.stderr))
+        .next("check the network and the package lists (as root: apt-get update), then run the same command again")),
+    }
+}
+
+/// One client command with a locale whose output can be parsed.
+fn client(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("LC_ALL", "C");
+    command
+}
+
+fn no_client(program: &str, error: &std::io::Error) -> Error {
+    Error::new(format!("cannot run {program}"))
+        .because(error)
+        .next("build on Debian or a derivative, or give the kernel package yourself with --kernel-deb FILE")
+}
+
+/// Whether this process runs as root, told by the owner of its own /proc entry.
+fn runs_as_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}
+
+/// The .deb in `dir`, finished or growing.
+fn deb_in(dir: &Path) -> Option<(PathBuf, u64)> {
+    std::fs::read_dir(dir).ok()?.flatten().find_map(|entry| {
+        let path = entry.path();
+        let deb = path.extension().is_some_and(|ext| ext == "deb");
+        deb.then(|| (path, entry.metadata().map_or(0, |meta| meta.len())))
+    })
+}
+
+/// Reads the first stanza of `apt-cache show`.
+fn parse(name: &str, text: &str) -> Option<Package> {
+    let stanza = text.split("\n\n").next()?;
+    let field = |key: &str| {
+        stanza
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
+    };
+    let depends = field("Depends").unwrap_or_default();
+    Some(Package {
+        name: name.to_owned(),
+        version: field("Version")?.to_owned(),
+        size: field("Size")?.parse().ok()?,
+        sha256: field("SHA256")?.to_owned(),
+        depends: depends
+            .split(',')
+            .filter_map(|clause| clause.split_whitespace().next())
+            .map(str::to_owned)
+            .collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_stanza() {
+        let text = "Package: linux-image-6.12-amd64\nVersion: 6.12.1-1\nInstalled-Size: 13\n\
+                    Depends: linux-image-6.12.1+deb12-amd64 (= 6.12.1-1), kmod | x\n\
+                    Size: 1324\nSHA256: ab\n\nPackage: other\n";
+        let package = parse("linux-image-6.12-amd64", text).expect("parses");
+        assert_eq!(package.version, "6.12.1-1");
+        assert_eq!(package.size, 1324);
+        assert_eq!(package.depends, ["linux-image-6.12.1+deb12-amd64", "kmod"]);
+    }
+
+    #[test]
+    fn a_stanza_without_a_hash_is_nobodys_package() {
+        assert_eq!(parse("x", "Package: x\nVersion: 1\nSize: 3\n"), None);
+    }
+}

@@ -1,0 +1,359 @@
+//! Puts the image together: one initramfs for all nodes of the cluster, made of two
+//! archives. The first holds what depends on the kernel's version only (modules and
+//! firmware), the second what depends on the cluster and the program. Their packed forms
+//! are found in the cache by content, so a rebuild packs only what changed.
+
+use crate::archive::{Node, Tree};
+use crate::artefact::{self, Boot, BootForm, BootNode, name};
+use crate::cache::{Cache, make_directory, read, write};
+use crate::error::{Error, Result};
+use crate::kernel::{self, Kernel, hex};
+use crate::modules::{Library, MANIFEST, Manifest};
+use crate::progress::Progress;
+use crate::report::Line;
+use crate::{firmware, program};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Packing effort. The modules are packed once per kernel version, so they get the
+/// best; the node's part is packed at every rebuild.
+const MODULES_LEVEL: i32 = 19;
+const NODE_LEVEL: i32 = 12;
+/// What the image may weigh besides kernel modules, in bytes.
+const NODE_BUDGET: u64 = 8_000_000;
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Root of the workspace whose `init` is built.
+    pub workspace: PathBuf,
+    /// An `init` at hand instead of building one.
+    pub program: Option<PathBuf>,
+    /// Where the kernel comes from.
+    pub kernel: kernel::Source,
+    /// Where the results go.
+    pub out: PathBuf,
+    /// What the nodes are and carry.
+    pub plan: Plan,
+}
+
+/// The cluster as the image sees it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Cluster's name.
+    pub cluster: String,
+    /// Virtual addresses with prefix length.
+    pub vips: Vec<String>,
+    /// The nodes' machines in file order.
+    pub nodes: Vec<Machine>,
+    /// Files of the initramfs.
+    pub files: Vec<File>,
+}
+
+/// One node's hardware as the cluster file tells it.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Node's name.
+    pub name: String,
+    /// Its adapters.
+    pub nics: Vec<artefact::BootNic>,
+    /// Its serial ports.
+    pub serial: Vec<artefact::BootSerial>,
+    /// Whether it has a hardware watchdog.
+    pub watchdog: bool,
+}
+
+/// A file of the initramfs that comes from the cluster.
+#[derive(Clone)]
+pub struct File {
+    /// Path without a leading slash.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its bytes.
+    pub content: Vec<u8>,
+    /// Where it came from.
+    pub origin: String,
+}
+
+impl std::fmt::Debug for File {
+    /// Leaves the content out: it may be a key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} ({:o}, {} bytes)",
+            self.path,
+            self.mode,
+            self.content.len()
+        )
+    }
+}
+
+/// What was built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Path of `boot.json`.
+    pub boot: PathBuf,
+    /// The size report.
+    pub report: Vec<Line>,
+}
+
+/// Builds the image into `request.out`.
+///
+/// # Errors
+/// Says which step failed and what to do about it.
+pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> Result<Built> {
+    make_directory(&request.out)?;
+    let kernel = kernel::fetch(&request.kernel, cache, progress)?;
+    let modules = modules_tree(&kernel, cache, progress)?;
+    let program = match &request.program {
+        Some(path) => path.clone(),
+        None => program::build(&request.workspace, progress)?,
+    };
+    let program = read(&program)?;
+    let program_size = program.len() as u64;
+    let node = node_tree(&request.plan, program);
+
+    progress.begin("pack the initramfs", None);
+    let plain = [modules.to_cpio()?, node.to_cpio()?];
+    let packed = [
+        packed_in_cache(&plain[0], cache)?,
+        pack(&plain[1], NODE_LEVEL)?,
+    ];
+    let out = |name: &str| request.out.join(name);
+    write_private(&out(name::INITRD), &packed.concat())?;
+    write_private(&out(name::PVH_INITRD), &plain.concat())?;
+    progress.end(&crate::report::size(
+        (packed[0].len() + packed[1].len()) as u64,
+    ));
+
+    copy(&kernel.bzimage(), &out(name::KERNEL))?;
+    let pvh = match kernel.elf() {
+        Some(elf) => {
+            copy(&elf, &out(name::PVH_KERNEL))?;
+            Some(BootForm {
+                kernel: name::PVH_KERNEL.into(),
+                initrd: name::PVH_INITRD.into(),
+            })
+        }
+        None => None,
+    };
+    write_loaders(&request.plan, pvh.as_ref(), &request.out)?;
+    let list = Contents::of(&kernel, &[&modules, &node]);
+    write_json(&out(name::MANIFEST), &list)?;
+
+    let line = |what: &str, size, budget| Line {
+        what: what.to_owned(),
+        size,
+        budget,
+    };
+    Ok(Built {
+        boot: out(name::BOOT),
+        report: vec![
+            line(
+                "kernel",
+                std::fs::metadata(kernel.bzimage()).map_or(0, |meta| meta.len()),
+                None,
+            ),
+            line("modules and firmware, packed", packed[0].len() as u64, None),
+            line("  unpacked, in the node's RAM", modules.size(), None),
+            line(
+                "everything else, packed",
+                packed[1].len() as u64,
+                Some(NODE_BUDGET),
+            ),
+            line("  unpacked, in the node's RAM", node.size(), None),
+            line("  of that, the program", program_size, None),
+        ],
+    })
+}
+
+/// The archive that depends on the kernel only.
+fn modules_tree(kernel: &Kernel, cache: &Cache, progress: &mut dyn Progress) -> Result<Tree> {
+    progress.begin("gather kernel modules", None);
+    let manifest = Manifest::parse(MANIFEST)?;
+    let selection = Library::open(&kernel.modules())?.select(&manifest.modules)?;
+    progress.end(&format!("{} modules", selection.modules.len()));
+    if !selection.builtin.is_empty() {
+        progress.note(&format!(
+            "built into this kernel: {}",
+            selection.builtin.join(", ")
+        ));
+    }
+    let base = format!("lib/modules/{}", kernel.release);
+    let origin = format!("{} {}", kernel.origin.package, kernel.origin.version);
+    let mut tree = Tree::default();
+    tree.file(
+        &format!("{base}/modules.index"),
+        0o644,
+        selection.index().into_bytes(),
+        "image/modules.manifest",
+    );
+    for file in firmware::gather(&selection, &manifest.firmware, cache, progress)? {
+        tree.file(
+            &format!("lib/firmware/{}", file.name),
+            0o644,
+            file.content,
+            &file.origin,
+        );
+    }
+    for module in selection.modules.into_values() {
+        tree.file(
+            &format!("{base}/{}", module.path),
+            0o644,
+            module.elf,
+            &origin,
+        );
+    }
+    Ok(tree)
+}
+
+/// The archive that depends on cluster and program.
+fn node_tree(plan: &Plan, program: Vec<u8>) -> Tree {
+    let mut tree = Tree::default();
+    for mount_point in ["dev", "etc", "proc", "run", "srv", "sys"] {
+        tree.directory(mount_point, 0o755);
+    }
+    tree.directory("tmp", 0o1777);
+    // The kernel opens it for PID 1 before anyone can mount devtmpfs.
+    tree.char_device("dev/console", 0o600, 5, 1);
+    tree.file("init", 0o755, program, "init");
+    for file in &plan.files {
+        tree.file(&file.path, file.mode, file.content.clone(), &file.origin);
+    }
+    tree
+}
+
+fn write_loaders(plan: &Plan, pvh: Option<&BootForm>, out: &Path) -> Result<()> {
+    let mut boot = Boot {
+        schema: 1,
+        cluster: plan.cluster.clone(),
+        vips: plan.vips.clone(),
+        nodes: std::collections::BTreeMap::new(),
+    };
+    for machine in &plan.nodes {
+        let append = artefact::append(&machine.name);
+        let ipxe = artefact::ipxe(&plan.cluster, &machine.name, &append);
+        write(&out.join(format!("{}.ipxe", machine.name)), ipxe.as_bytes())?;
+        let grub = artefact::grub(&plan.cluster, &machine.name, &append);
+        write(&out.join(format!("{}.grub", machine.name)), grub.as_bytes())?;
+        let node = BootNode {
+            kernel: name::KERNEL.into(),
+            initrd: name::INITRD.into(),
+            append,
+            nics: machine.nics.clone(),
+            serial: machine.serial.clone(),
+            watchdog: machine.watchdog,
+            pvh: pvh.cloned(),
+        };
+        boot.nodes.insert(machine.name.clone(), node);
+    }
+    write_json(&out.join(name::BOOT), &boot)
+}
+
+/// `manifest.json`: every file of the image.
+#[derive(Debug, Serialize)]
+struct Contents<'a> {
+    schema: u32,
+    kernel: &'a kernel::Origin,
+    kernel_release: &'a str,
+    files: Vec<Content<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Content<'a> {
+    path: String,
+    mode: String,
+    size: usize,
+    /// Of the content. For secrets too: a random key cannot be guessed back from it.
+    sha256: String,
+    origin: &'a str,
+}
+
+impl<'a> Contents<'a> {
+    fn of(kernel: &'a Kernel, trees: &[&'a Tree]) -> Self {
+        let mut files = Vec::new();
+        for (path, entry) in trees.iter().flat_map(|tree| tree.entries()) {
+            let Node::File(content) = &entry.node else {
+                continue;
+            };
+            files.push(Content {
+                path: format!("/{path}"),
+                mode: format!("{:04o}", entry.mode),
+                size: content.len(),
+                sha256: hex(&Sha256::digest(content)),
+                origin: &entry.origin,
+            });
+        }
+        Self {
+            schema: 1,
+            kernel: &kernel.origin,
+            kernel_release: &kernel.release,
+            files,
+        }
+    }
+}
+
+/// The packed form of an archive without secrets, from the cache when it is there.
+fn packed_in_cache(archive: &[u8], cache: &Cache) -> Result<Vec<u8>> {
+    let key = format!(
+        "packed/{}-{MODULES_LEVEL}.zst",
+        hex(&Sha256::digest(archive))
+    );
+    if let Some(path) = cache.get(&key) {
+        return read(&path);
+    }
+    let packed = pack(archive, MODULES_LEVEL)?;
+    let scratch = cache.scratch()?;
+    let file = scratch.path().join("packed");
+    write(&file, &packed)?;
+    cache.put(&key, &file)?;
+    Ok(packed)
+}
+
+fn pack(archive: &[u8], level: i32) -> Result<Vec<u8>> {
+    zstd::encode_all(archive, level)
+        .map_err(|error| Error::new("cannot pack the initramfs").because(error))
+}
+
+/// Writes a file that holds secrets: for its owner only, from the first byte on.
+fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let refuse = |error: std::io::Error| Error::file("write", path, &error);
+    remove(path)?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(refuse)?;
+    file.write_all(content).map_err(refuse)
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text =
+        serde_json::to_string_pretty(value).map_err(|error| Error::file("write", path, &error))?;
+    text.push('\n');
+    write(path, text.as_bytes())
+}
+
+/// Copies a kernel unless the very same is there: it is the largest file, and the most
+/// constant. Removes first, so that a machine that runs from the old one keeps it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    remove(to)?;
+    std::fs::copy(from, to)
+        .map(drop)
+        .map_err(|error| Error::file("write", to, &error))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::file("replace", path, &error))
+        }
+        _ => Ok(()),
+    }
+}
