@@ -1,1 +1,9 @@
-//! See the package description; filled by its first commit.
+//! The lab.
+
+mod boot;
+mod error;
+#[cfg(test)]
+mod test;
+mod time;
+pub mod wire;
+pub struct Options;

@@ -1,0 +1,207 @@
+//! `boot.json`: what a hypervisor must know to start a cluster's machines.
+//!
+//! Owns the reader's side of that contract. Unknown fields are ignored, so that the
+//! writer may add some; never looks inside the image.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::wire::mac::Mac;
+
+/// An address with the length of its network prefix, `192.168.0.18/24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Cidr {
+    /// The address.
+    pub addr: IpAddr,
+    /// Bits of the network.
+    pub prefix: u8,
+}
+
+impl TryFrom<String> for Cidr {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (addr, prefix) = text.split_once('/').ok_or_else(|| format!("`{text}` has no /prefix"))?;
+        let addr: IpAddr = addr.parse().map_err(|_| format!("`{addr}` is no IP address"))?;
+        let max = if addr.is_ipv4() { 32 } else { 128 };
+        match prefix.parse() {
+            Ok(prefix) if prefix <= max => Ok(Self { addr, prefix }),
+            _ => Err(format!("`/{prefix}` is no prefix length of {addr}")),
+        }
+    }
+}
+
+/// What a network port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NicRole {
+    /// The public network, through a switch.
+    Lan,
+    /// A cable straight to the other node.
+    Crossover,
+}
+
+/// One network port of a node.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Nic {
+    /// What it is for.
+    pub role: NicRole,
+    /// Its hardware address.
+    pub mac: Mac,
+    /// The node's own addresses there; one or several.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub address: Vec<Cidr>,
+}
+
+/// What a serial port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SerialRole {
+    /// The console of the node.
+    Console,
+    /// A null-modem line to the other node.
+    Heartbeat,
+}
+
+/// One serial port of a node, in the order ttyS0, ttyS1, ….
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Serial {
+    /// What it is for.
+    pub role: SerialRole,
+    /// Its speed in baud.
+    #[serde(default = "Serial::default_baud")]
+    pub baud: u32,
+}
+
+impl Serial {
+    fn default_baud() -> u32 {
+        115_200
+    }
+}
+
+/// One machine.
+#[derive(Clone, Debug, Deserialize)]
+pub struct BootNode {
+    /// The kernel; absolute once read.
+    pub kernel: PathBuf,
+    /// The same kernel as an uncompressed ELF with a PVH entry, which starts faster
+    /// under emulation; absolute once read.
+    #[serde(default, alias = "kernel_elf", alias = "vmlinux")]
+    pub pvh: Option<PathBuf>,
+    /// The initramfs; absolute once read.
+    pub initrd: PathBuf,
+    /// The kernel's command line.
+    pub append: String,
+    /// Network ports in their order.
+    pub nics: Vec<Nic>,
+    /// Serial ports in their order.
+    #[serde(default)]
+    pub serial: Vec<Serial>,
+    /// Whether the node expects a hardware watchdog.
+    #[serde(default)]
+    pub watchdog: bool,
+}
+
+/// A whole cluster.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Boot {
+    /// Version of this contract.
+    pub schema: u32,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Its virtual addresses.
+    #[serde(default)]
+    pub vips: Vec<Cidr>,
+    /// Its machines by node name.
+    pub nodes: BTreeMap<String, BootNode>,
+}
+
+impl Boot {
+    /// The version this reader understands.
+    pub const SCHEMA: u32 = 1;
+
+    /// Reads `boot.json` and makes its paths absolute.
+    ///
+    /// # Errors
+    /// [`Error::Boot`] when it cannot be read, is of another schema, or names a file
+    /// that is not there.
+    pub fn read(path: &Path) -> Result<Self> {
+        let fail = |why: String| Error::Boot { path: path.to_owned(), why };
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| fail(format!("cannot be read ({e}); `cargo xtask image` writes it")))?;
+        let mut boot: Self = serde_json::from_str(&text).map_err(|e| fail(format!("is no boot.json: {e}")))?;
+        if boot.schema != Self::SCHEMA {
+            return Err(fail(format!("has schema {}, this lab reads {}", boot.schema, Self::SCHEMA)));
+        }
+        if boot.nodes.is_empty() {
+            return Err(fail("names no node".to_owned()));
+        }
+        let base = path.parent().unwrap_or(Path::new("."));
+        let base = std::path::absolute(base).map_err(|e| fail(format!("its directory: {e}")))?;
+        for (name, node) in &mut boot.nodes {
+            for file in [Some(&mut node.kernel), Some(&mut node.initrd), node.pvh.as_mut()].into_iter().flatten() {
+                *file = base.join(&*file);
+                if !file.is_file() {
+                    let file = file.display();
+                    return Err(fail(format!("{name}: {file} is missing; build the image again")));
+                }
+            }
+        }
+        Ok(boot)
+    }
+}
+
+/// `"a"` or `["a", "b"]`.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Cidr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Shape {
+        One(Cidr),
+        Many(Vec<Cidr>),
+    }
+    Ok(match Shape::deserialize(from)? {
+        Shape::One(one) => vec![one],
+        Shape::Many(many) => many,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = r#"{"schema": 1, "cluster": "web", "vips": ["192.168.0.33/24"], "new": true,
+        "nodes": {"node1": {"kernel": "k", "initrd": "i", "append": "a",
+        "nics": [{"role": "lan", "mac": "52:54:00:00:01:01", "address": "192.168.0.18/24"},
+                 {"role": "crossover", "mac": "52:54:00:00:01:02"}],
+        "serial": [{"role": "console"}, {"role": "heartbeat"}], "watchdog": true}}}"#;
+
+    #[test]
+    fn the_contract_reads() {
+        let boot: Boot = serde_json::from_str(EXAMPLE).unwrap();
+        let node = &boot.nodes["node1"];
+        assert_eq!(node.nics[0].address, [Cidr { addr: "192.168.0.18".parse().unwrap(), prefix: 24 }]);
+        assert_eq!(node.nics[1].mac.to_string(), "52:54:00:00:01:02");
+        assert_eq!(node.serial[1].baud, 115_200);
+    }
+
+    #[test]
+    fn a_missing_kernel_is_named() {
+        let dir = crate::test::TempDir::new();
+        let path = dir.path().join("boot.json");
+        std::fs::write(&path, EXAMPLE).unwrap();
+        let message = Boot::read(&path).unwrap_err().to_string();
+        assert!(message.contains("/k is missing"), "{message}");
+    }
+
+    #[test]
+    fn bad_addresses_are_refused() {
+        for bad in ["192.168.0.1", "192.168.0.1/33", "x/24", "::1/129"] {
+            assert!(Cidr::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What passed: raw frames per cable for tests that replay them, sightings per VIP for
+//! the judge.
+//!
+//! Owns bounded memories; the oldest go first. Capture files have everything.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::flow::Fate;
+use super::mac::EtherType;
+use super::sighting::Sighting;
+use crate::time::LabTime;
+
+/// Frames of everyday protocols kept per cable.
+const ORDINARY: usize = 4096;
+/// Frames of other protocols (heartbeats) and serial chunks kept per cable.
+const SPECIAL: usize = 16_384;
+/// Sightings kept per VIP: hours of a busy lab.
+const SIGHTINGS: usize = 2_000_000;
+/// A node that spoke for a VIP this recently is shown as its owner.
+const RECENT: Duration = Duration::from_secs(1);
+
+/// One frame, or one chunk of serial bytes, as it entered a cable.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// When.
+    pub at: LabTime,
+    /// From which end.
+    pub from: Arc<str>,
+    /// What.
+    pub data: Arc<[u8]>,
+    /// What became of it.
+    pub fate: Fate,
+    /// Whether a test put it there.
+    pub injected: bool,
+}
+
+/// The memory of one cable.
+#[derive(Debug, Default)]
+pub(super) struct Tape {
+    ordinary: VecDeque<Recorded>,
+    special: VecDeque<Recorded>,
+}
+
+impl Tape {
+    pub(super) fn add(&mut self, ethernet: bool, frame: Recorded) {
+        let kind = EtherType::of(&frame.data);
+        let everyday = [Some(EtherType::IPV4), Some(EtherType::IPV6), Some(EtherType::ARP)].contains(&kind);
+        let (tape, room) =
+            if ethernet && everyday { (&mut self.ordinary, ORDINARY) } else { (&mut self.special, SPECIAL) };
+        if tape.len() == room {
+            tape.pop_front();
+        }
+        tape.push_back(frame);
+    }
+
+    pub(super) fn since(&self, from: LabTime) -> Vec<Recorded> {
+        let mut frames: Vec<Recorded> =
+            self.ordinary.iter().chain(&self.special).filter(|frame| frame.at >= from).cloned().collect();
+        frames.sort_by_key(|frame| frame.at);
+        frames
+    }
+}
+
+/// Who speaks for one VIP.
+#[derive(Debug)]
+pub(super) struct VipRecord {
+    pub(super) vip: IpAddr,
+    sightings: VecDeque<Sighting>,
+    /// Who spoke within [`RECENT`], with their last time, in order of appearance.
+    owners: Vec<(Arc<str>, LabTime)>,
+}
+
+/// A change in who speaks for a VIP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// The VIP.
+    pub vip: IpAddr,
+    /// Who speaks for it now; several is trouble.
+    pub owners: Vec<Arc<str>>,
+    /// Since when.
+    pub at: LabTime,
+}
+
+impl VipRecord {
+    pub(super) fn new(vip: IpAddr) -> Self {
+        Self { vip, sightings: VecDeque::new(), owners: Vec::new() }
+    }
+
+    /// Adds a frame; tells when it made another owner.
+    pub(super) fn add(&mut self, sighting: Sighting) -> Option<Ownership> {
+        let at = sighting.at;
+        let known = self.owners.iter_mut().find(|(node, _)| *node == sighting.node);
+        let change = known.is_none();
+        match known {
+            Some((_, last)) => *last = at,
+            None => self.owners.push((Arc::clone(&sighting.node), at)),
+        }
+        if self.sightings.len() == SIGHTINGS {
+            self.sightings.pop_front();
+        }
+        self.sightings.push_back(sighting);
+        change.then(|| self.ownership(at))
+    }
+
+    /// Forgets owners that fell silent; tells when that changed anything, as of their last frame.
+    pub(super) fn expire(&mut self, now: LabTime) -> Option<Ownership> {
+        let gone = |last: LabTime| now.saturating_sub(last) > RECENT;
+        let at = self.owners.iter().filter(|(_, last)| gone(*last)).map(|(_, last)| *last).max()?;
+        self.owners.retain(|(_, last)| !gone(*last));
+        Some(self.ownership(at))
+    }
+
+    /// When [`VipRecord::expire`] may have something to say.
+    pub(super) fn deadline(&self) -> Option<LabTime> {
+        let first = self.owners.iter().map(|(_, last)| *last).min()?;
+        Some(first + RECENT + Duration::from_millis(1))
+    }
+
+    pub(super) fn ownership(&self, at: LabTime) -> Ownership {
+        let owners = self.owners.iter().map(|(node, _)| Arc::clone(node)).collect();
+        Ownership { vip: self.vip, owners, at }
+    }
+
+    pub(super) fn since(&self, from: LabTime) -> Vec<Sighting> {
+        let start = self.sightings.partition_point(|sighting| sighting.at < from);
+        self.sightings.range(start..).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::mac::Mac;
+    use crate::wire::sighting::Kind;
+
+    fn seen(at: u64, node: &str) -> Sighting {
+        let at = Duration::from_millis(at);
+        let vip = [192, 168, 0, 33].into();
+        Sighting { at, vip, node: node.into(), kind: Kind::Ip, mac: Mac([0; 6]) }
+    }
+
+    #[test]
+    fn owners_come_and_go() {
+        let mut record = VipRecord::new([192, 168, 0, 33].into());
+        let names = |change: Option<Ownership>| {
+            change.map(|c| (c.at.as_millis(), c.owners.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")))
+        };
+        assert_eq!(names(record.add(seen(100, "a"))), Some((100, "a".into())));
+        assert_eq!(names(record.add(seen(200, "a"))), None);
+        assert_eq!(names(record.add(seen(300, "b"))), Some((300, "a+b".into())));
+        assert_eq!(names(record.expire(Duration::from_millis(1150))), None);
+        assert_eq!(names(record.expire(Duration::from_millis(1250))), Some((200, "b".into())));
+        assert_eq!(names(record.expire(Duration::from_millis(1400))), Some((300, String::new())));
+        assert_eq!(record.deadline(), None);
+        assert_eq!(record.since(Duration::from_millis(200)).len(), 2);
+    }
+
+    #[test]
+    fn chatter_does_not_push_heartbeats_out() {
+        let mut tape = Tape::default();
+        let mut frame = [0u8; 60];
+        frame[12..14].copy_from_slice(&EtherType::KODO.0.to_be_bytes());
+        let add = |tape: &mut Tape, frame: &[u8]| {
+            tape.add(
+                true,
+                Recorded {
+                    at: LabTime::ZERO,
+                    from: "a".into(),
+                    data: frame.into(),
+                    fate: Fate::Passed,
+                    injected: false,
+                },
+            );
+        };
+        add(&mut tape, &frame);
+        frame[12..14].copy_from_slice(&EtherType::IPV4.0.to_be_bytes());
+        for _ in 0..10_000 {
+            add(&mut tape, &frame);
+        }
+        assert_eq!(tape.since(LabTime::ZERO).len(), ORDINARY + 1);
+    }
+}
