@@ -1,0 +1,143 @@
+//! From tables to a [`Cluster`]: every value and every relation between values.
+//!
+//! Each module reads the tables of its subject and tells their flaws; relations across
+//! tables are judged only among values that could be read, so that one mistake is told
+//! once. Nothing here stops at the first mistake.
+
+mod groups;
+mod nodes;
+mod paths;
+mod policy;
+mod resources;
+mod timing;
+
+use core::ops::Range;
+
+use toml::Spanned;
+
+use crate::cluster::Cluster;
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::leaf::{Leaf, Text};
+use crate::read::File;
+use crate::secrets::Loader;
+
+/// Checks every table; `None` when the file is refused.
+pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Option<Cluster> {
+    let readable = !sink.failed();
+    let head = file
+        .general
+        .as_ref()
+        .map_or(0..0, |table| table.span.clone());
+    let general = file.general.map(|table| policy::general(sink, table, load));
+    let profile = general.as_ref().and_then(|general| general.profile.clone());
+    let timing = timing::read(sink, file.timing, profile.as_ref(), &head);
+    let watchdog = policy::watchdog(sink, file.watchdog, timing.as_ref(), &head);
+    let admin = file
+        .admin
+        .map(|(table, tokens)| policy::admin(sink, table, tokens, load));
+
+    let nodes = nodes::read(sink, file.nodes, readable);
+    let paths = paths::derive(sink, &nodes, timing.as_ref());
+    let resources = resources::read(
+        sink,
+        file.services,
+        file.vips,
+        &nodes,
+        admin.as_ref(),
+        readable,
+    );
+    let groups = groups::read(sink, file.groups, &nodes, &resources, readable);
+    let general = general?;
+    policy::arbiter(sink, &general, &nodes, &resources);
+    policy::remarks(sink, &general, timing.as_ref(), watchdog.as_ref(), &head);
+    if sink.failed() {
+        return None;
+    }
+    let public = resources.vips.first().map_or(0, |vip| vip.lan);
+    Some(Cluster {
+        name: general.name?.into_inner(),
+        keys: general.keys,
+        timing: timing?.value,
+        split_brain: general.split_brain?.into_inner(),
+        ping: general.ping.into_iter().map(Spanned::into_inner).collect(),
+        drills: general.drills.is_some_and(Spanned::into_inner),
+        admin: admin.map(|admin| admin.value),
+        watchdog: watchdog?,
+        nodes: nodes
+            .list
+            .into_iter()
+            .map(nodes::Node::finish)
+            .collect::<Option<_>>()?,
+        services: resources.services,
+        vips: resources.vips,
+        groups,
+        paths: paths::publish(paths?, public),
+        notes: Vec::new(),
+    })
+}
+
+/// Takes a value out of its leaf; tells the flaw when it did not read.
+fn take<T>(sink: &mut Sink<'_>, text: Text<T>) -> Option<Spanned<T>> {
+    let span = text.span();
+    let Leaf(read) = text.into_inner();
+    match read {
+        Ok(value) => Some(Spanned::new(span, value)),
+        Err(flaw) => {
+            let mut item = Diagnostic::error(span, flaw.message);
+            if let Some(fix) = flaw.fix {
+                item = item.fix(format!("\"{fix}\""));
+            }
+            if let Some(help) = flaw.help {
+                item = item.help(help);
+            }
+            sink.push(item);
+            None
+        }
+    }
+}
+
+/// Takes every value of a list, without those that did not read.
+fn take_all<T>(sink: &mut Sink<'_>, texts: Option<Vec<Text<T>>>) -> Vec<Spanned<T>> {
+    texts
+        .into_iter()
+        .flatten()
+        .filter_map(|text| take(sink, text))
+        .collect()
+}
+
+/// Things that must differ, and where each was seen first.
+struct Unique<K> {
+    seen: Vec<(K, Range<usize>)>,
+}
+
+impl<K: PartialEq> Unique<K> {
+    fn new() -> Self {
+        Self { seen: Vec::new() }
+    }
+
+    /// Remembers a thing; where it was before, when it was.
+    fn insert(&mut self, key: K, span: Range<usize>) -> Option<Range<usize>> {
+        let before = self
+            .seen
+            .iter()
+            .find(|(known, _)| *known == key)
+            .map(|(_, span)| span.clone());
+        if before.is_none() {
+            self.seen.push((key, span));
+        }
+        before
+    }
+}
+
+/// More things of a kind than the product has room for.
+fn too_many(sink: &mut Sink<'_>, what: &str, spans: &[Range<usize>], limit: usize) {
+    if let Some(span) = spans.get(limit) {
+        sink.push(
+            Diagnostic::error(span.clone(), format!("there are {} {what}", spans.len()))
+                .because(format!(
+                    "a node has room for {limit}; every table in it has a fixed size"
+                ))
+                .help(format!("remove {} of them", spans.len() - limit)),
+        );
+    }
+}

@@ -1,0 +1,511 @@
+//! `[[node]]`, its ports and lines: who is who on every wire.
+
+use core::net::IpAddr;
+use core::ops::Range;
+use core::time::Duration;
+
+use kodo_node::limits as node;
+use toml::Spanned;
+
+use super::{Unique, take, take_all, too_many};
+use crate::cluster::{self, Cidr, NicId, Role};
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::raw;
+use crate::read::{Entry, NodeEntry};
+
+/// Rates that the kernel's serial drivers set exactly.
+const BAUDS: [u32; 10] = [
+    9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600, 1_000_000, 1_500_000,
+];
+
+/// All nodes, and whether everything about their wires could be read.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    pub(super) list: Vec<Node>,
+    pub(super) complete: bool,
+}
+
+/// One node with the places of its values.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) span: Range<usize>,
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) nics: Vec<Nic>,
+    pub(super) serial: Vec<Serial>,
+}
+
+/// One port.
+#[derive(Debug)]
+pub(super) struct Nic {
+    pub(super) span: Range<usize>,
+    pub(super) role: Spanned<Role>,
+    pub(super) id: Option<Spanned<NicId>>,
+    pub(super) addresses: Vec<Spanned<Cidr>>,
+    pub(super) gateways: Vec<Spanned<IpAddr>>,
+}
+
+/// One line.
+#[derive(Debug)]
+pub(super) struct Serial {
+    pub(super) span: Range<usize>,
+    pub(super) device: Spanned<String>,
+    pub(super) baud: Spanned<u32>,
+    pub(super) keepalive: Option<Spanned<Duration>>,
+}
+
+impl Node {
+    /// The node's name for messages.
+    pub(super) fn title(&self) -> &str {
+        self.name
+            .as_ref()
+            .map_or("this node", |name| name.get_ref().as_str())
+    }
+
+    /// Ports with a role, in order.
+    pub(super) fn ports(&self, role: Role) -> impl Iterator<Item = &Nic> {
+        self.nics
+            .iter()
+            .filter(move |nic| *nic.role.get_ref() == role)
+    }
+
+    /// Without places.
+    pub(super) fn finish(self) -> Option<cluster::Node> {
+        let plain = |nic: Nic| {
+            Some(cluster::Nic {
+                role: nic.role.into_inner(),
+                id: nic.id?.into_inner(),
+                addresses: nic.addresses.into_iter().map(Spanned::into_inner).collect(),
+                gateways: nic.gateways.into_iter().map(Spanned::into_inner).collect(),
+            })
+        };
+        Some(cluster::Node {
+            name: self.name?.into_inner(),
+            nics: self.nics.into_iter().map(plain).collect::<Option<_>>()?,
+            serial: self
+                .serial
+                .into_iter()
+                .map(|line| cluster::Serial {
+                    device: line.device.into_inner(),
+                    baud: line.baud.into_inner(),
+                })
+                .collect(),
+        })
+    }
+}
+
+/// Reads all nodes. `readable` tells whether every table of the file was.
+pub(super) fn read(sink: &mut Sink<'_>, tables: Vec<NodeEntry>, readable: bool) -> Nodes {
+    let mut complete = readable;
+    let count = tables.len();
+    let last = tables.last().map(|table| table.span.clone());
+    let list: Vec<_> = tables
+        .into_iter()
+        .map(|table| one(sink, table, &mut complete))
+        .collect();
+    if count != 2 && (readable || count > 2) {
+        let item = Diagnostic::error(
+            last.unwrap_or(0..0),
+            match count {
+                0 => "the file has no `[[node]]`".to_owned(),
+                1 => "the file has one `[[node]]` only".to_owned(),
+                n => format!("the file has {n} nodes"),
+            },
+        )
+        .because("this version runs pairs: exactly two nodes");
+        sink.push(match count {
+            0 | 1 => item.help("write one `[[node]]` table for each of the two machines"),
+            _ => item.help("keep two of them; larger clusters come with a later version"),
+        });
+    }
+    distinct(sink, &list);
+    same_networks(sink, &list);
+    Nodes { list, complete }
+}
+
+fn one(sink: &mut Sink<'_>, table: NodeEntry, complete: &mut bool) -> Node {
+    let name = table.table.and_then(|table| take(sink, table.name));
+    *complete &= name.is_some();
+    let ports: Vec<_> = table.nics.iter().map(|nic| nic.span.clone()).collect();
+    let lines: Vec<_> = table.serial.iter().map(|line| line.span.clone()).collect();
+    too_many(sink, "ports on one node", &ports, node::PORTS);
+    too_many(sink, "serial lines on one node", &lines, node::LINES);
+    let read = Node {
+        span: table.span,
+        name: name.map(|name| Spanned::new(name.span(), name.into_inner().0)),
+        nics: table
+            .nics
+            .into_iter()
+            .filter_map(|nic| port(sink, nic, complete))
+            .collect(),
+        serial: table
+            .serial
+            .into_iter()
+            .filter_map(|entry| line(sink, entry, complete))
+            .collect(),
+    };
+    own_networks(sink, &read);
+    read
+}
+
+fn port(sink: &mut Sink<'_>, entry: Entry<raw::Nic>, complete: &mut bool) -> Option<Nic> {
+    let Entry { span, value: raw } = entry;
+    let addressed = raw.address.is_some();
+    let wanted =
+        raw.address.as_ref().map_or(0, Vec::len) + raw.gateway.as_ref().map_or(0, Vec::len);
+    let addresses = take_all(sink, raw.address);
+    let gateways = take_all(sink, raw.gateway);
+    *complete &= addresses.len() + gateways.len() == wanted;
+
+    let mut ids = Vec::new();
+    let mut named = 0;
+    if let Some(mac) = raw.mac {
+        named += 1;
+        ids.extend(
+            take(sink, mac).map(|mac| Spanned::new(mac.span(), NicId::Mac(mac.into_inner()))),
+        );
+    }
+    if let Some(pci) = raw.pci {
+        named += 1;
+        ids.extend(
+            take(sink, pci).map(|pci| Spanned::new(pci.span(), NicId::Pci(pci.into_inner()))),
+        );
+    }
+    if let Some(order) = raw.order {
+        named += 1;
+        let limit = u8::try_from(node::PORTS).unwrap_or(u8::MAX);
+        if (1..=limit).contains(order.get_ref()) {
+            sink.push(
+                Diagnostic::warning(order.span(), "a port found by `order` is for labs")
+                    .because("the kernel numbers ports as their drivers happen to appear: a new card or kernel may exchange them")
+                    .help("write `mac` or `pci` instead"),
+            );
+            ids.push(Spanned::new(order.span(), NicId::Order(*order.get_ref())));
+        } else {
+            sink.push(
+                Diagnostic::error(
+                    order.span(),
+                    format!("`order` counts the ports of a node from 1 to {limit}"),
+                )
+                .help("write 1 for the first port"),
+            );
+        }
+    }
+    if named != 1 {
+        let item = Diagnostic::error(
+            ids.last().map_or(span.clone(), Spanned::span),
+            if named == 0 {
+                "this port says neither `mac` nor `pci`"
+            } else {
+                "this port is described in more than one way"
+            },
+        );
+        sink.push(
+            item.because("every port is found in exactly one way").help(
+                "write `mac = \"52:54:00:00:01:01\"` or `pci = \"0000:03:00.0\"`, one of them",
+            ),
+        );
+    }
+    let role = take(sink, raw.role);
+    *complete &= role.is_some() && !ids.is_empty();
+    let nic = Nic {
+        span,
+        role: role?,
+        id: ids.into_iter().next(),
+        addresses,
+        gateways,
+    };
+    addresses_of(sink, &nic, addressed);
+    Some(nic)
+}
+
+/// Judges a port's addresses and gateways by themselves.
+fn addresses_of(sink: &mut Sink<'_>, nic: &Nic, addressed: bool) {
+    let spans: Vec<_> = nic.addresses.iter().map(Spanned::span).collect();
+    too_many(
+        sink,
+        "addresses on one port",
+        &spans,
+        kodo_netstack::limits::ADDRESSES,
+    );
+    for address in &nic.addresses {
+        usable(sink, address);
+    }
+    match nic.role.get_ref() {
+        Role::Lan if !addressed => sink.push(
+            Diagnostic::error(nic.span.clone(), "this lan port has no `address`")
+                .because("pings to the ping group and the operators' API use the node's own address, not the VIP")
+                .help("write `address = [\"192.168.0.18/24\"]` with an address that no other machine has"),
+        ),
+        Role::Crossover => {
+            if let Some(gateway) = nic.gateways.first() {
+                sink.push(
+                    Diagnostic::error(gateway.span(), "a crossover port has no gateway")
+                        .because("the cable ends at the other node; nothing is routed through it")
+                        .help("move `gateway` to the lan port"),
+                );
+                return;
+            }
+        }
+        Role::Lan => {}
+    }
+    let mut families = Unique::new();
+    for gateway in &nic.gateways {
+        let address = *gateway.get_ref();
+        if let Some(first) = families.insert(address.is_ipv4(), gateway.span()) {
+            sink.push(
+                Diagnostic::error(
+                    gateway.span(),
+                    "a second default gateway of the same family",
+                )
+                .see(first, "the first one")
+                .because("the kernel would use one of the two")
+                .help("keep one"),
+            );
+        }
+        if nic
+            .addresses
+            .iter()
+            .any(|own| own.get_ref().address == address)
+        {
+            sink.push(
+                Diagnostic::error(
+                    gateway.span(),
+                    format!("the gateway {address} is this port's own address"),
+                )
+                .help("write the router's address"),
+            );
+        } else if !nic.addresses.is_empty()
+            && !nic
+                .addresses
+                .iter()
+                .any(|own| own.get_ref().contains(address))
+        {
+            let networks: Vec<_> = nic
+                .addresses
+                .iter()
+                .map(|own| own.get_ref().to_string())
+                .collect();
+            sink.push(
+                Diagnostic::error(
+                    gateway.span(),
+                    format!("the gateway {address} is in none of this port's networks"),
+                )
+                .because(format!(
+                    "a gateway must be reachable directly; the port has {}",
+                    networks.join(", ")
+                ))
+                .help("correct the gateway, or the prefix length of the address"),
+            );
+        }
+    }
+}
+
+/// Tells an address that no host may have.
+pub(super) fn usable(sink: &mut Sink<'_>, address: &Spanned<Cidr>) {
+    let Cidr {
+        address: ip,
+        prefix,
+    } = *address.get_ref();
+    let odd = match ip {
+        _ if ip.is_unspecified() => Some("means \"no address\""),
+        _ if ip.is_loopback() => Some("never leaves its machine"),
+        _ if ip.is_multicast() => Some("is a multicast group"),
+        IpAddr::V4(v4) if v4.is_broadcast() => Some("is the broadcast address"),
+        IpAddr::V4(v4) if v4.is_link_local() => {
+            Some("is link-local: hosts make these up for themselves")
+        }
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            Some("is link-local: every port makes one for itself")
+        }
+        _ if address.get_ref().is_network_or_broadcast() => {
+            Some("is its network's own or broadcast address")
+        }
+        _ => None,
+    };
+    if let Some(odd) = odd {
+        sink.push(
+            Diagnostic::error(address.span(), format!("{ip}/{prefix} {odd}"))
+                .help("write an address that your network plan gives to this host"),
+        );
+    }
+}
+
+fn line(sink: &mut Sink<'_>, entry: Entry<raw::Serial>, complete: &mut bool) -> Option<Serial> {
+    let Entry { span, value: raw } = entry;
+    let keepalive_wanted = raw.keepalive.is_some();
+    let keepalive = raw.keepalive.and_then(|text| take(sink, text));
+    *complete &= keepalive.is_some() == keepalive_wanted;
+    let baud = raw
+        .baud
+        .unwrap_or_else(|| Spanned::new(span.clone(), 115_200));
+    if !BAUDS.contains(baud.get_ref()) {
+        let rates: Vec<_> = BAUDS.iter().map(u32::to_string).collect();
+        sink.push(
+            Diagnostic::error(
+                baud.span(),
+                format!(
+                    "{} baud is not a rate that serial ports have",
+                    baud.get_ref()
+                ),
+            )
+            .help(format!("write one of {}", rates.join(", "))),
+        );
+    }
+    let device = raw.device.get_ref();
+    let name = device.strip_prefix("/dev/").unwrap_or(device);
+    let shaped = name.strip_prefix("tty").is_some_and(|rest| {
+        let digits = rest.trim_start_matches(|c: char| c.is_ascii_uppercase());
+        digits.len() < rest.len()
+            && !digits.is_empty()
+            && digits.bytes().all(|c| c.is_ascii_digit())
+    });
+    let item = match () {
+        () if !shaped || name.len() > 16 => Some(
+            Diagnostic::error(
+                raw.device.span(),
+                format!("\"{device}\" is not a serial port"),
+            )
+            .help("write its name under /dev, such as \"ttyS1\" or \"ttyUSB0\""),
+        ),
+        () if name == "ttyS0" => Some(
+            Diagnostic::error(raw.device.span(), "ttyS0 is the node's console")
+                .because("the kernel writes its messages there, between the heartbeats")
+                .help("use the second port")
+                .fix("\"ttyS1\""),
+        ),
+        () if name != device => Some(
+            Diagnostic::error(
+                raw.device.span(),
+                format!("\"{device}\" is a path; a name under /dev is wanted"),
+            )
+            .help("leave out /dev/")
+            .fix(format!("\"{name}\"")),
+        ),
+        () => None,
+    };
+    if let Some(item) = item {
+        sink.push(item);
+        *complete = false;
+        return None;
+    }
+    Some(Serial {
+        span,
+        device: raw.device,
+        baud,
+        keepalive,
+    })
+}
+
+/// Names, hardware addresses and addresses that two things share.
+fn distinct(sink: &mut Sink<'_>, nodes: &[Node]) {
+    let mut names = Unique::new();
+    let mut macs = Unique::new();
+    let mut addresses = Unique::new();
+    for node in nodes {
+        if let Some(name) = &node.name
+            && let Some(first) = names.insert(name.get_ref().to_lowercase(), name.span())
+        {
+            sink.push(
+                Diagnostic::error(
+                    name.span(),
+                    format!("two nodes are called `{}`", name.get_ref()),
+                )
+                .see(first, "the first one")
+                .help("give every node its own name; capitals make no difference"),
+            );
+        }
+        let mut here = Unique::new();
+        let mut devices = Unique::new();
+        for nic in &node.nics {
+            if let Some(id) = &nic.id {
+                let first = match id.get_ref() {
+                    NicId::Mac(mac) => macs.insert(*mac, id.span()),
+                    other => here.insert(other.clone(), id.span()),
+                };
+                if let Some(first) = first {
+                    sink.push(
+                        Diagnostic::error(id.span(), format!("two ports are found by {}", id.get_ref()))
+                            .see(first, "the first one")
+                            .because("a machine finds out by its ports which node it is and what each cable is for")
+                            .help("read the right one from the card's label or the firmware's boot screen"),
+                    );
+                }
+            }
+            for address in &nic.addresses {
+                if let Some(first) = addresses.insert(address.get_ref().address, address.span()) {
+                    sink.push(
+                        Diagnostic::error(
+                            address.span(),
+                            format!("the address {} is given twice", address.get_ref().address),
+                        )
+                        .see(first, "the first time")
+                        .help("give every port its own address"),
+                    );
+                }
+            }
+        }
+        for line in &node.serial {
+            if let Some(first) = devices.insert(line.device.get_ref().clone(), line.device.span()) {
+                sink.push(
+                    Diagnostic::error(
+                        line.device.span(),
+                        format!("two lines use {}", line.device.get_ref()),
+                    )
+                    .see(first, "the first one")
+                    .help("name the other serial port, or remove this table"),
+                );
+            }
+        }
+    }
+}
+
+/// Two ports of one node in the same network: the kernel would answer on either.
+fn own_networks(sink: &mut Sink<'_>, node: &Node) {
+    for (position, nic) in node.nics.iter().enumerate() {
+        for address in &nic.addresses {
+            let clash = node.nics[..position]
+                .iter()
+                .flat_map(|other| &other.addresses)
+                .find(|other| {
+                    other.get_ref().overlaps(address.get_ref())
+                        && other.get_ref().address != address.get_ref().address
+                });
+            if let Some(clash) = clash {
+                sink.push(
+                    Diagnostic::error(
+                        address.span(),
+                        format!("{} is in the network of another port", address.get_ref()),
+                    )
+                    .see(clash.span(), "that port's address")
+                    .because("the kernel would send to that network through either of the two")
+                    .help("use separate networks; a crossover needs no address for its heartbeats"),
+                );
+            }
+        }
+    }
+}
+
+/// The n-th LAN is one network: its prefix lengths must agree on all nodes.
+fn same_networks(sink: &mut Sink<'_>, nodes: &[Node]) {
+    let [first, others @ ..] = nodes else { return };
+    for other in others {
+        for role in [Role::Lan, Role::Crossover] {
+            for (a, b) in first.ports(role).zip(other.ports(role)) {
+                for address in &b.addresses {
+                    let unequal = a.addresses.iter().find(|theirs| {
+                        theirs.get_ref().overlaps(address.get_ref())
+                            && theirs.get_ref().prefix != address.get_ref().prefix
+                    });
+                    if let Some(unequal) = unequal {
+                        sink.push(
+                            Diagnostic::error(address.span(), format!("{} and {} share a network but not its prefix length", address.get_ref(), unequal.get_ref()))
+                                .see(unequal.span(), format!("on {}", first.title()))
+                                .because("one of the two nodes would take neighbours for strangers behind the gateway")
+                                .help("write the network's prefix length at both"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

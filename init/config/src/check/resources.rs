@@ -1,0 +1,394 @@
+//! `[[service]]` and `[[vip]]`: what groups are made of.
+
+use core::net::IpAddr;
+use core::ops::Range;
+use core::time::Duration;
+
+use kodo_node::limits as node;
+use toml::Spanned;
+
+use super::nodes::{Nodes, usable};
+use super::policy::AdminChecked;
+use super::{Unique, take, too_many};
+use crate::cluster::{Cidr, Probe, Role, Service, ServiceKind, Vip};
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::raw;
+use crate::read::Entry;
+use crate::time::Show;
+
+/// Services and VIPs, with the places of their names.
+#[derive(Debug, Default)]
+pub(super) struct Resources {
+    pub(super) services: Vec<Service>,
+    pub(super) vips: Vec<Vip>,
+    pub(super) service_names: Vec<Range<usize>>,
+    pub(super) vip_names: Vec<Range<usize>>,
+    pub(super) vip_addresses: Vec<Spanned<Cidr>>,
+    /// Whether all of them could be read.
+    pub(super) complete: bool,
+}
+
+/// Reads all services and VIPs.
+pub(super) fn read(
+    sink: &mut Sink<'_>,
+    services: Vec<(Entry<raw::Service>, Option<Entry<raw::Probe>>)>,
+    vips: Vec<Entry<raw::Vip>>,
+    nodes: &Nodes,
+    admin: Option<&AdminChecked>,
+    readable: bool,
+) -> Resources {
+    let mut all = Resources {
+        complete: readable,
+        ..Resources::default()
+    };
+    let mut names = Unique::new();
+    let mut ports = Unique::new();
+    if let Some(admin) = admin {
+        ports.insert(admin.value.port, admin.port.clone());
+    }
+    let spans: Vec<_> = services
+        .iter()
+        .map(|(entry, _)| entry.span.clone())
+        .collect();
+    too_many(sink, "services", &spans, node::SERVICES);
+    for (entry, probe) in services {
+        let span = entry.span.clone();
+        let port = entry
+            .value
+            .port
+            .as_ref()
+            .map_or(span.clone(), Spanned::span);
+        let Some((service, name)) = service(sink, entry, probe) else {
+            all.complete = false;
+            continue;
+        };
+        twice(sink, &mut names, &service.name, &name);
+        if let Some(first) = ports.insert(service.port, port.clone()) {
+            sink.push(
+                Diagnostic::error(port, format!("port {} is taken", service.port))
+                    .see(first, "by this one")
+                    .because("a service listens on every address of its node")
+                    .help("write another `port`"),
+            );
+        }
+        all.services.push(service);
+        all.service_names.push(name);
+    }
+    let spans: Vec<_> = vips.iter().map(|entry| entry.span.clone()).collect();
+    too_many(sink, "VIPs", &spans, node::VIPS);
+    for Entry { value: raw, .. } in vips {
+        let name = take(sink, raw.name);
+        let address = take(sink, raw.address);
+        let (Some(name), Some(address)) = (name, address) else {
+            all.complete = false;
+            continue;
+        };
+        let (place, name) = (name.span(), name.into_inner().0);
+        twice(sink, &mut names, &name, &place);
+        usable(sink, &address);
+        let lan = home(sink, &name, &address, nodes).unwrap_or(0);
+        let first = all
+            .vips
+            .first()
+            .map(|vip| vip.lan)
+            .zip(all.vip_addresses.first().map(Spanned::span));
+        if let Some((_, first)) = first.filter(|(first, _)| *first != lan) {
+            sink.push(
+                Diagnostic::error(address.span(), "the VIPs are on different LANs")
+                    .see(first, "the first VIP")
+                    .because("this version judges by one public network whether a node can serve")
+                    .help("put all VIPs on one of the LANs"),
+            );
+        }
+        all.vips.push(Vip {
+            name,
+            address: *address.get_ref(),
+            lan,
+        });
+        all.vip_names.push(place);
+        all.vip_addresses.push(address);
+    }
+    collisions(sink, &all, nodes);
+    all
+}
+
+fn twice(sink: &mut Sink<'_>, names: &mut Unique<String>, name: &str, place: &Range<usize>) {
+    if let Some(first) = names.insert(name.to_lowercase(), place.clone()) {
+        sink.push(
+            Diagnostic::error(place.clone(), format!("the name `{name}` is taken"))
+                .see(first, "by this one")
+                .because("groups name their members, services and VIPs alike")
+                .help("give it another name; capitals make no difference"),
+        );
+    }
+}
+
+fn service(
+    sink: &mut Sink<'_>,
+    entry: Entry<raw::Service>,
+    probe: Option<Entry<raw::Probe>>,
+) -> Option<(Service, Range<usize>)> {
+    let Entry { span, value: raw } = entry;
+    let name = take(sink, raw.name);
+    if let Some(kind) = raw.kind {
+        take(sink, kind);
+    }
+    let port = match raw.port {
+        Some(port) if *port.get_ref() == 0 => {
+            sink.push(
+                Diagnostic::error(port.span(), "port 0 is not a port")
+                    .help("write the port that clients use: 80")
+                    .fix("80"),
+            );
+            80
+        }
+        port => port.map_or(80, Spanned::into_inner),
+    };
+    let files = raw.files;
+    if let Some(files) = &files
+        && (files.get_ref().is_empty() || files.get_ref().contains('\0'))
+    {
+        sink.push(
+            Diagnostic::error(files.span(), "`files` names no directory").help(
+                "write a directory relative to this file, such as \"site\", or leave the line out",
+            ),
+        );
+    }
+    let start_timeout = at_least(sink, raw.start_timeout, "start_timeout", 10_000, 100);
+    let stop_timeout = at_least(sink, raw.stop_timeout, "stop_timeout", 2_000, 10);
+    let backoff_place = raw
+        .backoff_min
+        .as_ref()
+        .or(raw.backoff_max.as_ref())
+        .map(Spanned::span);
+    let backoff_min = at_least(sink, raw.backoff_min, "backoff_min", 200, 10);
+    let backoff_max = at_least(
+        sink,
+        raw.backoff_max,
+        "backoff_max",
+        30_000.max(backoff_min.map_or(0, millis)),
+        10,
+    );
+    if let (Some(min), Some(max)) = (backoff_min, backoff_max)
+        && min > max
+    {
+        sink.push(
+            Diagnostic::error(
+                backoff_place.unwrap_or(span.clone()),
+                format!(
+                    "`backoff_min` {} is longer than `backoff_max` {}",
+                    Show(min),
+                    Show(max)
+                ),
+            )
+            .because("the wait before a restart begins with the one and grows to the other")
+            .help("exchange the two, or leave one out"),
+        );
+    }
+    let probe = self::probe(sink, probe);
+    let name = name?;
+    let place = name.span();
+    let service = Service {
+        name: name.into_inner().0,
+        kind: ServiceKind::Builtin,
+        port,
+        files,
+        probe: probe?,
+        start_timeout: start_timeout?,
+        stop_timeout: stop_timeout?,
+        backoff_min: backoff_min?,
+        backoff_max: backoff_max?,
+    };
+    Some((service, place))
+}
+
+fn probe(sink: &mut Sink<'_>, entry: Option<Entry<raw::Probe>>) -> Option<Probe> {
+    let raw = entry.map(|entry| entry.value).unwrap_or_default();
+    let path = match raw.path {
+        Some(path) => {
+            let plain = path.get_ref().bytes().all(|c| c.is_ascii_graphic());
+            if !path.get_ref().starts_with('/') || !plain || path.get_ref().len() > PROBE_PATH_MAX {
+                let item = Diagnostic::error(path.span(), "this is not the path of an HTTP request").help(format!(
+                    "write up to {PROBE_PATH_MAX} printable characters beginning with a slash: \"/health\""
+                ));
+                let fixable =
+                    plain && !path.get_ref().is_empty() && path.get_ref().len() < PROBE_PATH_MAX;
+                sink.push(if fixable {
+                    item.fix(format!("\"/{}\"", path.get_ref().trim_start_matches('/')))
+                } else {
+                    item
+                });
+            }
+            path.into_inner()
+        }
+        None => "/".into(),
+    };
+    let interval = at_least(sink, raw.interval, "interval", 1_000, 50);
+    let timeout = at_least(sink, raw.timeout, "timeout", 1_000, 50);
+    let mut count = |value: Option<Spanned<u8>>, what: &str, default: u8| match value {
+        Some(value) if *value.get_ref() == 0 => {
+            sink.push(
+                Diagnostic::error(
+                    value.span(),
+                    format!("`{what}` of 0 would judge before asking"),
+                )
+                .help("write 1 or more")
+                .fix("1"),
+            );
+            default
+        }
+        value => value.map_or(default, Spanned::into_inner),
+    };
+    let (rise, fall) = (count(raw.rise, "rise", 1), count(raw.fall, "fall", 2));
+    Some(Probe {
+        path,
+        interval: interval?,
+        timeout: timeout?,
+        rise,
+        fall,
+    })
+}
+
+/// Longest path of a probe's request.
+const PROBE_PATH_MAX: usize = 128;
+
+fn millis(value: Duration) -> u64 {
+    u64::try_from(value.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A duration with a default and a smallest value, both in milliseconds.
+pub(super) fn at_least(
+    sink: &mut Sink<'_>,
+    text: Option<crate::leaf::Text<Duration>>,
+    what: &str,
+    default: u64,
+    smallest: u64,
+) -> Option<Duration> {
+    let Some(text) = text else {
+        return Some(Duration::from_millis(default));
+    };
+    let value = take(sink, text)?;
+    let smallest = Duration::from_millis(smallest);
+    if *value.get_ref() < smallest {
+        sink.push(
+            Diagnostic::error(
+                value.span(),
+                format!("`{what}` {} is too short", Show(*value.get_ref())),
+            )
+            .help(format!("write {} or more", Show(smallest))),
+        );
+    }
+    Some(value.into_inner())
+}
+
+/// The LAN whose network holds a VIP on every node.
+fn home(sink: &mut Sink<'_>, name: &str, vip: &Spanned<Cidr>, nodes: &Nodes) -> Option<usize> {
+    if !nodes.complete || nodes.list.is_empty() {
+        return None;
+    }
+    let Cidr { address, prefix } = *vip.get_ref();
+    let lans = |node: &super::nodes::Node| {
+        node.ports(Role::Lan)
+            .enumerate()
+            .filter(|(_, nic)| {
+                nic.addresses
+                    .iter()
+                    .any(|own| own.get_ref().contains(address))
+            })
+            .map(|(index, _)| index)
+            .collect::<Vec<_>>()
+    };
+    let common = nodes
+        .list
+        .iter()
+        .map(lans)
+        .reduce(|a, b| a.into_iter().filter(|lan| b.contains(lan)).collect());
+    let Some(lan) = common.unwrap_or_default().first().copied() else {
+        let missing = nodes.list.iter().find(|node| lans(node).is_empty());
+        let mut item = Diagnostic::error(
+            vip.span(),
+            match missing {
+                Some(node) => format!("the VIP `{name}` {address} is in no LAN network of {}", node.title()),
+                None => format!("the VIP `{name}` {address} is in different LANs on the nodes"),
+            },
+        )
+        .because("clients look for it on the network of the lan ports; elsewhere nobody would hear it answer");
+        for nic in nodes.list.iter().flat_map(|node| node.ports(Role::Lan)) {
+            for own in &nic.addresses {
+                item = item.see(own.span(), "a LAN address");
+            }
+        }
+        sink.push(item.help("write an address of that network that no machine has"));
+        return None;
+    };
+    let own = nodes
+        .list
+        .iter()
+        .flat_map(|node| node.ports(Role::Lan))
+        .flat_map(|nic| &nic.addresses);
+    if let Some(own) = own.into_iter().find(|own| own.get_ref().contains(address))
+        && own.get_ref().prefix != prefix
+    {
+        sink.push(
+            Diagnostic::error(
+                vip.span(),
+                format!(
+                    "the VIP `{name}` says /{prefix}, its LAN is a /{}",
+                    own.get_ref().prefix
+                ),
+            )
+            .see(own.span(), "the LAN's prefix length")
+            .help("write the LAN's prefix length")
+            .fix(format!("\"{address}/{}\"", own.get_ref().prefix)),
+        );
+    }
+    Some(lan)
+}
+
+/// A VIP that is somebody's own address.
+fn collisions(sink: &mut Sink<'_>, all: &Resources, nodes: &Nodes) {
+    let mut seen: Unique<IpAddr> = Unique::new();
+    for vip in &all.vip_addresses {
+        let address = vip.get_ref().address;
+        if let Some(first) = seen.insert(address, vip.span()) {
+            sink.push(
+                Diagnostic::error(vip.span(), format!("the VIP {address} is given twice"))
+                    .see(first, "the first time")
+                    .help("give every VIP its own address"),
+            );
+        }
+        for node in &nodes.list {
+            for nic in &node.nics {
+                if let Some(own) = nic
+                    .addresses
+                    .iter()
+                    .find(|own| own.get_ref().address == address)
+                {
+                    sink.push(
+                        Diagnostic::error(
+                            vip.span(),
+                            format!("the VIP {address} is {}'s own address", node.title()),
+                        )
+                        .see(own.span(), "given here")
+                        .because("a VIP moves between the nodes; a node's own address stays")
+                        .help("choose an address that no machine has"),
+                    );
+                }
+                if let Some(gateway) = nic
+                    .gateways
+                    .iter()
+                    .find(|gateway| *gateway.get_ref() == address)
+                {
+                    sink.push(
+                        Diagnostic::error(
+                            vip.span(),
+                            format!("the VIP {address} is the gateway of {}", node.title()),
+                        )
+                        .see(gateway.span(), "named here")
+                        .help("choose an address that no machine has"),
+                    );
+                }
+            }
+        }
+    }
+}

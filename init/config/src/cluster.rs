@@ -1,0 +1,538 @@
+//! The cluster as the rest of the product knows it: checked, complete, in file order.
+//!
+//! Owns shapes and identity (which node is this machine, which file is this).
+//! A value of [`Cluster`] exists only for a file without errors. Everything that is
+//! serialized here enters [`Cluster::file_hash`]; secrets and places in the file do not.
+
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use kodo_engine::Key;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+
+use crate::diagnostic::Diagnostic;
+
+/// A cluster file without errors.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cluster {
+    /// The cluster's name.
+    pub name: String,
+    /// Keys accepted on heartbeats, the first signs; one or two. Never shown, never hashed.
+    #[serde(skip)]
+    pub keys: Vec<Key>,
+    /// The clock of the protocol.
+    pub timing: Timing,
+    /// Who decides when the nodes do not hear each other.
+    pub split_brain: SplitBrain,
+    /// Addresses whose answers prove that this side reaches the public network.
+    pub ping: Vec<IpAddr>,
+    /// Whether operators may break nodes on purpose.
+    pub drills: bool,
+    /// The operators' API; `None` leaves it out.
+    pub admin: Option<Admin>,
+    /// The hardware watchdog.
+    pub watchdog: Watchdog,
+    /// All nodes.
+    pub nodes: Vec<Node>,
+    /// All services.
+    pub services: Vec<Service>,
+    /// All virtual addresses.
+    pub vips: Vec<Vip>,
+    /// All groups.
+    pub groups: Vec<Group>,
+    /// All heartbeat paths: crossovers, then LANs, then serial lines.
+    pub paths: Vec<Path>,
+    /// Warnings and notes; `kodo check` prints them.
+    #[serde(skip)]
+    pub notes: Vec<Diagnostic>,
+}
+
+/// The clock of the protocol, complete. See `explain timing` for what each bound means.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Timing {
+    /// Where the defaults came from.
+    #[serde(skip)]
+    pub profile: Profile,
+    /// Interval between heartbeats on a path.
+    pub keepalive: Duration,
+    /// Silence after which a peer is late.
+    pub warntime: Duration,
+    /// Silence after which a peer is dead.
+    pub deadtime: Duration,
+    /// How long a fresh node waits for its peer before it may decide alone.
+    pub initdead: Duration,
+    /// How long `initdead` may wait for carrier.
+    pub linkwait: Duration,
+    /// How long a holder may hold without proof of being heard.
+    pub lease: Duration,
+    /// How long releasing a VIP may take once the lease ended.
+    pub release: Duration,
+    /// Which of them the file wrote itself.
+    #[serde(skip)]
+    pub written: Written,
+}
+
+/// Which timings the file wrote itself; the others follow from the profile or from each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// `keepalive`
+    pub keepalive: bool,
+    /// `warntime`
+    pub warntime: bool,
+    /// `deadtime`
+    pub deadtime: bool,
+    /// `initdead`
+    pub initdead: bool,
+    /// `linkwait`
+    pub linkwait: bool,
+    /// `lease`
+    pub lease: bool,
+    /// `release`
+    pub release: bool,
+}
+
+/// A named set of timings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Profile {
+    /// For machines on a quiet network: 100 ms and 500 ms.
+    Default,
+    /// For virtual machines on a busy host: 250 ms and 2 s.
+    Lab,
+    /// For hardware that was measured to keep it: 40 ms and 200 ms.
+    Fast,
+}
+
+/// Who decides when the nodes do not hear each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum SplitBrain {
+    /// Nobody; two owners are possible, and accepted.
+    Accept,
+    /// The side that reaches the ping group.
+    Ping,
+}
+
+/// The operators' API.
+#[derive(Clone, Debug, Serialize)]
+pub struct Admin {
+    /// TCP port on every static LAN address.
+    pub port: u16,
+    /// Who may use it. Not part of the hash: tokens change without reflashing the peer.
+    #[serde(skip)]
+    pub tokens: Vec<Token>,
+}
+
+/// An operator's token, as the node knows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Whose it is, for the log.
+    pub name: String,
+    /// SHA-256 of the token's text.
+    pub sha256: [u8; 32],
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The hardware watchdog.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Watchdog {
+    /// Asked of the driver, whole seconds; what it granted is read back at boot.
+    pub timeout: Duration,
+    /// Whether the kernel's software watchdog may stand in for a missing one.
+    pub softdog: bool,
+}
+
+/// One machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its network ports, in file order.
+    pub nics: Vec<Nic>,
+    /// Its serial heartbeat lines, in file order.
+    pub serial: Vec<Serial>,
+}
+
+/// One network port.
+#[derive(Clone, Debug, Serialize)]
+pub struct Nic {
+    /// What it is for.
+    pub role: Role,
+    /// How it is found.
+    pub id: NicId,
+    /// Its static addresses.
+    pub addresses: Vec<Cidr>,
+    /// Its default gateways, at most one of each family.
+    pub gateways: Vec<IpAddr>,
+}
+
+/// What a network port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Role {
+    /// The public network: clients, VIPs, operators, and heartbeats too.
+    Lan,
+    /// A cable to the other node: heartbeats.
+    Crossover,
+}
+
+impl Role {
+    /// As the file writes it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Lan => "lan",
+            Self::Crossover => "crossover",
+        }
+    }
+}
+
+/// How a network port is found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum NicId {
+    /// By its hardware address.
+    Mac(Mac),
+    /// By its place on the PCI bus.
+    Pci(PciAddress),
+    /// The n-th Ethernet port that appears, from 1; for labs.
+    Order(u8),
+}
+
+impl fmt::Display for NicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mac(mac) => write!(f, "{mac}"),
+            Self::Pci(PciAddress(pci)) => write!(f, "PCI {pci}"),
+            Self::Order(n) => write!(f, "port number {n}"),
+        }
+    }
+}
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// `domain:bus:device.function`, as sysfs names the device.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct PciAddress(pub String);
+
+/// An address and the length of its network's prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Cidr {
+    /// The address, host bits included.
+    pub address: IpAddr,
+    /// 1 to 32, or to 128.
+    pub prefix: u8,
+}
+
+impl Cidr {
+    /// Whether `address` lies in this network.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (bits(self.address), bits(address)) {
+            ((own, width), (other, theirs)) if width == theirs => {
+                let host = u32::from(width.saturating_sub(self.prefix));
+                own.checked_shr(host).unwrap_or(0) == other.checked_shr(host).unwrap_or(0)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether two networks share addresses.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.contains(other.address) || other.contains(self.address)
+    }
+
+    /// True for the IPv4 network address or broadcast address of the network, which no host may have.
+    #[must_use]
+    pub fn is_network_or_broadcast(&self) -> bool {
+        let (own, width) = bits(self.address);
+        let host = u32::from(width.saturating_sub(self.prefix));
+        if width == 128 || host < 2 {
+            return false;
+        }
+        let mask = (1_u128 << host) - 1;
+        own & mask == 0 || own & mask == mask
+    }
+}
+
+fn bits(address: IpAddr) -> (u128, u8) {
+    match address {
+        IpAddr::V4(address) => (u32::from(address).into(), 32),
+        IpAddr::V6(address) => (address.into(), 128),
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// A serial heartbeat line.
+#[derive(Clone, Debug, Serialize)]
+pub struct Serial {
+    /// Its name under `/dev`: `ttyS1`.
+    pub device: String,
+    /// Bits per second; 8N1.
+    pub baud: u32,
+}
+
+/// A service process.
+#[derive(Clone, Debug, Serialize)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// What runs.
+    pub kind: ServiceKind,
+    /// TCP port on which it serves HTTP.
+    pub port: u16,
+    /// Directory of static files, relative to the cluster file; the image carries a copy.
+    pub files: Option<Spanned<String>>,
+    /// How its health is asked.
+    pub probe: Probe,
+    /// A start that is not ready after this has failed.
+    pub start_timeout: Duration,
+    /// From TERM to KILL.
+    pub stop_timeout: Duration,
+    /// Shortest wait before a restart in place.
+    pub backoff_min: Duration,
+    /// Longest wait before a restart in place.
+    pub backoff_max: Duration,
+}
+
+/// What a service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum ServiceKind {
+    /// The web server that is part of the image.
+    Builtin,
+}
+
+/// How a service's health is asked: an HTTP GET to its own port.
+#[derive(Clone, Debug, Serialize)]
+pub struct Probe {
+    /// Path of the request.
+    pub path: String,
+    /// From one request to the next.
+    pub interval: Duration,
+    /// An answer that takes longer is none.
+    pub timeout: Duration,
+    /// Good answers in a row after which it is well.
+    pub rise: u8,
+    /// Bad answers in a row after which it has failed.
+    pub fall: u8,
+}
+
+/// A virtual address.
+#[derive(Clone, Debug, Serialize)]
+pub struct Vip {
+    /// Its name.
+    pub name: String,
+    /// The address, and its LAN's prefix.
+    pub address: Cidr,
+    /// Which LAN carries it: the n-th `lan` port of every node, from 0.
+    pub lan: usize,
+}
+
+/// An ordered set of resources that runs on one node.
+#[derive(Clone, Debug, Serialize)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// In start order.
+    pub members: Vec<Member>,
+    /// Positions of the nodes that may run it, most preferred first.
+    pub prefer: Vec<usize>,
+    /// What happens when a more preferred node returns.
+    pub failback: Failback,
+    /// Failures on one node after which the group leaves it.
+    pub migration_threshold: u8,
+    /// Time without a failure after which the count is forgotten.
+    pub failure_timeout: Duration,
+}
+
+/// A member of a group, by its position among its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Member {
+    /// In [`Cluster::services`].
+    Service(usize),
+    /// In [`Cluster::vips`].
+    Vip(usize),
+}
+
+/// When a group returns to a more preferred node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Failback {
+    /// As soon as that node is healthy.
+    Auto,
+    /// When an operator moves it.
+    Manual,
+}
+
+/// A heartbeat path: one cable or network that all nodes share.
+#[derive(Clone, Debug, Serialize)]
+pub struct Path {
+    /// As the operator knows it: `crossover`, `lan`, `serial`, `serial2`.
+    pub name: String,
+    /// What it is.
+    pub kind: PathKind,
+    /// Which of its kind, from 0.
+    pub index: usize,
+    /// Interval between heartbeats on it.
+    pub keepalive: Duration,
+    /// Largest heartbeat in bytes that it carries.
+    pub budget: usize,
+    /// Whether clients reach VIPs on it.
+    pub public: bool,
+}
+
+/// What a heartbeat path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum PathKind {
+    /// A crossover cable.
+    Crossover,
+    /// The public network.
+    Lan,
+    /// A null-modem cable.
+    Serial,
+}
+
+/// Why a machine cannot tell which node it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityError {
+    /// None of its hardware addresses is in the file.
+    Unknown,
+    /// They belong to different nodes of the file.
+    Ambiguous {
+        /// Two of those nodes.
+        nodes: [String; 2],
+    },
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str(
+                "none of this machine's hardware addresses is in the cluster file; \
+                 correct `mac` there, or boot with kodo.node=NAME",
+            ),
+            Self::Ambiguous { nodes: [a, b] } => write!(
+                f,
+                "this machine has hardware addresses of both {a} and {b}; \
+                 correct `mac` in the cluster file, or boot with kodo.node=NAME"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for IdentityError {}
+
+impl Cluster {
+    /// Position of the node of this name.
+    #[must_use]
+    pub fn node_by_name(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.name == name)
+    }
+
+    /// Position of the node that owns one of these hardware addresses.
+    ///
+    /// # Errors
+    /// When no node owns one, or two nodes do.
+    pub fn node_by_mac(&self, macs: &[Mac]) -> Result<usize, IdentityError> {
+        let owns = |node: &Node| {
+            node.nics
+                .iter()
+                .any(|nic| matches!(nic.id, NicId::Mac(mac) if macs.contains(&mac)))
+        };
+        let mut found = self.nodes.iter().enumerate().filter(|(_, node)| owns(node));
+        match (found.next(), found.next()) {
+            (None, _) => Err(IdentityError::Unknown),
+            (Some((position, _)), None) => Ok(position),
+            (Some((_, a)), Some((_, b))) => Err(IdentityError::Ambiguous {
+                nodes: [a.name.clone(), b.name.clone()],
+            }),
+        }
+    }
+
+    /// Ports of a node with this role, each with its position among all of the node's.
+    pub fn ports(node: &Node, role: Role) -> impl Iterator<Item = (usize, &Nic)> {
+        node.nics
+            .iter()
+            .enumerate()
+            .filter(move |(_, nic)| nic.role == role)
+    }
+
+    /// Hash of everything that both nodes must agree on: equal for two files that mean
+    /// the same, whatever their comments, order of keys, or secrets.
+    #[must_use]
+    pub fn file_hash(&self) -> u64 {
+        let bytes = postcard::to_allocvec(self)
+            .unwrap_or_else(|error| unreachable!("plain data encodes: {error}"));
+        let digest = Sha256::new()
+            .chain_update(b"kodo cluster file 1\0")
+            .chain_update(&bytes)
+            .finalize();
+        u64::from_be_bytes(first(&digest))
+    }
+
+    /// Hash of the cluster's name: heartbeats of another cluster are not ours.
+    #[must_use]
+    pub fn cluster_id(&self) -> u32 {
+        let digest = Sha256::new()
+            .chain_update(b"kodo cluster\0")
+            .chain_update(&self.name)
+            .finalize();
+        u32::from_be_bytes(first(&digest))
+    }
+}
+
+/// The first bytes of a digest.
+fn first<const N: usize>(digest: &[u8]) -> [u8; N] {
+    core::array::from_fn(|i| digest[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cidr(text: &str) -> Cidr {
+        let (address, prefix) = text.split_once('/').unwrap();
+        Cidr {
+            address: address.parse().unwrap(),
+            prefix: prefix.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn networks() {
+        let lan = cidr("192.168.0.18/24");
+        assert!(lan.contains("192.168.0.255".parse().unwrap()));
+        assert!(!lan.contains("192.168.1.0".parse().unwrap()));
+        assert!(!lan.contains("fd00::1".parse().unwrap()));
+        assert!(cidr("10.0.0.1/8").overlaps(&cidr("10.9.0.0/16")));
+        assert!(cidr("fd00::1/128").contains("fd00::1".parse().unwrap()));
+        for (text, odd) in [
+            ("10.0.0.0/24", true),
+            ("10.0.0.255/24", true),
+            ("10.0.0.254/31", false),
+            ("fd00::/64", false),
+        ] {
+            assert_eq!(cidr(text).is_network_or_broadcast(), odd, "{text}");
+        }
+    }
+}

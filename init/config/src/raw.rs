@@ -1,0 +1,156 @@
+//! The cluster file as it is written: one struct for each of its tables.
+//!
+//! The field names are the file's vocabulary; nothing else lists the keys.
+//! Tables inside a table (`[[node.nic]]`) are read apart and are not fields here.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::cluster::{Cidr, Failback, Mac, PciAddress, Profile, Role, ServiceKind, SplitBrain};
+use crate::leaf::{Choice, Hex256, Name, Text};
+
+/// `[cluster]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct General {
+    pub(crate) name: Text<Name>,
+    pub(crate) key: Option<Text<Hex256>>,
+    pub(crate) key_file: Option<Spanned<String>>,
+    pub(crate) profile: Option<Text<Profile>>,
+    pub(crate) drills: Option<Spanned<bool>>,
+    pub(crate) split_brain: Option<Text<SplitBrain>>,
+    pub(crate) ping: Option<Spanned<Vec<Text<IpAddr>>>>,
+}
+
+/// `[timing]`
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Timing {
+    pub(crate) keepalive: Option<Text<Duration>>,
+    pub(crate) warntime: Option<Text<Duration>>,
+    pub(crate) deadtime: Option<Text<Duration>>,
+    pub(crate) initdead: Option<Text<Duration>>,
+    pub(crate) linkwait: Option<Text<Duration>>,
+    pub(crate) lease: Option<Text<Duration>>,
+    pub(crate) release: Option<Text<Duration>>,
+}
+
+/// `[admin]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Admin {
+    pub(crate) port: Option<Spanned<u16>>,
+    pub(crate) tokens_file: Option<Spanned<String>>,
+}
+
+/// `[[admin.token]]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) name: Text<Name>,
+    pub(crate) sha256: Text<Hex256>,
+}
+
+/// `[watchdog]`
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Watchdog {
+    pub(crate) timeout: Option<Text<Duration>>,
+    pub(crate) softdog: Option<Spanned<bool>>,
+}
+
+/// `[[node]]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Node {
+    pub(crate) name: Text<Name>,
+}
+
+/// `[[node.nic]]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Nic {
+    pub(crate) role: Text<Role>,
+    pub(crate) mac: Option<Text<Mac>>,
+    pub(crate) pci: Option<Text<PciAddress>>,
+    pub(crate) order: Option<Spanned<u8>>,
+    pub(crate) address: Option<Vec<Text<Cidr>>>,
+    pub(crate) gateway: Option<Vec<Text<IpAddr>>>,
+}
+
+/// `[[node.serial]]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Serial {
+    pub(crate) device: Spanned<String>,
+    pub(crate) baud: Option<Spanned<u32>>,
+    pub(crate) keepalive: Option<Text<Duration>>,
+}
+
+/// `[[service]]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Service {
+    pub(crate) name: Text<Name>,
+    pub(crate) kind: Option<Text<ServiceKind>>,
+    pub(crate) port: Option<Spanned<u16>>,
+    pub(crate) files: Option<Spanned<String>>,
+    pub(crate) start_timeout: Option<Text<Duration>>,
+    pub(crate) stop_timeout: Option<Text<Duration>>,
+    pub(crate) backoff_min: Option<Text<Duration>>,
+    pub(crate) backoff_max: Option<Text<Duration>>,
+}
+
+/// `[service.probe]`
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Probe {
+    pub(crate) path: Option<Spanned<String>>,
+    pub(crate) interval: Option<Text<Duration>>,
+    pub(crate) timeout: Option<Text<Duration>>,
+    pub(crate) rise: Option<Spanned<u8>>,
+    pub(crate) fall: Option<Spanned<u8>>,
+}
+
+/// `[[vip]]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Vip {
+    pub(crate) name: Text<Name>,
+    pub(crate) address: Text<Cidr>,
+}
+
+/// `[[group]]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Group {
+    pub(crate) name: Text<Name>,
+    pub(crate) members: Spanned<Vec<Text<Name>>>,
+    pub(crate) prefer: Option<Spanned<Vec<Text<Name>>>>,
+    pub(crate) failback: Option<Text<Failback>>,
+    pub(crate) migration_threshold: Option<Spanned<u8>>,
+    pub(crate) failure_timeout: Option<Text<Duration>>,
+}
+
+impl Choice for Profile {
+    const WHAT: &'static str = "a timing profile";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("default", Self::Default),
+        ("lab", Self::Lab),
+        ("fast", Self::Fast),
+    ];
+}
+
+impl Choice for SplitBrain {
+    const WHAT: &'static str = "a split-brain policy";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("accept", Self::Accept), ("ping", Self::Ping)];
+}
+
+impl Choice for Role {
+    const WHAT: &'static str = "a NIC's role";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("lan", Self::Lan), ("crossover", Self::Crossover)];
+}
+
+impl Choice for ServiceKind {
+    const WHAT: &'static str = "a kind of service";
+    const WORDS: &'static [(&'static str, Self)] = &[("builtin", Self::Builtin)];
+}
+
+impl Choice for Failback {
+    const WHAT: &'static str = "a failback rule";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("manual", Self::Manual)];
+}
