@@ -60,4 +60,7 @@ pub enum Target {
     Service(ServiceId),
 }
 
-const _: () = assert!(limits::VIPS + limits::SERVICES <= engine::RESOURCES, "every resource has an id");
+const _: () = assert!(
+    limits::VIPS + limits::SERVICES <= engine::RESOURCES,
+    "every resource has an id"
+);

@@ -52,6 +52,8 @@ pub enum Input<'a> {
     Operator(Token, Request),
     /// The hardware watchdog is open; the timeout that the driver granted.
     Watchdog { granted: Now, name: &'a str },
+    /// A privileged helper died; its name.
+    HelperLost(&'a str),
     /// Nothing happened but time.
     Timer,
     /// The machine was asked to stop (power button, signal): leave in order first.
@@ -60,7 +62,10 @@ pub enum Input<'a> {
 
 /// One thing to do. Drained through `Node::poll` after every input.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "no allocation; one lives at a time")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "no allocation; one lives at a time"
+)]
 pub enum Output {
     /// Send a whole Ethernet frame.
     Packet(Port, Vec<u8, { limits::PACKET }>),
@@ -167,7 +172,10 @@ pub enum Request {
 
 /// The answer to a [`Request`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(clippy::large_enum_variant, reason = "no allocation; one lives at a time")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "no allocation; one lives at a time"
+)]
 pub enum Reply {
     /// To `Status`.
     Status(Status),

@@ -5,7 +5,19 @@
 //! [`io::Output`].
 #![no_std]
 
+mod acts;
+mod children;
 pub mod config;
 pub mod io;
 pub mod limits;
+mod log;
+mod node;
+mod operator;
+mod report;
 pub mod status;
+mod vip;
+mod words;
+
+pub use config::Config;
+pub use kodo_engine::Now;
+pub use node::Node;

@@ -21,5 +21,8 @@ pub const LOG_RING: usize = 256;
 /// Log lines in one reply to the admin child.
 pub const LOG_PAGE: usize = 16;
 
-const _: () = assert!(SERIAL > kodo_engine::limits::FRAME + 12, "COBS and CRC need room");
+const _: () = assert!(
+    SERIAL > kodo_engine::limits::FRAME + 12,
+    "COBS and CRC need room"
+);
 const _: () = assert!(LOG_PAGE <= LOG_RING, "a page comes from the ring");

@@ -13,6 +13,17 @@ use crate::limits;
 /// A name from the cluster file.
 pub type Name = String<{ limits::NAME }>;
 
+/// A bounded copy of a text, cut where it is too long.
+pub(crate) fn name<const N: usize>(text: &str) -> String<N> {
+    let mut name = String::new();
+    for c in text.chars() {
+        if name.push(c).is_err() {
+            break;
+        }
+    }
+    name
+}
+
 /// Everything an operator asks for first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {

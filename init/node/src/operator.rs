@@ -1,0 +1,130 @@
+//! What operators ask for: the door from the admin child to the engine.
+//!
+//! Owns the order of answer and consequence: an operator always hears "agreed" before
+//! the drill breaks the node or the halt stops it.
+
+use core::fmt::{self, Write as _};
+
+use kodo_engine::surface::{Command, Level, Refusal, Role};
+use kodo_engine::{Config, GroupId, NodeId};
+
+use crate::io::{Halt, Output, Refused, Reply, Request, Token};
+use crate::node::Node;
+
+/// What will be replied. Made into a [`Reply`] only when it is polled: a status is large.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Status,
+    Log { from: u64 },
+    Ok { nodes: u8 },
+    Refused(Refused),
+}
+
+impl Node {
+    /// Takes an operator's request; [`Node::poll_operator`] answers it.
+    pub(crate) fn request(&mut self, token: Token, request: Request) {
+        let answer = match request {
+            Request::Status => Answer::Status,
+            Request::Log { from } => Answer::Log { from },
+            Request::Command { command, operator } => {
+                let result = self.engine.handle_command(self.now, command);
+                let config = &self.config.engine;
+                self.log.write_with(self.now, Level::Info, |out| {
+                    write!(out, "operator {operator}: ")?;
+                    describe(out, config, command)?;
+                    match result {
+                        Ok(ack) => write!(out, ": agreed, {} node(s) will hear of it", ack.nodes),
+                        Err(refusal) => write!(out, ": refused: {}", why(refusal)),
+                    }
+                });
+                match result {
+                    Ok(ack) => Answer::Ok { nodes: ack.nodes },
+                    Err(refusal) => Answer::Refused(Refused::Engine(refusal)),
+                }
+            }
+            Request::Drill { drill, operator } if self.config.drills => {
+                self.log.write(
+                    self.now,
+                    Level::Alert,
+                    format_args!("operator {operator}: drill {drill}"),
+                );
+                self.drill = Some(drill);
+                Answer::Ok { nodes: 1 }
+            }
+            Request::Drill { drill, operator } => {
+                self.log.write(
+                    self.now,
+                    Level::Warn,
+                    format_args!("operator {operator}: drill {drill} refused: the cluster file does not say drills = true"),
+                );
+                Answer::Refused(Refused::DrillsForbidden)
+            }
+            Request::Halt { halt, operator } => {
+                self.leave(halt, &operator);
+                Answer::Ok { nodes: 1 }
+            }
+        };
+        self.answer = Some((token, answer));
+    }
+
+    /// The answer that is due, then what follows from it.
+    pub(crate) fn poll_operator(&mut self) -> Option<Output> {
+        if let Some((token, answer)) = self.answer.take() {
+            return Some(Output::Reply(token, self.reply(answer)));
+        }
+        if let Some(drill) = self.drill.take() {
+            return Some(Output::Drill(drill));
+        }
+        (self.engine.role() == Role::Left)
+            .then(|| self.halt.take())
+            .flatten()
+            .map(Output::Halt)
+    }
+
+    fn reply(&self, answer: Answer) -> Reply {
+        match answer {
+            Answer::Status => Reply::Status(self.status()),
+            Answer::Log { from } => {
+                let (lines, next) = self.log.page(from);
+                Reply::Log { lines, next }
+            }
+            Answer::Ok { nodes } => Reply::Ok { nodes },
+            Answer::Refused(refused) => Reply::Refused(refused),
+        }
+    }
+}
+
+/// A command in the file's names. An id that the file does not have is shown as a number.
+fn describe(out: &mut impl fmt::Write, config: &Config, command: Command) -> fmt::Result {
+    let node = |id: NodeId| {
+        config
+            .nodes
+            .get(usize::from(id.0))
+            .map_or("unknown node", |name| name.as_str())
+    };
+    let group = |id: GroupId| {
+        config
+            .groups
+            .get(usize::from(id.0))
+            .map_or("unknown group", |group| group.name.as_str())
+    };
+    match command {
+        Command::Standby(id, true) => write!(out, "standby {}", node(id)),
+        Command::Standby(id, false) => write!(out, "online {}", node(id)),
+        Command::Move(g, n) => write!(out, "move {} to {}", group(g), node(n)),
+        Command::TakeoverAnyway => out.write_str("takeover-anyway"),
+        Command::Cleanup(g) => write!(out, "cleanup {}", group(g)),
+        Command::Leave => out.write_str("leave"),
+    }
+}
+
+fn why(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Unknown => "no such node or group in the cluster file",
+        Refusal::NotMember => "the node is not a member of the view",
+        Refusal::NotEligible => "the node is on standby, or its fail count forbids it",
+        Refusal::PeerAlive => "the peer is heard: it is alive",
+        Refusal::Frozen => "the nodes run different cluster files",
+        Refusal::NotNow => "this node is leaving, or refused as a twin",
+    }
+}

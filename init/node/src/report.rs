@@ -1,0 +1,131 @@
+//! The node's status, gathered from its parts when somebody asks.
+//!
+//! Owns the translation into [`crate::status`]'s shapes. Keeps nothing.
+
+use kodo_engine::surface::{Role as Standing, RunState};
+use kodo_engine::{GroupId, NodeId, PathId};
+
+use crate::node::Node;
+use crate::status::{
+    Counters, GroupState, GroupStatus, MemberStatus, NodeStatus, PathStatus, Role, Status, View,
+    name,
+};
+
+impl Node {
+    /// Everything an operator asks for first.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let config = &self.config.engine;
+        let nodes = (0..config.nodes.len()).map(NodeId::from_index);
+        let groups = (0..config.groups.len()).map(GroupId::from_index);
+        Status {
+            cluster: self.config.cluster.clone(),
+            node: self.name_of(config.me),
+            uptime: self.now,
+            role: self.role_of(config.me),
+            view: self.engine.view().map(|view| View {
+                epoch: view.epoch,
+                members: view.members.iter().map(|node| self.name_of(node)).collect(),
+            }),
+            nodes: nodes.map(|node| self.node_status(node)).collect(),
+            groups: groups.map(|group| self.group_status(group)).collect(),
+            watchdog: self.watchdog.clone(),
+            reachable: self.engine.reachable(self.now),
+            counters: self.counters(),
+            last_event: name(self.log.newest()),
+        }
+    }
+
+    fn node_status(&self, node: NodeId) -> NodeStatus {
+        let config = &self.config.engine;
+        let paths = (0..config.paths.len()).map(PathId::from_index);
+        NodeStatus {
+            name: self.name_of(node),
+            role: self.role_of(node),
+            standby: self.engine.standby(node),
+            boot: self.engine.boot_of(node).map(|boot| boot.0),
+            silent: self.engine.silent(self.now, node),
+            same_file: self.engine.same_file(node),
+            paths: paths
+                .filter(|_| node != config.me)
+                .map(|path| PathStatus {
+                    name: config.paths[path.index()].name.clone(),
+                    state: self.engine.path_state(node, path),
+                })
+                .collect(),
+        }
+    }
+
+    fn role_of(&self, node: NodeId) -> Role {
+        let standing = if node == self.config.engine.me {
+            Some(self.engine.role())
+        } else {
+            self.engine.role_of(node)
+        };
+        match standing {
+            None | Some(Standing::Left) => Role::Dead,
+            Some(Standing::Observer) => Role::Observer,
+            Some(Standing::Refused) => Role::Refused,
+            Some(Standing::Member | Standing::Leaving) if self.engine.is_active(node) => {
+                Role::Active
+            }
+            Some(Standing::Member | Standing::Leaving) => Role::Standby,
+        }
+    }
+
+    fn group_status(&self, id: GroupId) -> GroupStatus {
+        let config = &self.config.engine;
+        let group = &config.groups[id.index()];
+        let seen = self.engine.group(id);
+        GroupStatus {
+            name: group.name.clone(),
+            holder: seen.holder.map(|node| self.name_of(node)),
+            epoch: seen.epoch,
+            state: state(seen.state),
+            failures: seen.failures,
+            members: group
+                .members
+                .iter()
+                .map(|member| MemberStatus {
+                    name: config.resources[member.index()].name.clone(),
+                    state: state(self.engine.resource(*member)),
+                })
+                .collect(),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let engine = self.engine.counters();
+        let wire = self.netstack.counters();
+        Counters {
+            forged: engine.forged,
+            malformed: [
+                engine.malformed,
+                engine.other_cluster,
+                engine.wrong_path,
+                wire.malformed,
+            ]
+            .into_iter()
+            .fold(0, u32::saturating_add),
+            replayed: engine.replayed,
+            stale: engine.stale,
+            twin: engine.twin,
+            noise: wire.noise,
+            unsent: wire.unsent,
+        }
+    }
+
+    fn name_of(&self, node: NodeId) -> crate::status::Name {
+        self.config.engine.nodes[node.index()].clone()
+    }
+}
+
+fn state(state: RunState) -> GroupState {
+    match state {
+        RunState::Stopped => GroupState::Stopped,
+        RunState::Starting => GroupState::Starting,
+        RunState::Started => GroupState::Started,
+        RunState::Stopping => GroupState::Stopping,
+        RunState::Blocked => GroupState::Blocked,
+    }
+}
