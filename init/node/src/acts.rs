@@ -71,13 +71,10 @@ impl Acts {
     }
 
     /// Takes one request whose answer is overdue.
-    pub(crate) fn overdue(&mut self, now: Now) -> Option<(Token, Action)> {
-        let at = self
-            .waiting
-            .iter()
-            .position(|waiting| waiting.until <= now)?;
-        let waiting = self.waiting.swap_remove(at);
-        Some((waiting.token, waiting.action))
+    pub(crate) fn overdue(&mut self, now: Now) -> Option<Action> {
+        let overdue = |waiting: &Waiting| waiting.until <= now;
+        let at = self.waiting.iter().position(overdue)?;
+        Some(self.waiting.swap_remove(at).action)
     }
 
     /// When the next answer becomes overdue.

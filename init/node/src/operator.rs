@@ -8,7 +8,7 @@ use core::fmt::{self, Write as _};
 use kodo_engine::surface::{Command, Level, Refusal, Role};
 use kodo_engine::{Config, GroupId, NodeId};
 
-use crate::io::{Halt, Output, Refused, Reply, Request, Token};
+use crate::io::{Output, Refused, Reply, Request, Token};
 use crate::node::Node;
 
 /// What will be replied. Made into a [`Reply`] only when it is polled: a status is large.
