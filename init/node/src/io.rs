@@ -51,7 +51,12 @@ pub enum Input<'a> {
     /// The admin child relays an operator's wish. The node answers with [`Output::Reply`].
     Operator(Token, Request),
     /// The hardware watchdog is open; the timeout that the driver granted.
-    Watchdog { granted: Now, name: &'a str },
+    Watchdog {
+        /// How long after the last feeding it resets the machine.
+        granted: Now,
+        /// The driver's own name for it.
+        name: &'a str,
+    },
     /// A privileged helper died; its name.
     HelperLost(&'a str),
     /// Nothing happened but time.
