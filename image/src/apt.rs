@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::progress::Progress;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -19,30 +20,50 @@ pub struct Package {
     pub size: u64,
     /// SHA-256 of the .deb from the signed list, in hex.
     pub sha256: String,
-    /// Names it depends on, first alternative of each.
-    pub depends: Vec<String>,
+    /// What it depends on, first alternative of each.
+    pub depends: Vec<Dependency>,
 }
+
+/// A package that another one needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// Its name.
+    pub name: String,
+    /// Its version, where exactly one will do.
+    pub version: Option<String>,
+}
+
+/// Packages by name.
+pub type Packages = BTreeMap<String, Package>;
 
 impl Package {
     /// `name_version`, safe as a file name.
     pub fn tag(&self) -> String {
-        format!("{}_{}", self.name, self.version.replace(':', "%3a"))
+        tag(&self.name, &self.version)
     }
 }
 
-/// The candidate of `name`, or `None` when no enabled component carries it.
+/// See [`Package::tag`].
+pub fn tag(name: &str, version: &str) -> String {
+    format!("{name}_{}", version.replace(':', "%3a"))
+}
+
+/// The candidates of these names. A name that no enabled component carries is left out.
+/// One call for many names: the client needs half a second to read its lists.
 ///
 /// # Errors
 /// When there is no package client on this host.
-pub fn candidate(name: &str) -> Result<Option<Package>> {
+pub fn candidates(names: &[&str]) -> Result<Packages> {
     let output = client("apt-cache")
-        .args(["show", "--no-all-versions", name])
+        .args(["show", "--no-all-versions"])
+        .args(names)
         .output()
         .map_err(|error| no_client("apt-cache", &error))?;
-    if !output.status.success() {
-        return Ok(None);
-    }
-    Ok(parse(name, &String::from_utf8_lossy(&output.stdout)))
+    let text = String::from_utf8_lossy(&output.stdout);
+    let stanzas = text.split("\n\n").filter_map(parse);
+    Ok(stanzas
+        .map(|package| (package.name.clone(), package))
+        .collect())
 }
 
 /// Downloads exactly `package` into `dir` and returns the file's path.
@@ -85,6 +106,7 @@ pub fn download(package: &Package, dir: &Path, progress: &mut dyn Progress) -> R
             package.name, package.version
         ))
         .because(String::from_utf8_lossy(&output.stderr))
+        .for_want_of_lists()
         .next("check the network and the package lists (as root: apt-get update), then run the same command again")),
     }
 }
@@ -117,9 +139,8 @@ fn deb_in(dir: &Path) -> Option<(PathBuf, u64)> {
     })
 }
 
-/// Reads the first stanza of `apt-cache show`.
-fn parse(name: &str, text: &str) -> Option<Package> {
-    let stanza = text.split("\n\n").next()?;
+/// Reads one stanza of `apt-cache show`.
+fn parse(stanza: &str) -> Option<Package> {
     let field = |key: &str| {
         stanza
             .lines()
@@ -127,16 +148,23 @@ fn parse(name: &str, text: &str) -> Option<Package> {
     };
     let depends = field("Depends").unwrap_or_default();
     Some(Package {
-        name: name.to_owned(),
+        name: field("Package")?.to_owned(),
         version: field("Version")?.to_owned(),
         size: field("Size")?.parse().ok()?,
         sha256: field("SHA256")?.to_owned(),
-        depends: depends
-            .split(',')
-            .filter_map(|clause| clause.split_whitespace().next())
-            .map(str::to_owned)
-            .collect(),
+        depends: depends.split(',').filter_map(dependency).collect(),
     })
+}
+
+/// Reads `name`, `name (= version)` or `name (>= version) | other`.
+fn dependency(clause: &str) -> Option<Dependency> {
+    let first = clause.split('|').next()?.trim();
+    let name = first.split_whitespace().next()?.to_owned();
+    let version = first
+        .split_once("(= ")
+        .and_then(|(_, rest)| rest.strip_suffix(')'));
+    let version = version.map(str::to_owned);
+    Some(Dependency { name, version })
 }
 
 #[cfg(test)]
@@ -146,16 +174,25 @@ mod tests {
     #[test]
     fn reads_a_stanza() {
         let text = "Package: linux-image-6.12-amd64\nVersion: 6.12.1-1\nInstalled-Size: 13\n\
-                    Depends: linux-image-6.12.1+deb12-amd64 (= 6.12.1-1), kmod | x\n\
-                    Size: 1324\nSHA256: ab\n\nPackage: other\n";
-        let package = parse("linux-image-6.12-amd64", text).expect("parses");
+                    Depends: linux-image-6.12.1+deb12-amd64 (= 6.12.1-1), kmod (>= 3) | x\n\
+                    Size: 1324\nSHA256: ab\n";
+        let package = parse(text).expect("parses");
         assert_eq!(package.version, "6.12.1-1");
         assert_eq!(package.size, 1324);
-        assert_eq!(package.depends, ["linux-image-6.12.1+deb12-amd64", "kmod"]);
+        assert_eq!(package.tag(), "linux-image-6.12-amd64_6.12.1-1");
+        let [kernel, kmod] = package.depends.as_slice() else {
+            panic!("{:?}", package.depends);
+        };
+        assert_eq!(kernel.name, "linux-image-6.12.1+deb12-amd64");
+        assert_eq!(kernel.version.as_deref(), Some("6.12.1-1"));
+        assert_eq!(
+            (kmod.name.as_str(), kmod.version.as_deref()),
+            ("kmod", None)
+        );
     }
 
     #[test]
     fn a_stanza_without_a_hash_is_nobodys_package() {
-        assert_eq!(parse("x", "Package: x\nVersion: 1\nSize: 3\n"), None);
+        assert_eq!(parse("Package: x\nVersion: 1\nSize: 3\n"), None);
     }
 }

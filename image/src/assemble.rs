@@ -3,12 +3,14 @@
 //! firmware), the second what depends on the cluster and the program. Their packed forms
 //! are found in the cache by content, so a rebuild packs only what changed.
 
+use crate::apt::{self, Packages};
 use crate::archive::{Node, Tree};
 use crate::artefact::{self, Boot, BootForm, BootNode, name};
 use crate::cache::{Cache, make_directory, read, write};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Kernel, hex};
 use crate::modules::{Library, MANIFEST, Manifest};
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::report::Line;
 use crate::{firmware, program};
@@ -38,58 +40,6 @@ pub struct Request {
     pub plan: Plan,
 }
 
-/// The cluster as the image sees it.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// Cluster's name.
-    pub cluster: String,
-    /// Virtual addresses with prefix length.
-    pub vips: Vec<String>,
-    /// The nodes' machines in file order.
-    pub nodes: Vec<Machine>,
-    /// Files of the initramfs.
-    pub files: Vec<File>,
-}
-
-/// One node's hardware as the cluster file tells it.
-#[derive(Clone, Debug)]
-pub struct Machine {
-    /// Node's name.
-    pub name: String,
-    /// Its adapters.
-    pub nics: Vec<artefact::BootNic>,
-    /// Its serial ports.
-    pub serial: Vec<artefact::BootSerial>,
-    /// Whether it has a hardware watchdog.
-    pub watchdog: bool,
-}
-
-/// A file of the initramfs that comes from the cluster.
-#[derive(Clone)]
-pub struct File {
-    /// Path without a leading slash.
-    pub path: String,
-    /// Permission bits.
-    pub mode: u32,
-    /// Its bytes.
-    pub content: Vec<u8>,
-    /// Where it came from.
-    pub origin: String,
-}
-
-impl std::fmt::Debug for File {
-    /// Leaves the content out: it may be a key.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} ({:o}, {} bytes)",
-            self.path,
-            self.mode,
-            self.content.len()
-        )
-    }
-}
-
 /// What was built.
 #[derive(Clone, Debug)]
 pub struct Built {
@@ -105,8 +55,10 @@ pub struct Built {
 /// Says which step failed and what to do about it.
 pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> Result<Built> {
     make_directory(&request.out)?;
-    let kernel = kernel::fetch(&request.kernel, cache, progress)?;
-    let modules = modules_tree(&kernel, cache, progress)?;
+    let manifest = Manifest::parse(MANIFEST)?;
+    let offers = offers(&request.kernel, &manifest)?;
+    let kernel = kernel::fetch(&request.kernel, &offers, cache, progress)?;
+    let modules = modules_tree(&kernel, &manifest, &offers, cache, progress)?;
     let program = match &request.program {
         Some(path) => path.clone(),
         None => program::build(&request.workspace, progress)?,
@@ -169,10 +121,26 @@ pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> R
     })
 }
 
+/// What the package client has for this build. A host that brings its own kernel package
+/// may have no client; it then gets no firmware either, which is said later.
+fn offers(source: &kernel::Source, manifest: &Manifest) -> Result<Packages> {
+    let firmware = manifest.firmware.iter().map(|rule| rule.package.as_str());
+    let names: Vec<&str> = kernel::METAPACKAGES.into_iter().chain(firmware).collect();
+    match source {
+        kernel::Source::Apt => apt::candidates(&names),
+        kernel::Source::Deb(_) => Ok(apt::candidates(&names).unwrap_or_default()),
+    }
+}
+
 /// The archive that depends on the kernel only.
-fn modules_tree(kernel: &Kernel, cache: &Cache, progress: &mut dyn Progress) -> Result<Tree> {
+fn modules_tree(
+    kernel: &Kernel,
+    manifest: &Manifest,
+    offers: &Packages,
+    cache: &Cache,
+    progress: &mut dyn Progress,
+) -> Result<Tree> {
     progress.begin("gather kernel modules", None);
-    let manifest = Manifest::parse(MANIFEST)?;
     let selection = Library::open(&kernel.modules())?.select(&manifest.modules)?;
     progress.end(&format!("{} modules", selection.modules.len()));
     if !selection.builtin.is_empty() {
@@ -190,7 +158,7 @@ fn modules_tree(kernel: &Kernel, cache: &Cache, progress: &mut dyn Progress) -> 
         selection.index().into_bytes(),
         "image/modules.manifest",
     );
-    for file in firmware::gather(&selection, &manifest.firmware, cache, progress)? {
+    for file in firmware::gather(&selection, &manifest.firmware, offers, cache, progress)? {
         tree.file(
             &format!("lib/firmware/{}", file.name),
             0o644,
@@ -215,6 +183,7 @@ fn node_tree(plan: &Plan, program: Vec<u8>) -> Tree {
     for mount_point in ["dev", "etc", "proc", "run", "srv", "sys"] {
         tree.directory(mount_point, 0o755);
     }
+    tree.directory("etc/kodo", 0o700);
     tree.directory("tmp", 0o1777);
     // The kernel opens it for PID 1 before anyone can mount devtmpfs.
     tree.char_device("dev/console", 0o600, 5, 1);

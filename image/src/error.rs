@@ -12,6 +12,7 @@ pub struct Error {
     what: String,
     why: Option<String>,
     next: Option<String>,
+    stale_lists: bool,
 }
 
 impl Error {
@@ -21,6 +22,7 @@ impl Error {
             what: what.into(),
             why: None,
             next: None,
+            stale_lists: false,
         }
     }
 
@@ -34,6 +36,18 @@ impl Error {
     pub fn because(mut self, why: impl fmt::Display) -> Self {
         self.why = Some(why.to_string());
         self
+    }
+
+    /// Marks a failure that fresh package lists may cure.
+    #[must_use]
+    pub(crate) fn for_want_of_lists(mut self) -> Self {
+        self.stale_lists = true;
+        self
+    }
+
+    /// Whether it is worth trying again after `apt-get update`.
+    pub fn stale_lists(&self) -> bool {
+        self.stale_lists
     }
 
     /// Adds what the reader can do about it.

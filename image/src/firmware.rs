@@ -3,7 +3,7 @@
 //! component is the host owner's decision, so sources are never edited here; what is
 //! left out is said, with the drivers it concerns.
 
-use crate::apt;
+use crate::apt::{self, Packages};
 use crate::cache::{Cache, make_directory};
 use crate::deb;
 use crate::error::{Error, Result};
@@ -22,13 +22,14 @@ pub struct File {
     pub origin: String,
 }
 
-/// Gathers the declared files that `rules` can provide.
+/// Gathers the declared files that `rules` can provide from the packages in `offers`.
 ///
 /// # Errors
 /// When a package that the client offers cannot be fetched or read.
 pub fn gather(
     selection: &Selection,
     rules: &[FirmwareRule],
+    offers: &Packages,
     cache: &Cache,
     progress: &mut dyn Progress,
 ) -> Result<Vec<File>> {
@@ -43,11 +44,11 @@ pub fn gather(
         let Some((_, users)) = wanted.peek() else {
             continue;
         };
-        let Some(package) = apt::candidate(&rule.package)? else {
+        let Some(package) = offers.get(&rule.package) else {
             absent.push(format!("{} (for {})", rule.package, users.join(", ")));
             continue;
         };
-        let root = provide(&package, cache, progress)?;
+        let root = provide(package, cache, progress)?;
         for (name, _) in wanted {
             // Drivers declare files for chips that Debian's package never had; the
             // driver copes or says so when such a chip is there.

@@ -5,7 +5,7 @@
 //! boot-time decompressor is several times faster), TCX for programs on the NIC.
 //! In Debian 12 it comes from the security archive, in Debian 13 it is the default.
 
-use crate::apt::{self, Package};
+use crate::apt::{self, Packages};
 use crate::bzimage;
 use crate::cache::{Cache, make_directory, read, write};
 use crate::deb;
@@ -69,23 +69,32 @@ impl Kernel {
     }
 }
 
-/// Brings the kernel into the cache, unless that version is there already.
+/// Brings the kernel into the cache, unless that version is there already. `offers` are
+/// the client's candidates for [`METAPACKAGES`].
 ///
 /// # Errors
 /// When no package can be had or it is damaged.
-pub fn fetch(source: &Source, cache: &Cache, progress: &mut dyn Progress) -> Result<Kernel> {
+pub fn fetch(
+    source: &Source,
+    offers: &Packages,
+    cache: &Cache,
+    progress: &mut dyn Progress,
+) -> Result<Kernel> {
     match source {
         Source::Apt => {
-            let package = resolve()?;
-            let tag = package.tag();
+            let (name, version) = resolve(offers)?;
+            let tag = apt::tag(&name, &version);
             if let Some(root) = cache.get(&key(&tag)) {
                 return open(tag, root);
             }
+            let package = apt::candidates(&[&name])?
+                .remove(&name)
+                .filter(|package| package.version == version)
+                .ok_or_else(|| {
+                    no_kernel(&format!("{name} {version} is promised but not offered"))
+                })?;
             let scratch = cache.scratch()?;
-            progress.begin(
-                &format!("download {} {}", package.name, package.version),
-                Some(package.size),
-            );
+            progress.begin(&format!("download {name} {version}"), Some(package.size));
             let deb = apt::download(&package, scratch.path(), progress)?;
             progress.end(&crate::report::size(package.size));
             let origin = Origin {
@@ -122,27 +131,33 @@ fn key(tag: &str) -> String {
     format!("kernel-{SHAPE}/{tag}")
 }
 
-/// Follows the metapackage to the package that holds the kernel.
-fn resolve() -> Result<Package> {
-    for metapackage in METAPACKAGES {
-        let Some(meta) = apt::candidate(metapackage)? else {
-            continue;
-        };
-        let kernel = meta
-            .depends
-            .iter()
-            .find(|name| name.starts_with("linux-image-"));
-        let package = match kernel {
-            Some(name) => apt::candidate(name)?,
-            None => Some(meta),
-        };
-        if let Some(package) = package {
-            return Ok(package);
-        }
-    }
-    Err(Error::new("cannot find the kernel package")
-        .because(format!("the package client knows none of {}", METAPACKAGES.join(", ")))
-        .next("run `apt-get update` as root (Debian 12 needs its security archive enabled), or give a package with --kernel-deb FILE"))
+/// Follows the metapackage to name and version of the package that holds the kernel.
+fn resolve(offers: &Packages) -> Result<(String, String)> {
+    let meta = METAPACKAGES
+        .iter()
+        .find_map(|name| offers.get(*name))
+        .ok_or_else(|| {
+            no_kernel(&format!(
+                "the package client knows none of {}",
+                METAPACKAGES.join(", ")
+            ))
+        })?;
+    let kernel = meta
+        .depends
+        .iter()
+        .find(|need| need.name.starts_with("linux-image-"));
+    let kernel = kernel.ok_or_else(|| no_kernel(&format!("{} leads to no kernel", meta.name)))?;
+    let version = kernel.version.as_ref().unwrap_or(&meta.version);
+    Ok((kernel.name.clone(), version.clone()))
+}
+
+fn no_kernel(why: &str) -> Error {
+    Error::new("cannot find the kernel package")
+        .because(why)
+        .next(
+            "run `apt-get update` as root (Debian 12 needs its security archive enabled), \
+         or give a package with --kernel-deb FILE",
+        )
 }
 
 fn open(tag: String, root: PathBuf) -> Result<Kernel> {
@@ -238,6 +253,37 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn follows_the_preferred_metapackage() {
+        let meta = |name: &str, kernel: &str| {
+            let need = apt::Dependency {
+                name: kernel.into(),
+                version: Some("2".into()),
+            };
+            let package = apt::Package {
+                name: name.into(),
+                version: "1".into(),
+                size: 0,
+                sha256: String::new(),
+                depends: vec![need],
+            };
+            (name.to_owned(), package)
+        };
+        let mut offers = Packages::from([
+            meta("linux-image-6.12-amd64", "linux-image-6.12.9-amd64"),
+            meta("linux-image-amd64", "linux-image-6.1-amd64"),
+        ]);
+        let want = ("linux-image-6.12.9-amd64".to_owned(), "2".to_owned());
+        assert_eq!(resolve(&offers).expect("resolves"), want);
+        offers.clear();
+        assert!(
+            resolve(&offers)
+                .unwrap_err()
+                .to_string()
+                .contains("next: run `apt-get update`")
+        );
+    }
 
     #[test]
     fn places_what_is_needed_and_nothing_else() {

@@ -18,6 +18,7 @@ pub mod firmware;
 pub mod kernel;
 pub mod modinfo;
 pub mod modules;
+pub mod plan;
 pub mod program;
 pub mod progress;
 pub mod report;

@@ -4,8 +4,11 @@
 
 use crate::error::{Error, Result};
 use crate::progress::Progress;
+use serde::Deserialize;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The only target that the host's toolchain has for sure. It must be named: without
 /// `--target` the flags below would reach procedural macros, which cannot be static.
@@ -14,16 +17,32 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// that parse what strangers send.
 const FLAGS: &str = "-C target-feature=+crt-static";
 
+/// What `cargo` says of a finished crate, as far as a person waits for it.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    target: Option<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
 /// Compiles `init` from the workspace at `workspace` and returns the file's path.
 ///
 /// # Errors
-/// When it does not compile; the compiler has said why on standard error.
+/// When it does not compile, with the compiler's words.
 pub fn build(workspace: &Path, progress: &mut dyn Progress) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = target_directory(workspace)?.join("node");
-    // Cargo draws its own progress on a terminal; a bar of ours would fight with it.
-    progress.note("compiling the node's program (a minute or two the first time)");
-    let status = Command::new(&cargo)
+    let no_cargo =
+        |error: io::Error| Error::new(format!("cannot run {}", cargo.display())).because(error);
+    // A file and not a pipe: nobody reads it before the end.
+    let words = tempfile::tempfile().map_err(no_cargo)?;
+    progress.begin("compile the node's program", None);
+    let mut child = Command::new(&cargo)
         .current_dir(workspace)
         .args([
             "build",
@@ -33,18 +52,56 @@ pub fn build(workspace: &Path, progress: &mut dyn Progress) -> Result<PathBuf> {
             "--bin",
             "init",
         ])
-        .args(["--profile", "image", "--target", TARGET, "--target-dir"])
+        .args(["--profile", "image", "--target", TARGET])
+        .args([
+            "--message-format",
+            "json-render-diagnostics",
+            "--target-dir",
+        ])
         .arg(&target)
         .env("RUSTFLAGS", FLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .status()
-        .map_err(|error| Error::new(format!("cannot run {}", cargo.display())).because(error))?;
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(words.try_clone().map_err(no_cargo)?)
+        .spawn()
+        .map_err(no_cargo)?;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line.map_err(no_cargo)?;
+            // Lines of other kinds are none of our business.
+            if let Ok(Message {
+                reason,
+                target: Some(target),
+            }) = serde_json::from_str(&line)
+                && reason == "compiler-artifact"
+            {
+                progress.item(&target.name);
+            }
+        }
+    }
+    let status = child.wait().map_err(no_cargo)?;
     if !status.success() {
-        return Err(Error::new("the node's program does not compile").because(status).next(
-            "read the compiler's words above; a missing linker or libc is `apt-get install gcc libc6-dev`",
+        return Err(Error::new("the node's program does not compile").because(read_back(words)).next(
+            "correct what the compiler names; a missing linker or libc is `apt-get install gcc libc6-dev`",
         ));
     }
-    Ok(target.join(TARGET).join("image/init"))
+    let program = target.join(TARGET).join("image/init");
+    progress.end(&crate::report::size(
+        std::fs::metadata(&program).map_or(0, |meta| meta.len()),
+    ));
+    Ok(program)
+}
+
+fn read_back(mut words: File) -> String {
+    let mut text = String::new();
+    match words
+        .rewind()
+        .and_then(|()| words.read_to_string(&mut text))
+    {
+        Ok(_) => format!("\n{text}"),
+        Err(error) => error.to_string(),
+    }
 }
 
 /// Where this workspace's builds go.

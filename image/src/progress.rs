@@ -6,6 +6,8 @@ pub trait Progress {
     fn begin(&mut self, step: &str, total: Option<u64>);
     /// The open step has done this many bytes so far.
     fn advance(&mut self, done: u64);
+    /// The open step is at this item.
+    fn item(&mut self, name: &str);
     /// The open step ended; `outcome` is a short phrase such as `12.1 MB`.
     fn end(&mut self, outcome: &str);
     /// Something the reader should know that stops nothing.
@@ -18,6 +20,7 @@ pub struct Silent;
 impl Progress for Silent {
     fn begin(&mut self, _: &str, _: Option<u64>) {}
     fn advance(&mut self, _: u64) {}
+    fn item(&mut self, _: &str) {}
     fn end(&mut self, _: &str) {}
     fn note(&mut self, _: &str) {}
 }

@@ -1,0 +1,260 @@
+//! The cluster as the image sees it: what to write for each node's loader and which files
+//! to carry. Made from a checked cluster file; the file's rules are `kodo-config`'s.
+//!
+//! Files of the image that come from the cluster:
+//!
+//! ```text
+//! /etc/kodo/cluster.toml   the file, byte for byte
+//! /etc/kodo/key            what `key_file` names, if it does
+//! /etc/kodo/tokens         what `tokens_file` names, if it does
+//! /srv/SERVICE/...         what a service's `files` names
+//! ```
+
+use crate::artefact::{BootNic, BootSerial};
+use crate::cache::read;
+use crate::error::{Error, Result};
+use kodo_config::cluster::{self, Cluster, NicId};
+use kodo_config::{Diagnostic, Secret};
+use std::cell::RefCell;
+use std::path::Path;
+
+/// The cluster as the image sees it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Cluster's name.
+    pub cluster: String,
+    /// Virtual addresses with prefix length.
+    pub vips: Vec<String>,
+    /// The nodes' machines in file order.
+    pub nodes: Vec<Machine>,
+    /// Files of the initramfs.
+    pub files: Vec<File>,
+}
+
+/// One node's hardware as the cluster file tells it.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Node's name.
+    pub name: String,
+    /// Its adapters.
+    pub nics: Vec<BootNic>,
+    /// Its serial ports.
+    pub serial: Vec<BootSerial>,
+    /// Whether it has a hardware watchdog.
+    pub watchdog: bool,
+}
+
+/// A file of the initramfs that comes from the cluster.
+#[derive(Clone)]
+pub struct File {
+    /// Path without a leading slash.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its bytes.
+    pub content: Vec<u8>,
+    /// Where it came from.
+    pub origin: String,
+}
+
+impl std::fmt::Debug for File {
+    /// Leaves the content out: it may be a key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} ({:o}, {} bytes)",
+            self.path,
+            self.mode,
+            self.content.len()
+        )
+    }
+}
+
+/// Reads and checks a cluster file and everything it names. Returns its warnings as well.
+///
+/// # Errors
+/// Every mistake of the cluster file, or the one file that could not be read.
+pub fn load(cluster_file: &Path) -> Result<(Plan, Vec<Diagnostic>)> {
+    let text = String::from_utf8(read(cluster_file)?)
+        .map_err(|error| Error::file("read", cluster_file, &error).next("save it as UTF-8"))?;
+    let name = cluster_file.display().to_string();
+    let secrets = RefCell::new(Vec::new());
+    let beside = kodo_config::secrets::beside(cluster_file);
+    let loader = |secret: Secret, path: &str| {
+        let content = beside(secret, path)?;
+        let target = match secret {
+            Secret::Key => "etc/kodo/key",
+            Secret::Tokens => "etc/kodo/tokens",
+        };
+        secrets.borrow_mut().push(File {
+            path: target.to_owned(),
+            mode: 0o600,
+            content: content.clone().into_bytes(),
+            origin: path.to_owned(),
+        });
+        Ok(content)
+    };
+    let cluster =
+        Cluster::parse(&name, &text, &loader).map_err(|mistakes| refused(&name, &mistakes))?;
+    let mut files = secrets.into_inner();
+    files.push(File {
+        path: "etc/kodo/cluster.toml".to_owned(),
+        mode: 0o600,
+        content: text.into_bytes(),
+        origin: name,
+    });
+    let base = cluster_file.parent().unwrap_or(Path::new(""));
+    for service in &cluster.services {
+        if let Some(directory) = &service.files {
+            let directory = directory.get_ref();
+            let target = format!("srv/{}", service.name);
+            add_directory(&base.join(directory), directory, &target, &mut files)?;
+        }
+    }
+    let plan = Plan {
+        cluster: cluster.name.clone(),
+        vips: cluster
+            .vips
+            .iter()
+            .map(|vip| vip.address.to_string())
+            .collect(),
+        nodes: cluster.nodes.iter().map(machine).collect(),
+        files,
+    };
+    Ok((plan, cluster.notes))
+}
+
+fn refused(name: &str, mistakes: &[Diagnostic]) -> Error {
+    let text: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    Error::new(format!("{name} is refused"))
+        .because(format!("\n{}", text.join("\n")))
+        .next("correct the file; no image was built")
+}
+
+fn machine(node: &cluster::Node) -> Machine {
+    let nics = node.nics.iter().map(|nic| {
+        let mut addresses = nic.addresses.iter().map(ToString::to_string);
+        BootNic {
+            role: nic.role.word().to_owned(),
+            mac: match &nic.id {
+                NicId::Mac(mac) => Some(mac.to_string()),
+                NicId::Pci(_) | NicId::Order(_) => None,
+            },
+            pci: match &nic.id {
+                NicId::Pci(address) => Some(address.0.clone()),
+                NicId::Mac(_) | NicId::Order(_) => None,
+            },
+            address: addresses.next(),
+            more_addresses: addresses.collect(),
+        }
+    });
+    let devices: Vec<&str> = node
+        .serial
+        .iter()
+        .map(|line| line.device.as_str())
+        .collect();
+    Machine {
+        name: node.name.clone(),
+        nics: nics.collect(),
+        serial: serial_ports(&devices)
+            .map(|role| BootSerial {
+                role: role.to_owned(),
+            })
+            .collect(),
+        watchdog: true,
+    }
+}
+
+/// Roles of ttyS0, ttyS1, … as far as the last one in use.
+fn serial_ports<'a>(heartbeat: &'a [&str]) -> impl Iterator<Item = &'static str> + 'a {
+    let number = |device: &&str| device.strip_prefix("ttyS")?.parse::<usize>().ok();
+    let last = heartbeat.iter().filter_map(number).max().unwrap_or(0);
+    (0..=last).map(move |port| {
+        if heartbeat.contains(&format!("ttyS{port}").as_str()) {
+            "heartbeat"
+        } else if port == 0 {
+            "console"
+        } else {
+            "unused"
+        }
+    })
+}
+
+/// Adds a directory's files, links followed. `shown` is how the cluster file calls it.
+fn add_directory(directory: &Path, shown: &str, target: &str, files: &mut Vec<File>) -> Result<()> {
+    let refuse = |error: std::io::Error| {
+        Error::file("list", directory, &error).next("correct `files` in the cluster file")
+    };
+    for entry in std::fs::read_dir(directory).map_err(refuse)? {
+        let entry = entry.map_err(refuse)?;
+        let name = entry.file_name().into_string().map_err(|name| {
+            Error::file(
+                "use",
+                &entry.path(),
+                &format!("{} is not UTF-8", name.display()),
+            )
+        })?;
+        let (path, shown, target) = (
+            entry.path(),
+            format!("{}/{name}", shown.trim_end_matches('/')),
+            format!("{target}/{name}"),
+        );
+        if std::fs::metadata(&path).map_err(refuse)?.is_dir() {
+            add_directory(&path, &shown, &target, files)?;
+        } else {
+            files.push(File {
+                path: target,
+                mode: 0o644,
+                content: read(&path)?,
+                origin: shown,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::{make_directory, write};
+
+    #[test]
+    fn serial_ports_are_counted_from_the_console() {
+        let roles = |devices: &[&str]| serial_ports(devices).collect::<Vec<_>>();
+        assert_eq!(roles(&[]), ["console"]);
+        assert_eq!(roles(&["ttyS1"]), ["console", "heartbeat"]);
+        assert_eq!(
+            roles(&["ttyS3", "ttyUSB0"]),
+            ["console", "unused", "unused", "heartbeat"]
+        );
+    }
+
+    #[test]
+    fn a_service_brings_its_directory() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        make_directory(&dir.path().join("css")).expect("css");
+        write(&dir.path().join("css/a.css"), b"a").expect("file");
+        write(&dir.path().join("index.html"), b"<p>").expect("file");
+        let mut files = Vec::new();
+        add_directory(dir.path(), "site/", "srv/web", &mut files).expect("adds");
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let seen: Vec<_> = files
+            .iter()
+            .map(|file| (file.path.as_str(), file.origin.as_str()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("srv/web/css/a.css", "site/css/a.css"),
+                ("srv/web/index.html", "site/index.html")
+            ]
+        );
+        let missing = add_directory(&dir.path().join("no"), "no", "srv/web", &mut files);
+        assert!(
+            missing
+                .unwrap_err()
+                .to_string()
+                .contains("next: correct `files`")
+        );
+    }
+}
