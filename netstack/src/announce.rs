@@ -69,9 +69,8 @@ enum State {
         ends: Now,
         holder: Option<Mac>,
     },
-    Free {
-        since: Now,
-    },
+    /// Until due, then the verdict lapses.
+    Free,
     Taken(Mac),
     Bound(Phase),
 }
@@ -141,7 +140,7 @@ impl Vip {
     pub(crate) fn probe(&mut self, now: Now, jitter: &mut Jitter) {
         match self.state {
             State::Bound(_) | State::Probing { holder: None, .. } => {}
-            State::Free { since } if now.saturating_sub(since) <= limits::VERDICT_VALID => {
+            State::Free if self.due.is_some_and(|due| due > now) => {
                 self.verdict = Some(Verdict::Free);
             }
             State::Taken(mac)
@@ -150,7 +149,7 @@ impl Vip {
             } => {
                 self.verdict = Some(Verdict::Taken(mac));
             }
-            State::Idle | State::Free { .. } => self.search(now, None, jitter),
+            State::Idle | State::Free => self.search(now, None, jitter),
         }
     }
 
@@ -196,12 +195,12 @@ impl Vip {
                     self.due = None;
                 }
                 State::Taken(_) | State::Bound(_) => self.due = None,
-                State::Idle | State::Free { .. } | State::Probing { holder: None, .. } => {}
+                State::Idle | State::Free | State::Probing { holder: None, .. } => {}
             }
         } else if came {
             match self.state {
                 State::Idle => {}
-                State::Free { .. } => self.state = State::Idle,
+                State::Free => (self.state, self.due) = (State::Idle, None),
                 State::Probing { holder, .. } => self.search(now, holder, jitter),
                 State::Taken(mac) => self.search(now, Some(mac), jitter),
                 State::Bound(_) => self.announce(now, jitter),
@@ -243,7 +242,7 @@ impl Vip {
                 }
                 self.taken(now, mac, jitter);
             }
-            State::Free { .. } => {
+            State::Free => {
                 self.verdict = Some(Verdict::Taken(mac));
                 self.taken(now, mac, jitter);
             }
@@ -257,12 +256,12 @@ impl Vip {
             return;
         }
         match self.state {
-            State::Idle | State::Free { .. } => self.due = None,
+            State::Idle | State::Free => (self.state, self.due) = (State::Idle, None),
             State::Probing { ends, .. } if ends <= now => {
-                self.state = State::Free { since: now };
+                self.state = State::Free;
                 self.verdict = Some(Verdict::Free);
                 self.pending = Pending::default();
-                self.due = None;
+                self.due = Some(now.saturating_add(limits::VERDICT_VALID));
             }
             State::Probing { sent, ends, holder } => {
                 self.pending.query = self.link;
@@ -370,3 +369,6 @@ impl Vip {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

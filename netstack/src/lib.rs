@@ -22,9 +22,11 @@ pub mod packet;
 mod ping;
 pub mod serial;
 mod stack;
+mod surface;
 mod types;
 
 pub use config::Config;
 pub use ethernet::{ETHERTYPE, GROUP_MAC};
-pub use stack::{Counters, Event, Ingress, Stack, Transmit, Unsent};
+pub use stack::Stack;
+pub use surface::{Counters, Event, Ingress, Transmit, Unsent};
 pub use types::{IfIndex, LineIndex, Mac, Now, Prefix, TargetIndex, VipIndex};

@@ -26,15 +26,12 @@ impl Neighbour {
         *self = Neighbour::default();
     }
 
-    /// It said where it is. True when that is news.
-    pub(crate) fn learn(&mut self, now: Now, mac: Mac, replaces: bool) -> bool {
-        if self.mac.is_some_and(|known| known != mac) && !replaces {
-            return false;
+    /// It said where it is.
+    pub(crate) fn learn(&mut self, now: Now, mac: Mac, replaces: bool) {
+        if replaces || self.mac.is_none_or(|known| known == mac) {
+            self.mac = Some(mac);
+            self.confirmed = Some(now);
         }
-        let news = self.mac != Some(mac);
-        self.mac = Some(mac);
-        self.confirmed = Some(now);
-        news
     }
 
     /// Something that went through it came back.
@@ -70,7 +67,7 @@ mod tests {
         let mut hop = Neighbour::default();
         let asked = (0..3000).step_by(100).filter(|ms| hop.ask(at(*ms))).count();
         assert_eq!(asked, 3);
-        assert!(hop.learn(at(3000), A, false));
+        hop.learn(at(3000), A, false);
         assert!(!hop.ask(at(3500)));
     }
 
@@ -88,9 +85,9 @@ mod tests {
     fn an_advertisement_without_override_replaces_nothing() {
         let mut hop = Neighbour::default();
         hop.learn(at(0), A, true);
-        assert!(!hop.learn(at(1), B, false));
+        hop.learn(at(1), B, false);
         assert_eq!(hop.mac(), Some(A));
-        assert!(hop.learn(at(2), B, true));
+        hop.learn(at(2), B, true);
         assert_eq!(hop.mac(), Some(B));
     }
 }

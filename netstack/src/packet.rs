@@ -11,8 +11,9 @@ use heapless::Vec;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
-    EthernetRepr, Icmpv4Packet, Icmpv4Repr, Icmpv6Message, Icmpv6Packet, Icmpv6Repr, IpProtocol,
-    Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr, RawHardwareAddress,
+    EthernetRepr, Icmpv4Message, Icmpv4Packet, Icmpv4Repr, Icmpv6Message, Icmpv6Packet, Icmpv6Repr,
+    IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
+    RawHardwareAddress,
 };
 
 use crate::ethernet::{self, ETHERTYPE, HEADER};
@@ -65,20 +66,24 @@ pub enum Packet<'a> {
         mac: Mac,
     },
     /// An answer to a ping.
-    EchoReply {
-        /// Who answered.
-        source: IpAddr,
-        /// To whom.
-        destination: IpAddr,
-        /// From the request.
-        ident: u16,
-        /// From the request.
-        seq: u16,
-        /// From the request.
-        data: &'a [u8],
-    },
+    EchoReply(EchoReply<'a>),
     /// Anything else.
     Other,
+}
+
+/// An answer to a ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EchoReply<'a> {
+    /// Who answered.
+    pub source: IpAddr,
+    /// To whom.
+    pub destination: IpAddr,
+    /// From the request.
+    pub ident: u16,
+    /// From the request.
+    pub seq: u16,
+    /// From the request.
+    pub data: &'a [u8],
 }
 
 /// Why a packet of a kind that matters was rejected.
@@ -161,7 +166,7 @@ fn parse_ipv4(body: &[u8]) -> Result<Packet<'_>, Malformed> {
     }
     let header = Ipv4Repr::parse(&ip, &checks).map_err(|_| Malformed::Ip)?;
     let icmp = Icmpv4Packet::new_checked(ip.payload()).map_err(|_| Malformed::Icmp)?;
-    if icmp.msg_type() != smoltcp::wire::Icmpv4Message::EchoReply {
+    if icmp.msg_type() != Icmpv4Message::EchoReply {
         return Ok(Packet::Other);
     }
     match Icmpv4Repr::parse(&icmp, &checks) {
@@ -169,13 +174,13 @@ fn parse_ipv4(body: &[u8]) -> Result<Packet<'_>, Malformed> {
             ident,
             seq_no,
             data,
-        }) => Ok(Packet::EchoReply {
+        }) => Ok(Packet::EchoReply(EchoReply {
             source: header.src_addr.into(),
             destination: header.dst_addr.into(),
             ident,
             seq: seq_no,
             data,
-        }),
+        })),
         _ => Err(Malformed::Icmp),
     }
 }
@@ -205,13 +210,13 @@ fn parse_ipv6(body: &[u8], station: Mac) -> Result<Packet<'_>, Malformed> {
             ident,
             seq_no,
             data,
-        }) => Ok(Packet::EchoReply {
+        }) => Ok(Packet::EchoReply(EchoReply {
             source: header.src_addr.into(),
             destination: header.dst_addr.into(),
             ident,
             seq: seq_no,
             data,
-        }),
+        })),
         Ok(Icmpv6Repr::Ndisc(message)) => parse_ndp(&header, message, station),
         _ => Err(Malformed::Icmp),
     }
@@ -488,3 +493,6 @@ fn group_mac(group: Ipv6Addr) -> Mac {
     let [.., a, b, c, d] = group.octets();
     Mac([0x33, 0x33, a, b, c, d])
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::config::{PortConfig, TargetConfig};
 use crate::jitter::Jitter;
 use crate::limits;
 use crate::neighbour::Neighbour;
-use crate::packet::{self, ECHO_DATA, Frame};
+use crate::packet::{self, ECHO_DATA, EchoReply, Frame};
 use crate::types::{IfIndex, Mac, Now};
 
 /// How a target is reached: our address towards it, and whom to hand packets to.
@@ -19,16 +19,6 @@ use crate::types::{IfIndex, Mac, Now};
 struct Route {
     own: IpAddr,
     hop: IpAddr,
-}
-
-/// An echo that came back, as the packet says.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Echo<'a> {
-    pub(crate) source: IpAddr,
-    pub(crate) destination: IpAddr,
-    pub(crate) ident: u16,
-    pub(crate) seq: u16,
-    pub(crate) data: &'a [u8],
 }
 
 /// One target.
@@ -95,13 +85,17 @@ impl Target {
         }
     }
 
-    /// Somebody says where `address` is.
-    pub(crate) fn learn(&mut self, now: Now, address: IpAddr, mac: Mac, replaces: bool) {
+    /// Somebody says where `address` is. True when that is our next hop.
+    pub(crate) fn learn(&mut self, now: Now, address: IpAddr, mac: Mac, replaces: bool) -> bool {
+        if self.route.is_none_or(|route| route.hop != address) {
+            return false;
+        }
         let waited = self.hop.mac().is_none();
-        let ours = self.route.is_some_and(|route| route.hop == address);
-        if ours && self.hop.learn(now, mac, replaces) && waited && self.link {
+        self.hop.learn(now, mac, replaces);
+        if waited && self.link {
             self.send(now);
         }
+        true
     }
 
     /// Time passed.
@@ -117,7 +111,7 @@ impl Target {
     }
 
     /// An echo came back on this target's port. True when it is the answer to one of ours.
-    pub(crate) fn answer(&mut self, now: Now, echo: &Echo<'_>) -> bool {
+    pub(crate) fn answer(&mut self, now: Now, echo: &EchoReply<'_>) -> bool {
         let ours = self
             .route
             .is_some_and(|route| route.own == echo.destination)
@@ -162,39 +156,24 @@ fn slot(seq: u16) -> usize {
     usize::from(seq) % limits::ECHOES
 }
 
-/// On the port's own network if it is there, else through the gateway that is; `None`
-/// when the port has no address of that family, and the target can never answer.
+/// On the port's own network if it is there, else through the first gateway that is;
+/// `None` when the port has no address for either, and the target can never answer.
 fn route(target: IpAddr, port: &PortConfig) -> Option<Route> {
-    let near = |address: IpAddr| {
-        port.addresses
-            .iter()
-            .find(|prefix| prefix.contains(address))
-            .map(|prefix| prefix.address)
+    let own = |hop: IpAddr| {
+        let addresses = port.addresses.iter();
+        let near = addresses.clone().find(|prefix| prefix.contains(hop));
+        // A link-local hop is near on every port, whatever our prefixes are.
+        let any = || {
+            addresses
+                .clone()
+                .find(|prefix| link_local(hop) && prefix.address.is_ipv6())
+        };
+        near.or_else(any).map(|prefix| prefix.address)
     };
-    if let Some(own) = near(target) {
-        return Some(Route { own, hop: target });
-    }
-    let same = |address: &IpAddr| address.is_ipv4() == target.is_ipv4();
-    let hop = port.gateways.iter().copied().find(same);
-    // A link-local router, or target, is near on every port, whatever our prefix.
-    let any = || {
-        port.addresses
-            .iter()
-            .map(|prefix| prefix.address)
-            .find(|own| same(own))
-    };
-    match hop {
-        _ if link_local(target) => Some(Route {
-            own: any()?,
-            hop: target,
-        }),
-        Some(hop) if link_local(hop) => Some(Route { own: any()?, hop }),
-        Some(hop) => Some(Route {
-            own: near(hop)?,
-            hop,
-        }),
-        None => None,
-    }
+    core::iter::once(target)
+        .chain(port.gateways.iter().copied())
+        .filter(|hop| hop.is_ipv4() == target.is_ipv4())
+        .find_map(|hop| own(hop).map(|own| Route { own, hop }))
 }
 
 fn link_local(address: IpAddr) -> bool {

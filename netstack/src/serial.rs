@@ -36,8 +36,9 @@ pub fn encode(payload: &[u8]) -> Option<Vec<u8, { limits::SERIAL }>> {
     encoder.push(payload).ok()?;
     encoder.push(&CRC.checksum(payload).to_be_bytes()).ok()?;
     let encoded = encoder.finalize();
-    // The byte before and the byte after are the zeros that delimit it.
-    line.truncate(1 + encoded + 1);
+    line.truncate(1 + encoded);
+    // Explicitly: the encoder may leave a code of its own just behind the end.
+    line.push(0).ok()?;
     Some(line)
 }
 
@@ -142,3 +143,6 @@ fn checked(frame: &[u8]) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,9 @@ use crate::announce::{Claimant, Heard, Verdict, Vip};
 use crate::config::{Config, PortConfig};
 use crate::jitter::Jitter;
 use crate::packet::{self, Packet};
-use crate::ping::{Echo, Target};
+use crate::ping::Target;
 use crate::serial::{self, Decoder};
+use crate::surface::{Counters, Event, Ingress, Transmit, Unsent};
 use crate::types::{IfIndex, LineIndex, Mac, Now, TargetIndex, VipIndex};
 use crate::{ethernet, limits};
 
@@ -57,90 +58,12 @@ enum Wire {
     Line(LineIndex),
 }
 
-/// What a received packet was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ingress<'a> {
-    /// A heartbeat, not authenticated yet. It may be our own that a switch sent back, or
-    /// come from a machine with our own hardware address: the boot id inside tells.
-    Heartbeat {
-        /// Its bytes, without framing and padding.
-        payload: &'a [u8],
-        /// Who put it on the wire.
-        source: Mac,
-    },
-    /// It was for the netstack.
-    Handled,
-    /// It was for nobody here, or malformed (counted).
-    Ignored,
-}
-
-/// Something to put on a wire, as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "no allocation; one lives at a time"
-)]
-pub enum Transmit {
-    /// A whole Ethernet frame.
-    Port(IfIndex, Vec<u8, { limits::PACKET }>),
-    /// Bytes for a serial line.
-    Line(LineIndex, Vec<u8, { limits::SERIAL }>),
-}
-
-/// Something that the node should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Nobody else answers for this VIP. At most one of this and
-    /// [`Event::AddressTaken`] is waiting for each VIP: the newer.
-    AddressFree(VipIndex),
-    /// This stranger answers for it. The search is repeated until the stranger has gone
-    /// ([`Event::AddressFree`]) or the VIP is withdrawn.
-    AddressTaken(VipIndex, Mac),
-    /// A member ([`Stack::is_member`]) or a stranger claims a VIP that is announced here.
-    /// At most one in [`limits::DEFEND_INTERVAL`] for each VIP.
-    Conflict(VipIndex, Mac),
-    /// A ping target answered the request that was sent at that time.
-    Answered {
-        /// Which target.
-        target: TargetIndex,
-        /// When the request was sent.
-        sent: Now,
-    },
-}
-
-/// Why a heartbeat was not taken for sending. Counted too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsent {
-    /// The port has no device, or no carrier.
-    NoLink,
-    /// Empty, or longer than [`limits::FRAME`].
-    Length,
-}
-
-/// What was rejected, lost or noticed since boot. All saturate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets of a kind that matters, and wrong.
-    pub malformed: u32,
-    /// Serial bytes that belong to no valid frame, over all lines.
-    pub noise: u32,
-    /// Runs of serial bytes that are no valid frame, over all lines.
-    pub broken: u32,
-    /// Heartbeats that were refused, or displaced by newer ones before they left.
-    pub unsent: u32,
-    /// Packets from strangers that hold or want a VIP that is searched for here.
-    pub strangers: u32,
-    /// Packets that claim a VIP that is announced here.
-    pub conflicts: u32,
-    /// Echo replies that answered one of our pings.
-    pub answers: u32,
-}
-
 impl Stack {
     /// A netstack whose ports are all absent. `seed` spreads its timers.
     ///
     /// # Panics
-    /// When the configuration names a port that it does not have, or too many lines.
+    /// When the configuration names a port that it does not have, too many lines, or a
+    /// target without an interval.
     pub fn new(config: Config, seed: u64) -> Stack {
         let mut jitter = Jitter::new(seed);
         let Config {
@@ -153,6 +76,8 @@ impl Stack {
             usize::from(lines) <= limits::LINES,
             "more serial lines than the limit"
         );
+        let timed = targets.iter().all(|target| !target.interval.is_zero());
+        assert!(timed, "a ping target without an interval");
         let at = |port: IfIndex| {
             ports
                 .get(usize::from(port.0))
@@ -219,43 +144,31 @@ impl Stack {
                 address,
                 mac,
                 replaces,
-            } => {
+            } if !self.is_own(mac) => {
+                let mut ours = self.rival(now, port, address, mac, Vip::claimed);
                 for target in self
                     .targets
                     .iter_mut()
                     .filter(|target| target.port() == port)
                 {
-                    target.learn(now, address, mac, replaces);
+                    ours |= target.learn(now, address, mac, replaces);
                 }
-                self.rival(now, port, address, mac, Vip::claimed)
+                handled(ours)
             }
-            Packet::Query { address, mac } => self.rival(now, port, address, mac, Vip::wanted),
-            Packet::EchoReply {
-                source,
-                destination,
-                ident,
-                seq,
-                data,
-            } => {
-                let echo = Echo {
-                    source,
-                    destination,
-                    ident,
-                    seq,
-                    data,
-                };
+            Packet::Query { address, mac } if !self.is_own(mac) => {
+                handled(self.rival(now, port, address, mac, Vip::wanted))
+            }
+            Packet::EchoReply(echo) => {
                 let mut here = self
                     .targets
                     .iter_mut()
                     .filter(|target| target.port() == port);
-                if here.any(|target| target.answer(now, &echo)) {
-                    add(&mut self.counters.answers);
-                    Ingress::Handled
-                } else {
-                    Ingress::Ignored
-                }
+                let ours = here.any(|target| target.answer(now, &echo));
+                self.counters.answers = self.counters.answers.saturating_add(ours.into());
+                handled(ours)
             }
-            Packet::Other => Ingress::Ignored,
+            // What we said ourselves comes back from some switches and bridges.
+            Packet::Claim { .. } | Packet::Query { .. } | Packet::Other => Ingress::Ignored,
         }
     }
 
@@ -467,35 +380,36 @@ impl Stack {
         }
     }
 
-    /// Somebody claims or wants an address: tells the VIP that has it on this port.
-    fn rival<'a>(
+    fn is_own(&self, mac: Mac) -> bool {
+        self.ports.iter().any(|port| port.mac == Some(mac))
+    }
+
+    /// Somebody claims or wants an address: tells the VIP that has it on this port. True
+    /// when there is one.
+    fn rival(
         &mut self,
         now: Now,
         port: IfIndex,
         address: IpAddr,
         mac: Mac,
         tell: impl Fn(&mut Vip, Now, Claimant, &mut Jitter) -> Heard,
-    ) -> Ingress<'a> {
-        if self.ports.iter().any(|port| port.mac == Some(mac)) {
-            // Our own, sent back by a switch or a bridge.
-            return Ingress::Ignored;
-        }
+    ) -> bool {
         let by = if self.is_member(mac) {
             Claimant::Member(mac)
         } else {
             Claimant::Stranger(mac)
         };
-        for (at, vip) in &mut self.vips {
-            if *at != port || vip.address() != address {
-                continue;
-            }
-            match tell(vip, now, by, &mut self.jitter) {
-                Heard::Nothing => {}
-                Heard::Stranger => add(&mut self.counters.strangers),
-                Heard::Conflict => add(&mut self.counters.conflicts),
-            }
+        let mut vips = self.vips.iter_mut();
+        let found = vips.find(|(at, vip)| *at == port && vip.address() == address);
+        let Some((_, vip)) = found else {
+            return false;
+        };
+        match tell(vip, now, by, &mut self.jitter) {
+            Heard::Nothing => {}
+            Heard::Stranger => add(&mut self.counters.strangers),
+            Heard::Conflict => add(&mut self.counters.conflicts),
         }
-        Ingress::Handled
+        true
     }
 }
 
@@ -513,6 +427,14 @@ impl Port {
                 IpAddr::V6(address) => Some(address),
                 IpAddr::V4(_) => None,
             })
+    }
+}
+
+fn handled<'a>(ours: bool) -> Ingress<'a> {
+    if ours {
+        Ingress::Handled
+    } else {
+        Ingress::Ignored
     }
 }
 
