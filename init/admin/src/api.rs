@@ -1,0 +1,507 @@
+//! The JSON that operators' programs see: shapes, and how the node's own words become them.
+//!
+//! Owns the public vocabulary of the admin API, shared by its server and the `kodo`
+//! command. Durations are whole milliseconds, boot ids are hexadecimal strings (a
+//! JavaScript number cannot hold them). Readers are tolerant: unknown fields are skipped
+//! and unknown words read as `unknown`, so that an older `kodo` still shows a newer node.
+
+use std::time::Duration;
+
+use kodo_engine::surface;
+use kodo_node::{io, status};
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/status`: everything an operator asks for first, as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// 1.
+    pub schema: u8,
+    /// Cluster name.
+    pub cluster: String,
+    /// The node that answers.
+    pub node: String,
+    /// Its time since boot.
+    pub uptime_ms: u64,
+    /// Where it stands.
+    pub role: Role,
+    /// Whether everything is as it should be; see `concerns`.
+    pub health: Health,
+    /// What keeps the cluster from being healthy, worst first; empty when healthy.
+    pub concerns: Vec<String>,
+    /// What is worth a look, but keeps nothing from working.
+    pub notes: Vec<String>,
+    /// The view installed here.
+    pub view: Option<View>,
+    /// Whether this node reaches the public network, as far as known.
+    pub reachable: bool,
+    /// The hardware watchdog of this node.
+    pub watchdog: Option<Watchdog>,
+    /// All nodes of the cluster file.
+    pub nodes: Vec<Node>,
+    /// All groups of the cluster file.
+    pub groups: Vec<Group>,
+    /// What was rejected or lost since boot.
+    pub counters: Counters,
+    /// The newest log line.
+    pub last_event: String,
+}
+
+/// Whether everything is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// Every group runs, and the next fault would be survived.
+    Healthy,
+    /// Something is wrong, even if every group still runs.
+    #[serde(other)]
+    Degraded,
+}
+
+/// Where a node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Fresh from boot: hears and is heard, decides nothing.
+    Observer,
+    /// A member that holds nothing.
+    Standby,
+    /// A member that runs at least one group.
+    Active,
+    /// Refused: another machine carries this identity.
+    Refused,
+    /// Silent, or never heard.
+    Dead,
+    /// A newer node's word.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One path towards one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathState {
+    /// Heard both ways.
+    Up,
+    /// Heard one way only.
+    OneWay,
+    /// Not heard, or no carrier.
+    Down,
+    /// A newer node's word.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a node does with a group, or a member of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupState {
+    /// Nothing of it runs here.
+    Stopped,
+    /// On its way up.
+    Starting,
+    /// All of it runs here.
+    Started,
+    /// On its way down.
+    Stopping,
+    /// May not be started here at present.
+    Blocked,
+    /// A newer node's word.
+    #[serde(other)]
+    Unknown,
+}
+
+/// An installed view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Grows with every change.
+    pub epoch: u64,
+    /// Names of its members.
+    pub members: Vec<String>,
+}
+
+/// The hardware watchdog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watchdog {
+    /// As the driver calls it.
+    pub name: String,
+    /// What the driver granted.
+    pub timeout_ms: u64,
+}
+
+/// One node as seen from the one that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// From the file.
+    pub name: String,
+    /// Where it stands.
+    pub role: Role,
+    /// Whether an operator put it on standby.
+    pub standby: bool,
+    /// Its boot id, once confirmed.
+    pub boot: Option<String>,
+    /// Silence since its last fresh heartbeat.
+    pub silent_ms: Option<u64>,
+    /// False when it runs another cluster file.
+    pub same_file: bool,
+    /// Paths towards it; empty for the node that answers.
+    pub paths: Vec<Path>,
+}
+
+/// One path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Path {
+    /// From the file.
+    pub name: String,
+    /// Up, one-way or down.
+    pub state: PathState,
+}
+
+/// One group as seen from the node that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// From the file.
+    pub name: String,
+    /// Who holds it.
+    pub holder: Option<String>,
+    /// The tenure's epoch.
+    pub epoch: u64,
+    /// What the answering node does with it.
+    pub state: GroupState,
+    /// Failures counted on the answering node.
+    pub failures: u8,
+    /// Its members on the answering node.
+    pub members: Vec<Member>,
+}
+
+/// One member of a group on the node that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// From the file.
+    pub name: String,
+    /// What the node does with it.
+    pub state: GroupState,
+}
+
+/// What was rejected or lost since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counters {
+    /// Frames with a MAC that no accepted key makes.
+    pub forged: u32,
+    /// Frames that are not ours or do not decode.
+    pub malformed: u32,
+    /// Frames of an older sequence, or of a superseded life.
+    pub replayed: u32,
+    /// Authentic frames that echo nothing recent.
+    pub stale: u32,
+    /// Frames of a second machine with one identity.
+    pub twin: u32,
+    /// Serial bytes that belong to no valid frame.
+    pub noise: u32,
+    /// Heartbeats that could not be sent.
+    pub unsent: u32,
+}
+
+/// `GET /v1/log?from=N`: a page of the node's log, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// As many lines as fit; empty when there are no newer ones.
+    pub lines: Vec<LogLine>,
+    /// Ask again from here.
+    pub next: u64,
+}
+
+/// One line of the node's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Counts from 0 at boot; a gap means that lines were lost.
+    pub seq: u64,
+    /// Time since boot, in microseconds.
+    pub at_us: u64,
+    /// How bad it is.
+    pub level: Level,
+    /// What happened and why.
+    pub text: String,
+}
+
+/// How bad a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Normal life.
+    Info,
+    /// Something to look at in the morning.
+    Warn,
+    /// Something to get up for; also a newer node's word.
+    #[serde(other)]
+    Alert,
+}
+
+/// `POST /v1/standby`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standby {
+    /// Which node.
+    pub node: String,
+    /// True: give everything up and take nothing. False: be a member again.
+    pub on: bool,
+}
+
+/// `POST /v1/move`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Move {
+    /// Which group.
+    pub group: String,
+    /// Where to.
+    pub node: String,
+}
+
+/// `POST /v1/cleanup`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cleanup {
+    /// Whose fail counts to forget.
+    pub group: String,
+}
+
+/// `POST /v1/drill`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drill {
+    /// How to break the node that answers.
+    pub kind: DrillKind,
+}
+
+/// Ways to break a node on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DrillKind {
+    /// KILL the main process of every service.
+    ServiceKill,
+    /// Panic the kernel.
+    KernelPanic,
+    /// Make the decision loop spin for ever.
+    Pid1Stuck,
+    /// Abort PID 1.
+    Pid1Dies,
+}
+
+/// `POST /v1/halt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Halt {
+    /// What follows the orderly leave of the node that answers.
+    pub kind: HaltKind,
+}
+
+/// What follows an orderly leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HaltKind {
+    /// Power off.
+    PowerOff,
+    /// Reboot.
+    Reboot,
+}
+
+/// The answer to a `POST` that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Nodes that will hear of it, the answering one included.
+    pub nodes: u8,
+    /// Nodes of the cluster file.
+    pub of: u8,
+    /// What would make the cluster forget it; empty when there is nothing to forget.
+    pub forgotten_by: String,
+}
+
+/// The answer to anything that was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    /// What was not done, and why.
+    pub error: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl From<&status::Status> for Status {
+    fn from(node: &status::Status) -> Status {
+        let mut status = Status {
+            schema: 1,
+            cluster: node.cluster.as_str().to_owned(),
+            node: node.node.as_str().to_owned(),
+            uptime_ms: ms(node.uptime),
+            role: node.role.into(),
+            health: Health::Healthy,
+            concerns: Vec::new(),
+            notes: Vec::new(),
+            view: node.view.as_ref().map(View::from),
+            reachable: node.reachable,
+            watchdog: node.watchdog.as_ref().map(|(name, granted)| Watchdog {
+                name: name.as_str().to_owned(),
+                timeout_ms: ms(*granted),
+            }),
+            nodes: node.nodes.iter().map(Node::from).collect(),
+            groups: node.groups.iter().map(Group::from).collect(),
+            counters: node.counters.into(),
+            last_event: node.last_event.as_str().to_owned(),
+        };
+        crate::health::judge(&mut status);
+        status
+    }
+}
+
+impl From<&status::View> for View {
+    fn from(view: &status::View) -> View {
+        View {
+            epoch: view.epoch,
+            members: view
+                .members
+                .iter()
+                .map(|name| name.as_str().to_owned())
+                .collect(),
+        }
+    }
+}
+
+impl From<&status::NodeStatus> for Node {
+    fn from(node: &status::NodeStatus) -> Node {
+        Node {
+            name: node.name.as_str().to_owned(),
+            role: node.role.into(),
+            standby: node.standby,
+            boot: node.boot.map(|boot| format!("{boot:016x}")),
+            silent_ms: node.silent.map(ms),
+            same_file: node.same_file,
+            paths: node.paths.iter().map(Path::from).collect(),
+        }
+    }
+}
+
+impl From<&status::PathStatus> for Path {
+    fn from(path: &status::PathStatus) -> Path {
+        Path {
+            name: path.name.as_str().to_owned(),
+            state: path.state.into(),
+        }
+    }
+}
+
+impl From<&status::GroupStatus> for Group {
+    fn from(group: &status::GroupStatus) -> Group {
+        Group {
+            name: group.name.as_str().to_owned(),
+            holder: group.holder.as_ref().map(|name| name.as_str().to_owned()),
+            epoch: group.epoch,
+            state: group.state.into(),
+            failures: group.failures,
+            members: group.members.iter().map(Member::from).collect(),
+        }
+    }
+}
+
+impl From<&status::MemberStatus> for Member {
+    fn from(member: &status::MemberStatus) -> Member {
+        Member {
+            name: member.name.as_str().to_owned(),
+            state: member.state.into(),
+        }
+    }
+}
+
+impl From<status::Role> for Role {
+    fn from(role: status::Role) -> Role {
+        match role {
+            status::Role::Observer => Role::Observer,
+            status::Role::Standby => Role::Standby,
+            status::Role::Active => Role::Active,
+            status::Role::Refused => Role::Refused,
+            status::Role::Dead => Role::Dead,
+        }
+    }
+}
+
+impl From<surface::PathState> for PathState {
+    fn from(state: surface::PathState) -> PathState {
+        match state {
+            surface::PathState::Up => PathState::Up,
+            surface::PathState::OneWay => PathState::OneWay,
+            surface::PathState::Down => PathState::Down,
+        }
+    }
+}
+
+impl From<status::GroupState> for GroupState {
+    fn from(state: status::GroupState) -> GroupState {
+        match state {
+            status::GroupState::Stopped => GroupState::Stopped,
+            status::GroupState::Starting => GroupState::Starting,
+            status::GroupState::Started => GroupState::Started,
+            status::GroupState::Stopping => GroupState::Stopping,
+            status::GroupState::Blocked => GroupState::Blocked,
+        }
+    }
+}
+
+impl From<status::Counters> for Counters {
+    fn from(counters: status::Counters) -> Counters {
+        let status::Counters {
+            forged,
+            malformed,
+            replayed,
+            stale,
+            twin,
+            noise,
+            unsent,
+        } = counters;
+        Counters {
+            forged,
+            malformed,
+            replayed,
+            stale,
+            twin,
+            noise,
+            unsent,
+        }
+    }
+}
+
+impl From<&io::LogLine> for LogLine {
+    fn from(line: &io::LogLine) -> LogLine {
+        LogLine {
+            seq: line.seq,
+            at_us: u64::try_from(line.at.as_micros()).unwrap_or(u64::MAX),
+            level: match line.level {
+                surface::Level::Info => Level::Info,
+                surface::Level::Warn => Level::Warn,
+                surface::Level::Alert => Level::Alert,
+            },
+            text: line.text.as_str().to_owned(),
+        }
+    }
+}
+
+impl From<DrillKind> for io::Drill {
+    fn from(kind: DrillKind) -> io::Drill {
+        match kind {
+            DrillKind::ServiceKill => io::Drill::ServiceKill,
+            DrillKind::KernelPanic => io::Drill::KernelPanic,
+            DrillKind::Pid1Stuck => io::Drill::Pid1Stuck,
+            DrillKind::Pid1Dies => io::Drill::Pid1Dies,
+        }
+    }
+}
+
+impl From<HaltKind> for io::Halt {
+    fn from(kind: HaltKind) -> io::Halt {
+        match kind {
+            HaltKind::PowerOff => io::Halt::PowerOff,
+            HaltKind::Reboot => io::Halt::Reboot,
+        }
+    }
+}

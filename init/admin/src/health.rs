@@ -1,0 +1,151 @@
+//! What a status means: is the cluster healthy, and if not, what is wrong.
+//!
+//! Owns the sentences that the page, the command and scripts all show, so that they never
+//! disagree. Judges from one node's status alone and changes nothing.
+
+use crate::api::{Group, GroupState, Health, Node, PathState, Role, Status};
+
+/// Fills `health`, `concerns` and `notes` from the rest.
+pub(crate) fn judge(status: &mut Status) {
+    let mut concerns = Vec::new();
+    let mut notes = Vec::new();
+    if status.view.is_none() {
+        concerns.push(format!(
+            "{} is in no view yet and decides nothing so far",
+            status.node
+        ));
+    }
+    for group in &status.groups {
+        judge_group(status, group, &mut concerns, &mut notes);
+    }
+    for node in &status.nodes {
+        judge_node(status, node, &mut concerns);
+    }
+    if !status.reachable {
+        concerns.push(format!("{} does not reach the public network", status.node));
+    }
+    if status.watchdog.is_none() {
+        concerns.push(format!(
+            "{} has no watchdog: stuck, it would stay stuck",
+            status.node
+        ));
+    }
+    let counters = &status.counters;
+    for (count, what) in [
+        (counters.forged, "signed with a wrong key"),
+        (counters.replayed, "old ones sent again"),
+        (counters.twin, "from a second machine with one identity"),
+    ] {
+        if count > 0 {
+            notes.push(format!(
+                "{} rejected {count} heartbeats {what}",
+                status.node
+            ));
+        }
+    }
+    status.health = if concerns.is_empty() {
+        Health::Healthy
+    } else {
+        Health::Degraded
+    };
+    status.concerns = concerns;
+    status.notes = notes;
+}
+
+fn judge_group(
+    status: &Status,
+    group: &Group,
+    concerns: &mut Vec<String>,
+    notes: &mut Vec<String>,
+) {
+    let name = &group.name;
+    match &group.holder {
+        None => concerns.push(format!("{name} runs nowhere")),
+        Some(holder) if *holder == status.node => match group.state {
+            GroupState::Started => {}
+            state => concerns.push(format!("{name} is {} on {holder}", state.word())),
+        },
+        Some(holder) => {
+            if status
+                .nodes
+                .iter()
+                .any(|node| node.name == *holder && node.role == Role::Dead)
+            {
+                concerns.push(format!("{name} was last seen on {holder}, which is silent"));
+            }
+        }
+    }
+    if group.state == GroupState::Blocked && group.holder.as_ref() != Some(&status.node) {
+        concerns.push(format!("{name} cannot be started on {}", status.node));
+    }
+    if group.failures > 0 {
+        let times = if group.failures == 1 { "time" } else { "times" };
+        notes.push(format!(
+            "{name} failed {} {times} on {}",
+            group.failures, status.node
+        ));
+    }
+}
+
+fn judge_node(status: &Status, node: &Node, concerns: &mut Vec<String>) {
+    let name = &node.name;
+    match (node.role, node.silent_ms) {
+        (Role::Dead, None) => concerns.push(format!("{name} was never heard")),
+        (Role::Dead, Some(silent)) => {
+            concerns.push(format!("{name} is dead: silent for {}", seconds(silent)));
+        }
+        (Role::Observer, _) => {
+            concerns.push(format!("{name} is fresh from boot and not a member yet"));
+        }
+        (Role::Refused, _) => {
+            concerns.push(format!(
+                "{name} is refused: another machine carries its identity"
+            ));
+        }
+        (Role::Active | Role::Standby | Role::Unknown, _) => {}
+    }
+    if node.standby {
+        concerns.push(format!("{name} was put on standby and takes nothing over"));
+    }
+    if !node.same_file {
+        concerns.push(format!(
+            "{name} runs another cluster file: groups are not moved by hand"
+        ));
+    }
+    if node.role == Role::Dead || node.name == status.node {
+        return;
+    }
+    for path in &node.paths {
+        match path.state {
+            PathState::Up | PathState::Unknown => {}
+            PathState::OneWay => {
+                concerns.push(format!("path {} to {name} works one way only", path.name));
+            }
+            PathState::Down => concerns.push(format!("path {} to {name} is down", path.name)),
+        }
+    }
+}
+
+/// `1500` as `1.5 s`: whole seconds from ten on.
+fn seconds(ms: u64) -> String {
+    if ms < 10_000 {
+        format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+    } else {
+        format!("{} s", ms / 1000)
+    }
+}
+
+impl GroupState {
+    /// As it stands in a sentence.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            GroupState::Stopped => "stopped",
+            GroupState::Starting => "starting",
+            GroupState::Started => "started",
+            GroupState::Stopping => "stopping",
+            GroupState::Blocked => "blocked",
+            GroupState::Unknown => "in a state that this program does not know",
+        }
+    }
+}

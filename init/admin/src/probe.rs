@@ -1,0 +1,188 @@
+//! The probe child: asks services over HTTP whether they are well.
+//!
+//! Owns the request and the judgement of its answer. A service is well when it answers a
+//! `GET` of its probe path on loopback with a status below 400, in time. Only the head of
+//! the answer is read. Decides nothing about restarts: the supervisor counts.
+//!
+//! A service may be hung, hostile or speak another protocol; each probe is bounded in
+//! time and bytes, and so is the number in flight: while all places are taken, further
+//! requests wait in the socket, where PID 1's own timeout judges them.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kodo_node::io::ProbeError;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::channel::Channel;
+use crate::relay::{self, ProbeRequest, ProbeResult};
+
+/// Probes in flight: two per service, should PID 1 ever ask again before an answer.
+const IN_FLIGHT: usize = 2 * kodo_node::limits::SERVICES;
+/// Bytes of a [`ProbeRequest`] or [`ProbeResult`], generously.
+const MESSAGE: usize = 64;
+/// Bytes of a response's head that are looked at.
+const HEAD: usize = 8 * 1024;
+/// Header lines that are looked at; more are not an honest answer to a probe.
+const HEADERS: usize = 64;
+
+/// What to ask, by `ServiceId`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeConfig {
+    /// One per service of the cluster file, in its order; `None` where the file has no probe.
+    pub services: Vec<Option<Target>>,
+}
+
+/// How to ask one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its TCP port on 127.0.0.1.
+    pub port: u16,
+    /// Path and query, beginning with `/`, without control characters or spaces.
+    pub path: String,
+    /// From connecting to the end of the response's head.
+    pub timeout: Duration,
+}
+
+/// Why the child cannot go on.
+#[derive(Debug)]
+pub enum Error {
+    /// The runtime or the socket to PID 1 failed.
+    Io(io::Error),
+    /// PID 1 closed its end.
+    Orphaned,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io(error) => write!(f, "probe: the socket to PID 1 failed: {error}"),
+            Error::Orphaned => f.write_str("probe: PID 1 closed the socket"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        Error::Io(error)
+    }
+}
+
+/// Serves PID 1 on `fd` for ever.
+///
+/// # Errors
+/// When the socket fails or PID 1 goes away.
+pub fn run(fd: OwnedFd, config: ProbeConfig) -> Result<Infallible, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(fd, config))
+}
+
+async fn serve(fd: OwnedFd, config: ProbeConfig) -> Result<Infallible, Error> {
+    let channel = Arc::new(Channel::new(fd)?);
+    let config = Arc::new(config);
+    let places = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut buffer = [0; MESSAGE];
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let datagram = channel.recv(&mut buffer).await?.ok_or(Error::Orphaned)?;
+        // PID 1 is the same binary: it does not write anything else.
+        let Ok(request) = relay::decode::<ProbeRequest>(datagram) else {
+            continue;
+        };
+        let (channel, config) = (Arc::clone(&channel), Arc::clone(&config));
+        tokio::spawn(async move {
+            let result = match config.services.get(usize::from(request.service.0)) {
+                Some(Some(target)) => ask(target).await,
+                // Nobody can be asked.
+                Some(None) | None => Err(ProbeError::Refused),
+            };
+            let mut buffer = [0; MESSAGE];
+            let result = ProbeResult {
+                token: request.token,
+                result,
+            };
+            if let Ok(answer) = relay::encode(&result, &mut buffer) {
+                // Should PID 1 be gone, the receiving side sees it.
+                let _ = channel.send(answer).await;
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn ask(target: &Target) -> Result<(), ProbeError> {
+    match timeout(target.timeout, exchange(target)).await {
+        Ok(Ok(200..=399)) => Ok(()),
+        Ok(Ok(status)) => Err(ProbeError::Status(status)),
+        Ok(Err(error)) => Err(error),
+        Err(_elapsed) => Err(ProbeError::Timeout),
+    }
+}
+
+/// The status of the answer.
+async fn exchange(target: &Target) -> Result<u16, ProbeError> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port))
+        .await
+        .map_err(|_| ProbeError::Refused)?;
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: kodo-probe\r\nConnection: close\r\n\r\n",
+        target.path
+    );
+    // A service that hangs up in the middle of it speaks no HTTP.
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .map_err(|_| ProbeError::Garbage)?;
+    let mut head = Vec::with_capacity(HEAD);
+    loop {
+        let read = (&mut stream)
+            .take((HEAD - head.len()) as u64)
+            .read_buf(&mut head)
+            .await;
+        if !matches!(read, Ok(1..)) {
+            return Err(ProbeError::Garbage);
+        }
+        if let Some(status) = status_of(&head)? {
+            return Ok(status);
+        }
+    }
+}
+
+/// The status of a complete response head; `None` while it is only the beginning of one.
+fn status_of(head: &[u8]) -> Result<Option<u16>, ProbeError> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    match response.parse(head) {
+        Ok(httparse::Status::Complete(_)) => Ok(response.code),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(_) => Err(ProbeError::Garbage),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_whole_heads_only() {
+        let whole = b"HTTP/1.1 204 No Content\r\nX: y\r\n\r\nbody";
+        assert_eq!(status_of(whole), Ok(Some(204)));
+        for cut in 0..b"HTTP/1.1 204 No Content\r\nX: y\r\n\r".len() {
+            assert_eq!(status_of(&whole[..cut]), Ok(None), "{cut}");
+        }
+        assert_eq!(status_of(b"SSH-2.0-OpenSSH\r\n"), Err(ProbeError::Garbage));
+        assert_eq!(status_of(&[0xff; 40]), Err(ProbeError::Garbage));
+    }
+}
