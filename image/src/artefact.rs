@@ -99,13 +99,15 @@ pub struct BootSerial {
 /// sees the screen, `/dev/console` is the last one, the serial port.
 ///
 /// The kernel's crypto self-tests and the security modules that nothing here configures
-/// cost half a second of an emulated boot and guard nothing that the node uses.
+/// cost half a second of an emulated boot and guard nothing that the node uses; huge
+/// pages bring compaction stalls under a real-time loop.
 pub fn append(node: &str) -> String {
     [
         "console=tty0 console=ttyS0,115200",
         &format!("kodo.node={node}"),
         "panic=1 oops=panic softlockup_panic=1 nmi_watchdog=panic",
         "loglevel=4 cryptomgr.notests lsm=lockdown,yama,landlock",
+        "transparent_hugepage=never",
     ]
     .join(" ")
 }

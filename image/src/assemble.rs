@@ -10,10 +10,11 @@ use crate::cache::{Cache, make_directory, read, write};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Kernel, hex};
 use crate::modules::{Library, MANIFEST, Manifest};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::progress::Progress;
 use crate::report::Line;
 use crate::{firmware, program};
+use kodo_config::Diagnostic;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,29 @@ pub struct Request {
     pub plan: Plan,
 }
 
+impl Request {
+    /// The ordinary request: everything from the cluster file, kernel from the package
+    /// client, program from the workspace. Returns the file's warnings and notes as well.
+    ///
+    /// # Errors
+    /// When the cluster file is refused or names a file that cannot be read.
+    pub fn of_cluster(
+        workspace: &Path,
+        cluster_file: &Path,
+        out: &Path,
+    ) -> Result<(Self, Vec<Diagnostic>)> {
+        let (plan, remarks) = plan::load(cluster_file)?;
+        let request = Self {
+            workspace: workspace.to_owned(),
+            program: None,
+            kernel: kernel::Source::Apt,
+            out: out.to_owned(),
+            plan,
+        };
+        Ok((request, remarks))
+    }
+}
+
 /// What was built.
 #[derive(Clone, Debug)]
 pub struct Built {
@@ -55,6 +79,7 @@ pub struct Built {
 /// Says which step failed and what to do about it.
 pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> Result<Built> {
     make_directory(&request.out)?;
+    forget(&request.out)?;
     let manifest = Manifest::parse(MANIFEST)?;
     let offers = offers(&request.kernel, &manifest)?;
     let kernel = kernel::fetch(&request.kernel, &offers, cache, progress)?;
@@ -91,9 +116,10 @@ pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> R
         }
         None => None,
     };
-    write_loaders(&request.plan, pvh.as_ref(), &request.out)?;
     let list = Contents::of(&kernel, &[&modules, &node]);
     write_json(&out(name::MANIFEST), &list)?;
+    // Last: whoever finds it finds the rest complete.
+    write_loaders(&request.plan, pvh.as_ref(), &request.out)?;
 
     let line = |what: &str, size, budget| Line {
         what: what.to_owned(),
@@ -194,6 +220,28 @@ fn node_tree(plan: &Plan, program: Vec<u8>) -> Tree {
     tree
 }
 
+/// Removes what an earlier build left for loaders: parts that do not match shall not
+/// look whole, and a node that is no longer in the cluster shall not boot from here.
+fn forget(out: &Path) -> Result<()> {
+    let path = out.join(name::BOOT);
+    let Ok(text) = std::fs::read(&path) else {
+        return Ok(());
+    };
+    if let Ok(old) = serde_json::from_slice::<Boot>(&text) {
+        for node in old.nodes.keys() {
+            for loader in loaders(node) {
+                remove(&out.join(loader))?;
+            }
+        }
+    }
+    remove(&path)
+}
+
+/// Names of a node's loader files: iPXE, GRUB.
+fn loaders(node: &str) -> [String; 2] {
+    [format!("{node}.ipxe"), format!("{node}.grub")]
+}
+
 fn write_loaders(plan: &Plan, pvh: Option<&BootForm>, out: &Path) -> Result<()> {
     let mut boot = Boot {
         schema: 1,
@@ -203,10 +251,11 @@ fn write_loaders(plan: &Plan, pvh: Option<&BootForm>, out: &Path) -> Result<()> 
     };
     for machine in &plan.nodes {
         let append = artefact::append(&machine.name);
-        let ipxe = artefact::ipxe(&plan.cluster, &machine.name, &append);
-        write(&out.join(format!("{}.ipxe", machine.name)), ipxe.as_bytes())?;
-        let grub = artefact::grub(&plan.cluster, &machine.name, &append);
-        write(&out.join(format!("{}.grub", machine.name)), grub.as_bytes())?;
+        let [ipxe, grub] = loaders(&machine.name);
+        let script = artefact::ipxe(&plan.cluster, &machine.name, &append);
+        write(&out.join(ipxe), script.as_bytes())?;
+        let snippet = artefact::grub(&plan.cluster, &machine.name, &append);
+        write(&out.join(grub), snippet.as_bytes())?;
         let node = BootNode {
             kernel: name::KERNEL.into(),
             initrd: name::INITRD.into(),
@@ -309,8 +358,7 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write(path, text.as_bytes())
 }
 
-/// Copies a kernel unless the very same is there: it is the largest file, and the most
-/// constant. Removes first, so that a machine that runs from the old one keeps it.
+/// Copies a kernel. Removes first, so that a machine that runs from the old one keeps it.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     remove(to)?;
     std::fs::copy(from, to)
@@ -326,3 +374,6 @@ fn remove(path: &Path) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,3 +110,92 @@ fn find(root: &Path, name: &str) -> Option<PathBuf> {
         .map(|suffix| root.join(format!("{name}{suffix}")))
         .find(|path| path.is_file())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::write;
+    use crate::modinfo::ModInfo;
+    use crate::modules::Module;
+
+    /// Keeps the notes.
+    #[derive(Default)]
+    struct Notes(Vec<String>);
+
+    impl Progress for Notes {
+        fn begin(&mut self, _: &str, _: Option<u64>) {}
+        fn advance(&mut self, _: u64) {}
+        fn item(&mut self, _: &str) {}
+        fn end(&mut self, _: &str) {}
+        fn note(&mut self, text: &str) {
+            self.0.push(text.to_owned());
+        }
+    }
+
+    fn selection() -> Selection {
+        let module = |files: &[&str]| Module {
+            path: String::new(),
+            elf: Vec::new(),
+            info: ModInfo {
+                firmware: files.iter().map(|file| (*file).to_owned()).collect(),
+                ..ModInfo::default()
+            },
+            before: Vec::new(),
+        };
+        let mut selection = Selection::default();
+        selection
+            .modules
+            .insert("r8169".into(), module(&["rtl_nic/a.fw", "rtl_nic/gone.fw"]));
+        selection
+            .modules
+            .insert("bnx2".into(), module(&["bnx2/b.fw"]));
+        selection
+    }
+
+    fn rule(package: &str, prefix: &str) -> FirmwareRule {
+        FirmwareRule {
+            package: package.into(),
+            prefix: prefix.into(),
+        }
+    }
+
+    #[test]
+    fn takes_declared_files_and_names_what_is_left_out() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let cache = Cache::at(dir.path().to_owned());
+        let package = apt::Package {
+            name: "firmware-realtek".into(),
+            version: "1".into(),
+            size: 0,
+            sha256: String::new(),
+            depends: Vec::new(),
+        };
+        let scratch = cache.scratch().expect("scratch");
+        let root = scratch.path().join("firmware");
+        make_directory(&root.join("rtl_nic")).expect("directory");
+        let packed = zstd::encode_all(b"bytes".as_slice(), 1).expect("zstd");
+        write(&root.join("rtl_nic/a.fw.zst"), &packed).expect("file");
+        write(&root.join("rtl_nic/undeclared.fw"), b"x").expect("file");
+        cache
+            .put(&format!("firmware-1/{}", package.tag()), &root)
+            .expect("put");
+
+        let offers = Packages::from([(package.name.clone(), package)]);
+        let rules = [
+            rule("firmware-realtek", "rtl_nic/"),
+            rule("firmware-bnx2", "bnx2/"),
+            rule("unused", "tigon/"),
+        ];
+        let mut notes = Notes::default();
+        let files = gather(&selection(), &rules, &offers, &cache, &mut notes).expect("gathers");
+        let seen: Vec<_> = files
+            .iter()
+            .map(|file| (file.name.as_str(), file.content.as_slice()))
+            .collect();
+        assert_eq!(seen, [("rtl_nic/a.fw", b"bytes".as_slice())]);
+        let [note] = notes.0.as_slice() else {
+            panic!("{:?}", notes.0);
+        };
+        assert!(note.contains("firmware-bnx2 (for bnx2)") && !note.contains("unused"));
+    }
+}

@@ -14,7 +14,7 @@ use crate::artefact::{BootNic, BootSerial};
 use crate::cache::read;
 use crate::error::{Error, Result};
 use kodo_config::cluster::{self, Cluster, NicId};
-use kodo_config::{Diagnostic, Secret};
+use kodo_config::{Diagnostic, Secret, Severity};
 use std::cell::RefCell;
 use std::path::Path;
 
@@ -125,7 +125,10 @@ pub fn load(cluster_file: &Path) -> Result<(Plan, Vec<Diagnostic>)> {
 }
 
 fn refused(name: &str, mistakes: &[Diagnostic]) -> Error {
-    let text: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    let errors = mistakes
+        .iter()
+        .filter(|mistake| mistake.severity == Severity::Error);
+    let text: Vec<String> = errors.map(ToString::to_string).collect();
     Error::new(format!("{name} is refused"))
         .because(format!("\n{}", text.join("\n")))
         .next("correct the file; no image was built")

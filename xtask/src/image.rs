@@ -3,9 +3,10 @@
 use crate::host::{Host, Need};
 use crate::progress::Steps;
 use crate::{Result, workspace};
+use kodo_config::Severity;
 use kodo_image::cache::Cache;
 use kodo_image::progress::Progress;
-use kodo_image::{Built, Request, kernel, plan, report};
+use kodo_image::{Built, Request, kernel, report};
 use std::path::{Path, PathBuf};
 
 /// Build the boot image of a cluster
@@ -45,17 +46,20 @@ pub(crate) fn build(
     host: &Host,
 ) -> Result<Built> {
     let mut steps = Steps::new();
-    let (plan, notes) = plan::load(cluster)?;
-    for note in notes {
-        steps.note(&note.to_string());
+    let (mut request, notes) = Request::of_cluster(&workspace(), cluster, out)?;
+    request.kernel = source;
+    let (warnings, notes): (Vec<_>, Vec<_>) = notes
+        .iter()
+        .partition(|message| message.severity == Severity::Warning);
+    for warning in warnings {
+        eprintln!("{warning}");
     }
-    let request = Request {
-        workspace: workspace(),
-        program: None,
-        kernel: source,
-        out: out.to_owned(),
-        plan,
-    };
+    if !notes.is_empty() {
+        let (count, file) = (notes.len(), cluster.display());
+        steps.note(&format!(
+            "{count} remarks on this file's policies: `kodo check {file}` explains"
+        ));
+    }
     let cache = Cache::user()?;
     match kodo_image::build(&request, &cache, &mut steps) {
         Err(error) if error.stale_lists() && host.update_lists()? => {
