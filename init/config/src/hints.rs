@@ -1,6 +1,6 @@
-//! Turns the parsers' terse errors into messages with a reason and a suggestion.
+//! Unknown keys and type errors, told with a suggestion.
 //!
-//! Owns wording only: the `toml` crate finds the errors.
+//! Owns wording only: serde and the `toml` crate find the errors.
 
 use core::ops::Range;
 
@@ -11,79 +11,26 @@ use crate::diagnostic::{Diagnostic, Sink};
 use crate::leaf::nearest;
 use crate::read;
 
-/// A syntax error of the `toml` crate.
-pub(crate) fn syntax(sink: &Sink<'_>, error: &toml::de::Error) -> Diagnostic {
-    let span = error.span().unwrap_or(0..0);
-    let message = error.message();
-    if message == "duplicate key" {
-        let key = sink.text(span.clone());
-        let item = Diagnostic::error(span, format!("`{key}` is written twice"));
-        return item
-            .because("one of the two would silently win")
-            .help("remove one of them, or write double brackets where a list of tables is meant");
-    }
-    // A bare word, address or duration where a value belongs: show it in quotes.
-    let value = bare_value(sink, &span);
-    let unquoted = [
-        "string values must be quoted",
-        "invalid float",
-        "invalid integer",
-        "invalid date",
-        "invalid time",
-    ]
-    .iter()
-    .any(|start| message.starts_with(start));
-    match value {
-        Some(place) if unquoted => {
-            let text = sink.text(place.clone());
-            let word = match text {
-                "yes" | "on" | "True" | "TRUE" => Some("true"),
-                "no" | "off" | "False" | "FALSE" => Some("false"),
-                _ => None,
-            };
-            let item = Diagnostic::error(place, format!("`{text}` is not a TOML value"));
-            match word {
-                Some(word) => item.help(format!("write `{word}`")).fix(word),
-                None => item
-                    .help("write it in double quotes")
-                    .fix(format!("\"{text}\"")),
-            }
-        }
-        _ if message.starts_with("string values must be quoted") => {
-            Diagnostic::error(span, "a value is missing")
-                .help("write a value after `=`, strings in double quotes")
-        }
-        _ => Diagnostic::error(span, message),
-    }
-}
-
-/// The bytes of an unquoted value around an error, when there are any on that line.
-fn bare_value(sink: &Sink<'_>, span: &Range<usize>) -> Option<Range<usize>> {
-    let whole = sink.whole();
-    let before = whole.get(..span.start)?;
-    let line = before.rfind('\n').map_or(0, |at| at + 1);
-    let from = before[line..]
-        .rfind(['=', '[', ','])
-        .map(|at| line + at + 1)?;
-    let until = whole[from..]
-        .find(['\n', '#', ',', ']'])
-        .map_or(whole.len(), |at| from + at);
-    let text = whole.get(from..until)?;
-    let start = from + (text.len() - text.trim_start().len());
-    let value = text.trim();
-    let quoted = value.contains(['"', '\'', '=', '{', '}']);
-    (!value.is_empty() && !quoted).then(|| start..start + value.len())
-}
-
 /// A key that its table does not know.
-pub(crate) fn unknown_key(key: &Spanned<DeString<'_>>, header: &str, known: &[&str]) -> Diagnostic {
+pub(crate) fn unknown_key(
+    key: &Spanned<DeString<'_>>,
+    is_table: bool,
+    header: &str,
+    known: &[&str],
+) -> Diagnostic {
     let word = key.get_ref().as_ref();
     let place = if header.starts_with('[') {
         format!("`{header}`")
     } else {
         header.to_owned()
     };
-    let item = Diagnostic::error(key.span(), format!("{place} has no key `{word}`"));
+    let item = Diagnostic::error(
+        key.span(),
+        format!(
+            "{place} has no {} `{word}`",
+            if is_table { "table" } else { "key" }
+        ),
+    );
     let vocabulary = read::vocabulary();
     let elsewhere = vocabulary
         .iter()
@@ -172,12 +119,15 @@ pub(crate) fn wrong_type(
         {
             item.help("leave out the quotes").fix(unquoted)
         }
-        ("a number" | "a fraction" | "true or false", wanted)
-            if wanted.contains("in double quotes") =>
-        {
-            item.help("write it in double quotes")
-                .fix(format!("\"{text}\""))
+        ("a list", wanted) if wanted.contains("in quotes") => {
+            item.help("write a single value without brackets")
         }
+        (_, wanted) if wanted.contains("in quotes, such as") => {
+            item.help("write it in double quotes, in that form")
+        }
+        ("a number" | "a fraction" | "true or false", wanted) if wanted.contains("quotes") => item
+            .help("write it in double quotes")
+            .fix(format!("\"{text}\"")),
         _ => item.help(format!("write {wanted}")),
     }
 }

@@ -10,14 +10,18 @@
 
 pub mod cluster;
 pub mod diagnostic;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod secrets;
 pub mod time;
 
 mod check;
 mod hints;
 mod leaf;
+mod net;
 mod raw;
 mod read;
+mod syntax;
 
 pub use cluster::Cluster;
 pub use diagnostic::{Diagnostic, Severity};
@@ -50,7 +54,12 @@ impl Cluster {
                 cluster.notes = sink.finish();
                 Ok(cluster)
             }
-            _ => Err(sink.finish()),
+            _ => {
+                // Remarks on a file that will change anyway only hide its errors.
+                let mut items = sink.finish();
+                items.retain(|item| item.severity != Severity::Note);
+                Err(items)
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::{hints, raw};
+use crate::{hints, raw, syntax};
 
 /// A table that was read, and where its header is.
 #[derive(Debug)]
@@ -68,10 +68,7 @@ pub(crate) fn vocabulary() -> Vec<(&'static str, &'static [&'static str])> {
 pub(crate) fn file(sink: &mut Sink<'_>) -> Option<File> {
     let (document, errors) = DeTable::parse_recoverable(sink.whole());
     if !errors.is_empty() {
-        for error in &errors {
-            let item = hints::syntax(sink, error);
-            sink.push(item);
-        }
+        syntax::tell(sink, &document, &errors);
         return None;
     }
     let mut root = Table {
@@ -82,9 +79,10 @@ pub(crate) fn file(sink: &mut Sink<'_>) -> Option<File> {
     let mut file = File::default();
     schema(sink, &mut root);
 
+    let general = root.keys.contains_key("cluster");
     if let Some(table) = root.table(sink, "cluster", "[cluster]") {
         file.general = table.read(sink, &[]);
-    } else if !root.spoilt(sink) {
+    } else if !general {
         sink.push(
             Diagnostic::error(0..0, "the file has no `[cluster]` table")
                 .help("begin with `[cluster]`: the cluster's `name`, its `key` or `key_file`, and `split_brain`"),
@@ -143,8 +141,8 @@ pub(crate) fn file(sink: &mut Sink<'_>) -> Option<File> {
     let known = [
         "schema", "cluster", "timing", "admin", "watchdog", "node", "service", "vip", "group",
     ];
-    for key in root.keys.keys() {
-        sink.push(hints::unknown_key(key, "the file", &known));
+    for (key, value) in &root.keys {
+        sink.push(hints::unknown_key(key, is_table(value), "the file", &known));
     }
     Some(file)
 }
@@ -162,6 +160,17 @@ fn schema(sink: &mut Sink<'_>, root: &mut Table<'_>) {
                     .help("use the kodo that belongs to the file, or change the file to this version's shape"),
             ),
         },
+    }
+}
+
+/// Whether a value was written with a header of its own.
+fn is_table(value: &Spanned<DeValue<'_>>) -> bool {
+    match value.get_ref() {
+        DeValue::Table(_) => true,
+        DeValue::Array(values) => values
+            .iter()
+            .any(|value| matches!(value.get_ref(), DeValue::Table(_))),
+        _ => false,
     }
 }
 
@@ -241,8 +250,8 @@ impl<'a> Table<'a> {
         let (keys, strange): (Vec<_>, Vec<_>) = core::mem::take(&mut self.keys)
             .into_iter()
             .partition(|(key, _)| known.contains(&key.get_ref().as_ref()));
-        for (key, _) in &strange {
-            sink.push(hints::unknown_key(key, self.header, &all));
+        for (key, value) in &strange {
+            sink.push(hints::unknown_key(key, is_table(value), self.header, &all));
         }
         let places: Vec<_> = keys
             .iter()
@@ -259,18 +268,13 @@ impl<'a> Table<'a> {
             }),
             Err(error) => {
                 // A misspelt key explains a missing one: the suggestion was just made.
-                if !(!strange.is_empty() && error.message().starts_with("missing field")) {
+                if strange.is_empty() || !error.message().starts_with("missing field") {
                     let item = hints::wrong_type(sink, &error, self.header, &self.span, &places);
                     sink.push(item);
                 }
                 None
             }
         }
-    }
-
-    /// Whether something was already said, so that a missing table may be its consequence.
-    fn spoilt(&self, sink: &Sink<'_>) -> bool {
-        sink.failed() && self.keys.is_empty()
     }
 }
 

@@ -85,7 +85,7 @@ fn fraction_of(digits: &str, scale: u64) -> Result<u64, String> {
         denominator *= 10;
     }
     let scaled = numerator * scale;
-    if scaled % denominator != 0 {
+    if !scaled.is_multiple_of(denominator) {
         return Err("it is finer than one millisecond".into());
     }
     Ok(scaled / denominator)
@@ -101,7 +101,7 @@ impl fmt::Display for Show {
         let text = match millis {
             0 if !self.0.is_zero() => format!("{}us", self.0.as_micros()),
             0..1_000 => format!("{millis}ms"),
-            _ if millis % 60_000 == 0 => format!("{}min", millis / 60_000),
+            _ if millis.is_multiple_of(60_000) => format!("{}min", millis / 60_000),
             _ => {
                 let text = format!("{}.{:03}", millis / 1_000, millis % 1_000);
                 format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))

@@ -100,6 +100,7 @@ fn members(
 ) -> Vec<Member> {
     let span = list.span();
     if list.get_ref().is_empty() {
+        *complete = false;
         sink.push(
             Diagnostic::error(span, "the group has no members")
                 .help("name its services and VIPs in the order in which they are started"),

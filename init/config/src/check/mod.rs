@@ -10,6 +10,7 @@ mod paths;
 mod policy;
 mod resources;
 mod timing;
+mod wires;
 
 use core::ops::Range;
 
@@ -31,7 +32,7 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
     let general = file.general.map(|table| policy::general(sink, table, load));
     let profile = general.as_ref().and_then(|general| general.profile.clone());
     let timing = timing::read(sink, file.timing, profile.as_ref(), &head);
-    let watchdog = policy::watchdog(sink, file.watchdog, timing.as_ref(), &head);
+    let watchdog = policy::watchdog(sink, file.watchdog, timing.as_ref());
     let admin = file
         .admin
         .map(|(table, tokens)| policy::admin(sink, table, tokens, load));
@@ -49,7 +50,7 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
     let groups = groups::read(sink, file.groups, &nodes, &resources, readable);
     let general = general?;
     policy::arbiter(sink, &general, &nodes, &resources);
-    policy::remarks(sink, &general, timing.as_ref(), watchdog.as_ref(), &head);
+    policy::remarks(sink, &general, timing.as_ref(), watchdog.as_ref());
     if sink.failed() {
         return None;
     }
@@ -62,7 +63,7 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
         ping: general.ping.into_iter().map(Spanned::into_inner).collect(),
         drills: general.drills.is_some_and(Spanned::into_inner),
         admin: admin.map(|admin| admin.value),
-        watchdog: watchdog?,
+        watchdog: watchdog?.value,
         nodes: nodes
             .list
             .into_iter()

@@ -211,7 +211,8 @@ fn serial(sink: &mut Sink<'_>, ends: [&Serial; 2], timing: &timing::Checked) -> 
         Some(written) => *written.get_ref(),
         None => keepalive.max(fits),
     };
-    if timing.value.deadtime <= chosen * 2 {
+    let sound = timing.value.deadtime > keepalive * 2;
+    if sound && timing.value.deadtime <= chosen * 2 {
         sink.push(
             Diagnostic::error(
                 a.baud.span(),

@@ -8,7 +8,7 @@ use core::time::Duration;
 use kodo_engine::Key;
 use toml::Spanned;
 
-use super::nodes::Nodes;
+use super::nodes::{Node, Nodes};
 use super::resources::Resources;
 use super::{Unique, take, take_all, timing, too_many};
 use crate::cluster::{Admin, Profile, Role, SplitBrain, Token, Watchdog};
@@ -26,13 +26,13 @@ const EXAMPLE_TOKEN: &str = "kodo-example-token";
 
 /// `[cluster]` with the places of its values.
 pub(super) struct General {
-    pub(super) span: Range<usize>,
     pub(super) name: Option<Spanned<String>>,
     pub(super) keys: Vec<Key>,
     pub(super) profile: Option<Spanned<Profile>>,
     pub(super) drills: Option<Spanned<bool>>,
     pub(super) split_brain: Option<Spanned<SplitBrain>>,
     pub(super) ping: Vec<Spanned<IpAddr>>,
+    /// Where `ping` is, when it names anybody.
     ping_span: Option<Range<usize>>,
 }
 
@@ -40,6 +40,12 @@ pub(super) struct General {
 pub(super) struct AdminChecked {
     pub(super) value: Admin,
     pub(super) port: Range<usize>,
+}
+
+/// `[watchdog]` with the place of its timeout, when it was written.
+pub(super) struct WatchdogChecked {
+    pub(super) value: Watchdog,
+    place: Option<Range<usize>>,
 }
 
 /// Reads `[cluster]`.
@@ -60,7 +66,11 @@ pub(super) fn general(
                 .help("write `split_brain = \"ping\"` with `ping = [\"192.168.0.1\"]`, or `split_brain = \"accept\"` to accept two owners"),
         );
     }
-    let ping_span = raw.ping.as_ref().map(Spanned::span);
+    let ping_span = raw
+        .ping
+        .as_ref()
+        .filter(|list| !list.get_ref().is_empty())
+        .map(Spanned::span);
     let ping = take_all(sink, raw.ping.map(Spanned::into_inner));
     General {
         name,
@@ -70,7 +80,6 @@ pub(super) fn general(
         split_brain,
         ping,
         ping_span,
-        span,
     }
 }
 
@@ -220,9 +229,8 @@ pub(super) fn watchdog(
     sink: &mut Sink<'_>,
     table: Option<Entry<raw::Watchdog>>,
     timing: Option<&timing::Checked>,
-    head: &Range<usize>,
-) -> Option<Watchdog> {
-    let _ = head;
+) -> Option<WatchdogChecked> {
+    let header = table.as_ref().map(|table| table.span.clone());
     let raw = table.map(|table| table.value).unwrap_or_default();
     let softdog = raw.softdog.is_some_and(Spanned::into_inner);
     let Some(text) = raw.timeout else {
@@ -230,9 +238,13 @@ pub(super) fn watchdog(
             Some(Profile::Lab) => 5,
             _ => 2,
         };
-        return Some(Watchdog {
+        let value = Watchdog {
             timeout: Duration::from_secs(seconds),
             softdog,
+        };
+        return Some(WatchdogChecked {
+            value,
+            place: header,
         });
     };
     let timeout = take(sink, text)?;
@@ -267,9 +279,12 @@ pub(super) fn watchdog(
             )),
         );
     }
-    Some(Watchdog {
-        timeout: value,
-        softdog,
+    Some(WatchdogChecked {
+        value: Watchdog {
+            timeout: value,
+            softdog,
+        },
+        place: Some(timeout.span()),
     })
 }
 
@@ -285,14 +300,10 @@ pub(super) fn arbiter(
     too_many(sink, "ping targets", &spans, limit);
     if let Some(policy) = &general.split_brain
         && *policy.get_ref() == SplitBrain::Ping
-        && general
-            .ping_span
-            .as_ref()
-            .is_none_or(|_| general.ping.is_empty())
+        && general.ping_span.is_none()
     {
-        let place = general.ping_span.clone().unwrap_or_else(|| policy.span());
         sink.push(
-            Diagnostic::error(place, "`split_brain = \"ping\"` needs somebody to ping")
+            Diagnostic::error(policy.span(), "`split_brain = \"ping\"` needs somebody to ping")
                 .because("the side that still reaches the ping group may go on; without one nobody may")
                 .help("write `ping = [\"192.168.0.1\"]` with addresses that every client depends on: the gateway, the switch"),
         );
@@ -352,8 +363,8 @@ pub(super) fn arbiter(
         if !nodes.complete {
             continue;
         }
-        for node in &nodes.list {
-            let reaches = node.ports(Role::Lan).any(|nic| {
+        let reaches = |node: &&Node| {
+            node.ports(Role::Lan).any(|nic| {
                 nic.addresses
                     .iter()
                     .any(|own| own.get_ref().contains(address))
@@ -361,20 +372,21 @@ pub(super) fn arbiter(
                         .gateways
                         .iter()
                         .any(|gateway| gateway.get_ref().is_ipv4() == address.is_ipv4())
-            });
-            if !reaches {
-                sink.push(
-                    Diagnostic::error(
-                        target.span(),
-                        format!("{} has no way to {address}", node.title()),
-                    )
-                    .see(
-                        node.span.clone(),
-                        "its lan ports have no such network and no gateway of that family",
-                    )
-                    .help("write a target on the LAN itself, or give the lan port a `gateway`"),
-                );
-            }
+            })
+        };
+        let lost: Vec<_> = nodes.list.iter().filter(|node| !reaches(node)).collect();
+        if !lost.is_empty() {
+            let titles: Vec<_> = lost.iter().map(|node| node.title()).collect();
+            let item = Diagnostic::error(
+                target.span(),
+                format!("no way from {} to {address}", titles.join(" and ")),
+            )
+            .because("no lan port there has such a network, or a gateway of that family")
+            .help("write a target on the LAN itself, or give the lan ports a `gateway`");
+            sink.push(
+                lost.iter()
+                    .fold(item, |item, node| item.see(node.span.clone(), "from here")),
+            );
         }
     }
 }
@@ -384,8 +396,7 @@ pub(super) fn remarks(
     sink: &mut Sink<'_>,
     general: &General,
     timing: Option<&timing::Checked>,
-    watchdog: Option<&Watchdog>,
-    head: &Range<usize>,
+    watchdog: Option<&WatchdogChecked>,
 ) {
     let targets: Vec<_> = general
         .ping
@@ -427,29 +438,20 @@ pub(super) fn remarks(
                 .help("leave `drills` out once the cluster has proved itself"),
         );
     }
-    if let (Some(timing), Some(watchdog)) = (timing, watchdog) {
-        let deadtime = timing.value.deadtime;
-        let place = if head.is_empty() {
-            general.span.clone()
-        } else {
-            timing.deadtime.clone()
-        };
-        if watchdog.timeout > deadtime {
-            sink.push(
-                Diagnostic::note(
-                    place,
-                    format!(
-                        "a node whose PID 1 hangs may answer for its VIPs for up to {} beside its successor",
-                        Show(watchdog.timeout)
-                    ),
-                )
-                .because(format!(
-                    "the kernel goes on answering until the watchdog ({}) resets the machine, and the other node takes over after {}; \
-                     power loss, kernel panic and network faults are not concerned",
-                    Show(watchdog.timeout),
-                    Show(deadtime)
-                )),
-            );
-        }
+    if let (Some(timing), Some(watchdog)) = (timing, watchdog)
+        && watchdog.value.timeout > timing.value.deadtime
+    {
+        let timeout = Show(watchdog.value.timeout);
+        sink.push(
+            Diagnostic::note(
+                watchdog.place.clone().unwrap_or_else(|| timing.deadtime.clone()),
+                format!("a node whose PID 1 hangs may answer for its VIPs for up to {timeout} beside its successor"),
+            )
+            .because(format!(
+                "its kernel goes on answering until the watchdog ({timeout}) resets the machine, and the other node takes over after {}; \
+                 power loss, kernel panic and network faults are not concerned",
+                Show(timing.value.deadtime)
+            )),
+        );
     }
 }

@@ -53,19 +53,22 @@ pub(super) fn read(
     too_many(sink, "services", &spans, node::SERVICES);
     for (entry, probe) in services {
         let span = entry.span.clone();
-        let port = entry
-            .value
-            .port
-            .as_ref()
-            .map_or(span.clone(), Spanned::span);
+        let written = entry.value.port.as_ref().map(Spanned::span);
+        let label = if written.is_some() {
+            "this port"
+        } else {
+            "port 80 is the default"
+        };
+        let port = written.unwrap_or(span);
         let Some((service, name)) = service(sink, entry, probe) else {
             all.complete = false;
             continue;
         };
-        twice(sink, &mut names, &service.name, &name);
+        all.complete &= !twice(sink, &mut names, &service.name, &name);
         if let Some(first) = ports.insert(service.port, port.clone()) {
             sink.push(
                 Diagnostic::error(port, format!("port {} is taken", service.port))
+                    .label(label)
                     .see(first, "by this one")
                     .because("a service listens on every address of its node")
                     .help("write another `port`"),
@@ -84,9 +87,12 @@ pub(super) fn read(
             continue;
         };
         let (place, name) = (name.span(), name.into_inner().0);
-        twice(sink, &mut names, &name, &place);
-        usable(sink, &address);
-        let lan = home(sink, &name, &address, nodes).unwrap_or(0);
+        all.complete &= !twice(sink, &mut names, &name, &place);
+        let usable = usable(sink, &address);
+        let lan = usable
+            .then(|| home(sink, &name, &address, nodes))
+            .flatten()
+            .unwrap_or(0);
         let first = all
             .vips
             .first()
@@ -112,7 +118,12 @@ pub(super) fn read(
     all
 }
 
-fn twice(sink: &mut Sink<'_>, names: &mut Unique<String>, name: &str, place: &Range<usize>) {
+fn twice(
+    sink: &mut Sink<'_>,
+    names: &mut Unique<String>,
+    name: &str,
+    place: &Range<usize>,
+) -> bool {
     if let Some(first) = names.insert(name.to_lowercase(), place.clone()) {
         sink.push(
             Diagnostic::error(place.clone(), format!("the name `{name}` is taken"))
@@ -120,7 +131,9 @@ fn twice(sink: &mut Sink<'_>, names: &mut Unique<String>, name: &str, place: &Ra
                 .because("groups name their members, services and VIPs alike")
                 .help("give it another name; capitals make no difference"),
         );
+        return true;
     }
+    false
 }
 
 fn service(
@@ -357,38 +370,39 @@ fn collisions(sink: &mut Sink<'_>, all: &Resources, nodes: &Nodes) {
                     .help("give every VIP its own address"),
             );
         }
-        for node in &nodes.list {
-            for nic in &node.nics {
-                if let Some(own) = nic
-                    .addresses
-                    .iter()
-                    .find(|own| own.get_ref().address == address)
-                {
-                    sink.push(
-                        Diagnostic::error(
-                            vip.span(),
-                            format!("the VIP {address} is {}'s own address", node.title()),
-                        )
-                        .see(own.span(), "given here")
-                        .because("a VIP moves between the nodes; a node's own address stays")
-                        .help("choose an address that no machine has"),
-                    );
-                }
-                if let Some(gateway) = nic
-                    .gateways
-                    .iter()
-                    .find(|gateway| *gateway.get_ref() == address)
-                {
-                    sink.push(
-                        Diagnostic::error(
-                            vip.span(),
-                            format!("the VIP {address} is the gateway of {}", node.title()),
-                        )
-                        .see(gateway.span(), "named here")
-                        .help("choose an address that no machine has"),
-                    );
-                }
-            }
+        let ports = || {
+            nodes
+                .list
+                .iter()
+                .flat_map(|node| node.nics.iter().map(move |nic| (node, nic)))
+        };
+        let own = ports().find_map(|(node, nic)| {
+            let own = nic
+                .addresses
+                .iter()
+                .find(|own| own.get_ref().address == address)?;
+            Some((node, own.span()))
+        });
+        if let Some((node, place)) = own {
+            sink.push(
+                Diagnostic::error(
+                    vip.span(),
+                    format!("the VIP {address} is {}'s own address", node.title()),
+                )
+                .see(place, "given here")
+                .because("a VIP moves between the nodes; a node's own address stays")
+                .help("choose an address that no machine has"),
+            );
+        }
+        let gateway = ports()
+            .flat_map(|(_, nic)| &nic.gateways)
+            .find(|gateway| *gateway.get_ref() == address);
+        if let Some(gateway) = gateway {
+            sink.push(
+                Diagnostic::error(vip.span(), format!("the VIP {address} is the gateway"))
+                    .see(gateway.span(), "named here")
+                    .help("choose an address that no machine has"),
+            );
         }
     }
 }
