@@ -59,6 +59,9 @@ pub enum Input<'a> {
     },
     /// A privileged helper died; its name.
     HelperLost(&'a str),
+    /// Something for the log that PID 1 or a helper noticed: a driver, a boot milestone,
+    /// the reason of the last reset. Changes nothing else.
+    Note(Level, &'a str),
     /// Nothing happened but time.
     Timer,
     /// The machine was asked to stop (power button, signal): leave in order first.

@@ -126,6 +126,7 @@ impl Node {
                 );
                 self.fatal = Some(Fatal::HelperLost);
             }
+            Input::Note(level, text) => self.log.write(now, level, format_args!("{text}")),
             Input::Timer => self.timer(),
             Input::PowerButton => self.leave(Halt::PowerOff, "power button"),
         }
