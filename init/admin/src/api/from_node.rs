@@ -1,0 +1,192 @@
+//! How the node's own words become JSON.
+
+use std::time::Duration;
+
+use kodo_engine::surface;
+use kodo_node::{io, status};
+
+use super::{
+    Counters, DrillKind, Group, GroupState, HaltKind, Health, Level, LogLine, Member, Node, Path,
+    PathState, Role, Status, View, Watchdog,
+};
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl From<&status::Status> for Status {
+    fn from(node: &status::Status) -> Status {
+        let mut status = Status {
+            schema: 1,
+            cluster: node.cluster.as_str().to_owned(),
+            node: node.node.as_str().to_owned(),
+            uptime_ms: ms(node.uptime),
+            role: node.role.into(),
+            health: Health::Healthy,
+            concerns: Vec::new(),
+            notes: Vec::new(),
+            view: node.view.as_ref().map(View::from),
+            reachable: node.reachable,
+            watchdog: node.watchdog.as_ref().map(|(name, granted)| Watchdog {
+                name: name.as_str().to_owned(),
+                timeout_ms: ms(*granted),
+            }),
+            nodes: node.nodes.iter().map(Node::from).collect(),
+            groups: node.groups.iter().map(Group::from).collect(),
+            counters: node.counters.into(),
+            last_event: node.last_event.as_str().to_owned(),
+        };
+        crate::health::judge(&mut status);
+        status
+    }
+}
+
+impl From<&status::View> for View {
+    fn from(view: &status::View) -> View {
+        View {
+            epoch: view.epoch,
+            members: view
+                .members
+                .iter()
+                .map(|name| name.as_str().to_owned())
+                .collect(),
+        }
+    }
+}
+
+impl From<&status::NodeStatus> for Node {
+    fn from(node: &status::NodeStatus) -> Node {
+        Node {
+            name: node.name.as_str().to_owned(),
+            role: node.role.into(),
+            standby: node.standby,
+            boot: node.boot.map(|boot| format!("{boot:016x}")),
+            silent_ms: node.silent.map(ms),
+            same_file: node.same_file,
+            paths: node.paths.iter().map(Path::from).collect(),
+        }
+    }
+}
+
+impl From<&status::PathStatus> for Path {
+    fn from(path: &status::PathStatus) -> Path {
+        Path {
+            name: path.name.as_str().to_owned(),
+            state: path.state.into(),
+        }
+    }
+}
+
+impl From<&status::GroupStatus> for Group {
+    fn from(group: &status::GroupStatus) -> Group {
+        Group {
+            name: group.name.as_str().to_owned(),
+            holder: group.holder.as_ref().map(|name| name.as_str().to_owned()),
+            epoch: group.epoch,
+            state: group.state.into(),
+            failures: group.failures,
+            members: group.members.iter().map(Member::from).collect(),
+        }
+    }
+}
+
+impl From<&status::MemberStatus> for Member {
+    fn from(member: &status::MemberStatus) -> Member {
+        Member {
+            name: member.name.as_str().to_owned(),
+            state: member.state.into(),
+        }
+    }
+}
+
+impl From<status::Role> for Role {
+    fn from(role: status::Role) -> Role {
+        match role {
+            status::Role::Observer => Role::Observer,
+            status::Role::Standby => Role::Standby,
+            status::Role::Active => Role::Active,
+            status::Role::Refused => Role::Refused,
+            status::Role::Dead => Role::Dead,
+        }
+    }
+}
+
+impl From<surface::PathState> for PathState {
+    fn from(state: surface::PathState) -> PathState {
+        match state {
+            surface::PathState::Up => PathState::Up,
+            surface::PathState::OneWay => PathState::OneWay,
+            surface::PathState::Down => PathState::Down,
+        }
+    }
+}
+
+impl From<status::GroupState> for GroupState {
+    fn from(state: status::GroupState) -> GroupState {
+        match state {
+            status::GroupState::Stopped => GroupState::Stopped,
+            status::GroupState::Starting => GroupState::Starting,
+            status::GroupState::Started => GroupState::Started,
+            status::GroupState::Stopping => GroupState::Stopping,
+            status::GroupState::Blocked => GroupState::Blocked,
+        }
+    }
+}
+
+impl From<status::Counters> for Counters {
+    fn from(counters: status::Counters) -> Counters {
+        let status::Counters {
+            forged,
+            malformed,
+            replayed,
+            stale,
+            twin,
+            noise,
+            unsent,
+        } = counters;
+        Counters {
+            forged,
+            malformed,
+            replayed,
+            stale,
+            twin,
+            noise,
+            unsent,
+        }
+    }
+}
+
+impl From<&io::LogLine> for LogLine {
+    fn from(line: &io::LogLine) -> LogLine {
+        LogLine {
+            seq: line.seq,
+            at_us: u64::try_from(line.at.as_micros()).unwrap_or(u64::MAX),
+            level: match line.level {
+                surface::Level::Info => Level::Info,
+                surface::Level::Warn => Level::Warn,
+                surface::Level::Alert => Level::Alert,
+            },
+            text: line.text.as_str().to_owned(),
+        }
+    }
+}
+
+impl From<DrillKind> for io::Drill {
+    fn from(kind: DrillKind) -> io::Drill {
+        match kind {
+            DrillKind::ServiceKill => io::Drill::ServiceKill,
+            DrillKind::KernelPanic => io::Drill::KernelPanic,
+            DrillKind::Pid1Stuck => io::Drill::Pid1Stuck,
+            DrillKind::Pid1Dies => io::Drill::Pid1Dies,
+        }
+    }
+}
+
+impl From<HaltKind> for io::Halt {
+    fn from(kind: HaltKind) -> io::Halt {
+        match kind {
+            HaltKind::PowerOff => io::Halt::PowerOff,
+            HaltKind::Reboot => io::Halt::Reboot,
+        }
+    }
+}

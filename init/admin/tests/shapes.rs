@@ -1,0 +1,325 @@
+//! The JSON that operators' programs rely on, and the datagrams to PID 1.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod common;
+
+use common::healthy;
+use kodo_admin::api;
+use kodo_admin::relay::{self, DATAGRAM, FromNode, Malformed, ProbeRequest, ToNode, TooLarge};
+use kodo_engine::surface::{Level, PathState};
+use kodo_node::Now;
+use kodo_node::io::{LogLine, Reply, Request, ServiceId, Token};
+use kodo_node::status::{GroupState, Role, Status};
+use serde_json::json;
+
+fn seen(status: &Status) -> api::Status {
+    api::Status::from(status)
+}
+
+#[test]
+fn status_of_a_healthy_pair() {
+    let path = |name| json!({"name": name, "state": "up"});
+    let member = |name| json!({"name": name, "state": "started"});
+    assert_eq!(
+        serde_json::to_value(seen(&healthy())).unwrap(),
+        json!({
+            "schema": 1,
+            "cluster": "web",
+            "node": "node1",
+            "uptime_ms": 754_321,
+            "role": "active",
+            "health": "healthy",
+            "concerns": [],
+            "notes": [],
+            "view": {"epoch": 3, "members": ["node1", "node2"]},
+            "reachable": true,
+            "watchdog": {"name": "i6300esb", "timeout_ms": 5000},
+            "nodes": [
+                {"name": "node1", "role": "active", "standby": false, "boot": "0123456789abcdef",
+                 "silent_ms": null, "same_file": true, "paths": []},
+                {"name": "node2", "role": "standby", "standby": false, "boot": "fedcba9876543210",
+                 "silent_ms": 120, "same_file": true,
+                 "paths": [path("crossover"), path("lan"), path("serial")]},
+            ],
+            "groups": [
+                {"name": "www", "holder": "node1", "epoch": 2, "state": "started", "failures": 0,
+                 "members": [member("web"), member("vip")]},
+            ],
+            "counters": {"forged": 0, "malformed": 0, "replayed": 0, "stale": 0, "twin": 0,
+                         "noise": 0, "unsent": 0},
+            "last_event": "www: started on node1",
+        })
+    );
+}
+
+#[test]
+fn every_fault_is_a_concern_and_says_where() {
+    type Break = fn(&mut Status);
+    let cases: [(&str, Break); 13] = [
+        ("node1 is in no view yet and decides nothing so far", |s| {
+            s.view = None;
+        }),
+        ("www runs nowhere", |s| s.groups[0].holder = None),
+        ("www is stopping on node1", |s| {
+            s.groups[0].state = GroupState::Stopping;
+        }),
+        ("node2 is dead: silent for 12 s", |s| {
+            s.nodes[1].role = Role::Dead;
+            s.nodes[1].silent = Some(Now::from_millis(12_345));
+            s.nodes[1].paths[0].state = PathState::Down; // goes without saying
+        }),
+        ("node2 was never heard", |s| {
+            s.nodes[1].role = Role::Dead;
+            s.nodes[1].silent = None;
+        }),
+        ("node2 is fresh from boot and not a member yet", |s| {
+            s.nodes[1].role = Role::Observer;
+        }),
+        (
+            "node2 is refused: another machine carries its identity",
+            |s| {
+                s.nodes[1].role = Role::Refused;
+            },
+        ),
+        ("node2 was put on standby and takes nothing over", |s| {
+            s.nodes[1].standby = true;
+        }),
+        (
+            "node2 runs another cluster file: groups are not moved by hand",
+            |s| {
+                s.nodes[1].same_file = false;
+            },
+        ),
+        ("path crossover to node2 is down", |s| {
+            s.nodes[1].paths[0].state = PathState::Down;
+        }),
+        ("path lan to node2 works one way only", |s| {
+            s.nodes[1].paths[1].state = PathState::OneWay;
+        }),
+        ("node1 does not reach the public network", |s| {
+            s.reachable = false;
+        }),
+        ("node1 has no watchdog: stuck, it would stay stuck", |s| {
+            s.watchdog = None;
+        }),
+    ];
+    for (concern, break_it) in cases {
+        let mut status = healthy();
+        break_it(&mut status);
+        let seen = seen(&status);
+        assert_eq!(seen.concerns, [concern]);
+        assert_eq!(seen.health, api::Health::Degraded);
+    }
+}
+
+#[test]
+fn the_other_nodes_group_is_judged_by_its_holder() {
+    let mut status = healthy();
+    status.groups[0].holder = Some("node2".try_into().unwrap());
+    status.groups[0].state = GroupState::Stopped;
+    assert_eq!(seen(&status).health, api::Health::Healthy);
+    status.groups[0].state = GroupState::Blocked;
+    assert_eq!(seen(&status).concerns, ["www cannot be started on node1"]);
+    status.groups[0].state = GroupState::Stopped;
+    status.nodes[1].role = Role::Dead;
+    let concerns = seen(&status).concerns;
+    assert_eq!(concerns[0], "www was last seen on node2, which is silent");
+}
+
+#[test]
+fn attacks_are_notes_not_degradation() {
+    let mut status = healthy();
+    status.counters.forged = 7;
+    status.groups[0].failures = 1;
+    let seen = seen(&status);
+    assert_eq!(seen.health, api::Health::Healthy);
+    let notes = [
+        "www failed 1 time on node1",
+        "node1 rejected 7 heartbeats signed with a wrong key",
+    ];
+    assert_eq!(seen.notes, notes);
+}
+
+#[test]
+fn an_older_reader_survives_a_newer_node() {
+    let mut value = serde_json::to_value(seen(&healthy())).unwrap();
+    value["role"] = json!("ascended");
+    value["groups"][0]["state"] = json!("frozen");
+    value["nodes"][1]["paths"][0]["state"] = json!("quantum");
+    value["counters"]["surprises"] = json!(3);
+    value["invention"] = json!({"of": "later"});
+    let read: api::Status = serde_json::from_value(value).unwrap();
+    assert_eq!(read.role, api::Role::Unknown);
+    assert_eq!(read.groups[0].state, api::GroupState::Unknown);
+    assert_eq!(read.nodes[1].paths[0].state, api::PathState::Unknown);
+}
+
+#[test]
+fn log_lines() {
+    let line = LogLine {
+        seq: 41,
+        at: Now::from_micros(12_345_678),
+        level: Level::Alert,
+        text: "www: taking over".try_into().unwrap(),
+    };
+    assert_eq!(
+        serde_json::to_value(api::LogLine::from(&line)).unwrap(),
+        json!({"seq": 41, "at_us": 12_345_678, "level": "alert", "text": "www: taking over"})
+    );
+}
+
+#[test]
+fn requests_are_strict() {
+    assert!(serde_json::from_str::<api::Standby>(r#"{"node": "a", "on": true}"#).is_ok());
+    for bad in [
+        r#"{"node": "a"}"#,
+        r#"{"node": "a", "on": 1}"#,
+        r#"{"node": "a", "on": true, "x": 1}"#,
+    ] {
+        assert!(serde_json::from_str::<api::Standby>(bad).is_err(), "{bad}");
+    }
+    for (text, kind) in [
+        ("service-kill", api::DrillKind::ServiceKill),
+        ("kernel-panic", api::DrillKind::KernelPanic),
+        ("pid1-stuck", api::DrillKind::Pid1Stuck),
+        ("pid1-dies", api::DrillKind::Pid1Dies),
+    ] {
+        assert_eq!(
+            serde_json::from_value::<api::DrillKind>(json!(text)).unwrap(),
+            kind
+        );
+    }
+    for (text, kind) in [
+        ("power-off", api::HaltKind::PowerOff),
+        ("reboot", api::HaltKind::Reboot),
+    ] {
+        assert_eq!(
+            serde_json::from_value::<api::HaltKind>(json!(text)).unwrap(),
+            kind
+        );
+    }
+}
+
+/// The largest status that the node's limits allow.
+fn largest() -> Status {
+    let mut status = healthy();
+    let name: kodo_node::status::Name = "n"
+        .repeat(kodo_node::limits::NAME)
+        .as_str()
+        .try_into()
+        .unwrap();
+    let line = "t".repeat(kodo_node::limits::LOG_TEXT);
+    status.last_event = line.as_str().try_into().unwrap();
+    status.cluster = name.clone();
+    status.node = name.clone();
+    status.watchdog = Some((name.clone(), Now::MAX));
+    status.uptime = Now::MAX;
+    let view = status.view.as_mut().unwrap();
+    view.epoch = u64::MAX;
+    view.members.clear();
+    while view.members.push(name.clone()).is_ok() {}
+    let mut node = status.nodes[1].clone();
+    node.name = name.clone();
+    node.boot = Some(u64::MAX);
+    node.silent = Some(Now::MAX);
+    let mut path = node.paths[0].clone();
+    path.name = name.clone();
+    node.paths.clear();
+    while node.paths.push(path.clone()).is_ok() {}
+    status.nodes.clear();
+    while status.nodes.push(node.clone()).is_ok() {}
+    let mut group = status.groups[0].clone();
+    group.name = name.clone();
+    group.holder = Some(name.clone());
+    group.epoch = u64::MAX;
+    let mut member = group.members[0].clone();
+    member.name = name;
+    group.members.clear();
+    while group.members.push(member.clone()).is_ok() {}
+    status.groups.clear();
+    while status.groups.push(group.clone()).is_ok() {}
+    status.counters.forged = u32::MAX;
+    status
+}
+
+#[test]
+fn the_largest_answers_fit_one_datagram() {
+    let mut buffer = vec![0; DATAGRAM];
+    let status = FromNode {
+        token: Token(u32::MAX),
+        reply: Reply::Status(largest()),
+    };
+    let encoded = relay::encode(&status, &mut buffer).unwrap();
+    assert_eq!(relay::decode::<FromNode>(encoded), Ok(status));
+
+    let text = "t".repeat(kodo_node::limits::LOG_TEXT);
+    let text = text.as_str().try_into().unwrap();
+    let line = LogLine {
+        seq: u64::MAX,
+        at: Now::MAX,
+        level: Level::Alert,
+        text,
+    };
+    let mut lines = heapless::Vec::new();
+    while lines.push(line.clone()).is_ok() {}
+    let log = FromNode {
+        token: Token(u32::MAX),
+        reply: Reply::Log {
+            lines,
+            next: u64::MAX,
+        },
+    };
+    let encoded = relay::encode(&log, &mut buffer).unwrap();
+    assert_eq!(relay::decode::<FromNode>(encoded), Ok(log));
+}
+
+#[test]
+fn decoders_take_exactly_one_message() {
+    let mut buffer = [0; 64];
+    let request = ProbeRequest {
+        token: Token(9),
+        service: ServiceId(1),
+    };
+    let encoded = relay::encode(&request, &mut buffer).unwrap().to_vec();
+    assert_eq!(relay::decode::<ProbeRequest>(&encoded), Ok(request));
+    let mut longer = encoded.clone();
+    longer.push(0);
+    assert_eq!(relay::decode::<ProbeRequest>(&longer), Err(Malformed));
+    assert_eq!(relay::decode::<ProbeRequest>(&encoded[..1]), Err(Malformed));
+    assert_eq!(relay::decode::<ProbeRequest>(&[]), Err(Malformed));
+    assert_eq!(relay::encode(&request, &mut [0; 1]), Err(TooLarge));
+}
+
+#[test]
+fn any_bytes_decode_to_something_or_nothing() {
+    // PID 1 reads what a compromised child writes.
+    let mut state = 1_u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    for length in 0..200 {
+        for _ in 0..50 {
+            let mut bytes: Vec<u8> = (0..length).map(|_| random()).collect();
+            let _ = relay::decode::<ToNode>(&bytes);
+            // Beginnings that lead deeper than chance does.
+            for kind in 0..6 {
+                if bytes.len() > 2 {
+                    bytes[0] = 0;
+                    bytes[1] = kind;
+                    let _ = relay::decode::<ToNode>(&bytes);
+                }
+            }
+        }
+    }
+    let mut buffer = [0; 64];
+    let status = ToNode {
+        token: Token(1),
+        request: Request::Status,
+    };
+    assert_eq!(
+        relay::decode::<ToNode>(relay::encode(&status, &mut buffer).unwrap()),
+        Ok(status)
+    );
+}
