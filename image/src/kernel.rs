@@ -154,6 +154,7 @@ fn resolve(offers: &Packages) -> Result<(String, String)> {
 fn no_kernel(why: &str) -> Error {
     Error::new("cannot find the kernel package")
         .because(why)
+        .for_want_of_lists()
         .next(
             "run `apt-get update` as root (Debian 12 needs its security archive enabled), \
          or give a package with --kernel-deb FILE",
