@@ -26,8 +26,12 @@ impl TryFrom<String> for Cidr {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let (addr, prefix) = text.split_once('/').ok_or_else(|| format!("`{text}` has no /prefix"))?;
-        let addr: IpAddr = addr.parse().map_err(|_| format!("`{addr}` is no IP address"))?;
+        let (addr, prefix) = text
+            .split_once('/')
+            .ok_or_else(|| format!("`{text}` has no /prefix"))?;
+        let addr: IpAddr = addr
+            .parse()
+            .map_err(|_| format!("`{addr}` is no IP address"))?;
         let max = if addr.is_ipv4() { 32 } else { 128 };
         match prefix.parse() {
             Ok(prefix) if prefix <= max => Ok(Self { addr, prefix }),
@@ -51,11 +55,27 @@ pub enum NicRole {
 pub struct Nic {
     /// What it is for.
     pub role: NicRole,
-    /// Its hardware address.
-    pub mac: Mac,
-    /// The node's own addresses there; one or several.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub address: Vec<Cidr>,
+    /// Its hardware address, when the node finds the port by that.
+    #[serde(default)]
+    pub mac: Option<Mac>,
+    /// Its PCI address, `0000:00:05.0`, when the node finds the port by that.
+    #[serde(default)]
+    pub pci: Option<String>,
+    /// The node's first own address there.
+    #[serde(default)]
+    pub address: Option<Cidr>,
+    /// The node's further addresses there.
+    #[serde(default)]
+    pub more_addresses: Vec<Cidr>,
+}
+
+impl Nic {
+    /// All of the node's own addresses there.
+    pub fn addresses(&self) -> impl Iterator<Item = Cidr> {
+        self.address
+            .into_iter()
+            .chain(self.more_addresses.iter().copied())
+    }
 }
 
 /// What a serial port is for.
@@ -66,6 +86,8 @@ pub enum SerialRole {
     Console,
     /// A null-modem line to the other node.
     Heartbeat,
+    /// Nothing is plugged in.
+    Unused,
 }
 
 /// One serial port of a node, in the order ttyS0, ttyS1, ….
@@ -84,17 +106,25 @@ impl Serial {
     }
 }
 
+/// A kernel that needs no unpacking (an ELF with a PVH entry), with its initramfs.
+#[derive(Clone, Debug, Deserialize)]
+pub struct BootForm {
+    /// The kernel; absolute once read.
+    pub kernel: PathBuf,
+    /// The initramfs; absolute once read.
+    pub initrd: PathBuf,
+}
+
 /// One machine.
 #[derive(Clone, Debug, Deserialize)]
 pub struct BootNode {
     /// The kernel; absolute once read.
     pub kernel: PathBuf,
-    /// The same kernel as an uncompressed ELF with a PVH entry, which starts faster
-    /// under emulation; absolute once read.
-    #[serde(default, alias = "kernel_elf", alias = "vmlinux")]
-    pub pvh: Option<PathBuf>,
     /// The initramfs; absolute once read.
     pub initrd: PathBuf,
+    /// The same in the form that starts fastest under emulation.
+    #[serde(default)]
+    pub pvh: Option<BootForm>,
     /// The kernel's command line.
     pub append: String,
     /// Network ports in their order.
@@ -131,12 +161,23 @@ impl Boot {
     /// [`Error::Boot`] when it cannot be read, is of another schema, or names a file
     /// that is not there.
     pub fn read(path: &Path) -> Result<Self> {
-        let fail = |why: String| Error::Boot { path: path.to_owned(), why };
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| fail(format!("cannot be read ({e}); `cargo xtask image` writes it")))?;
-        let mut boot: Self = serde_json::from_str(&text).map_err(|e| fail(format!("is no boot.json: {e}")))?;
+        let fail = |why: String| Error::Boot {
+            path: path.to_owned(),
+            why,
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            fail(format!(
+                "cannot be read ({e}); `cargo xtask image` writes it"
+            ))
+        })?;
+        let mut boot: Self =
+            serde_json::from_str(&text).map_err(|e| fail(format!("is no boot.json: {e}")))?;
         if boot.schema != Self::SCHEMA {
-            return Err(fail(format!("has schema {}, this lab reads {}", boot.schema, Self::SCHEMA)));
+            return Err(fail(format!(
+                "has schema {}, this lab reads {}",
+                boot.schema,
+                Self::SCHEMA
+            )));
         }
         if boot.nodes.is_empty() {
             return Err(fail("names no node".to_owned()));
@@ -144,30 +185,22 @@ impl Boot {
         let base = path.parent().unwrap_or(Path::new("."));
         let base = std::path::absolute(base).map_err(|e| fail(format!("its directory: {e}")))?;
         for (name, node) in &mut boot.nodes {
-            for file in [Some(&mut node.kernel), Some(&mut node.initrd), node.pvh.as_mut()].into_iter().flatten() {
+            let pvh = node
+                .pvh
+                .iter_mut()
+                .flat_map(|form| [&mut form.kernel, &mut form.initrd]);
+            for file in [&mut node.kernel, &mut node.initrd].into_iter().chain(pvh) {
                 *file = base.join(&*file);
                 if !file.is_file() {
                     let file = file.display();
-                    return Err(fail(format!("{name}: {file} is missing; build the image again")));
+                    return Err(fail(format!(
+                        "{name}: {file} is missing; build the image again"
+                    )));
                 }
             }
         }
         Ok(boot)
     }
-}
-
-/// `"a"` or `["a", "b"]`.
-fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Cidr>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Shape {
-        One(Cidr),
-        Many(Vec<Cidr>),
-    }
-    Ok(match Shape::deserialize(from)? {
-        Shape::One(one) => vec![one],
-        Shape::Many(many) => many,
-    })
 }
 
 #[cfg(test)]
@@ -184,8 +217,14 @@ mod tests {
     fn the_contract_reads() {
         let boot: Boot = serde_json::from_str(EXAMPLE).unwrap();
         let node = &boot.nodes["node1"];
-        assert_eq!(node.nics[0].address, [Cidr { addr: "192.168.0.18".parse().unwrap(), prefix: 24 }]);
-        assert_eq!(node.nics[1].mac.to_string(), "52:54:00:00:01:02");
+        assert_eq!(
+            node.nics[0].address,
+            Some(Cidr {
+                addr: "192.168.0.18".parse().unwrap(),
+                prefix: 24
+            })
+        );
+        assert_eq!(node.nics[1].mac.unwrap().to_string(), "52:54:00:00:01:02");
         assert_eq!(node.serial[1].baud, 115_200);
     }
 

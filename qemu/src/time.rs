@@ -17,8 +17,13 @@ impl Clock {
     /// Starts at zero.
     #[must_use]
     pub fn start() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), wall }
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            start: Instant::now(),
+            wall,
+        }
     }
 
     /// Time since the lab started.

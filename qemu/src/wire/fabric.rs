@@ -77,6 +77,8 @@ pub struct CarrierChange {
     pub plug: Option<Plug>,
     /// Whether there is carrier now.
     pub up: bool,
+    /// Whether there is anything there to see it.
+    pub powered: bool,
 }
 
 /// One direction of a cable, for people.
@@ -181,7 +183,12 @@ impl Fabric {
                     (Far::Port(switch, ports.len() - 1), true)
                 }
             };
-            End { name: end.into(), far, powered, told: false }
+            End {
+                name: end.into(),
+                far,
+                powered,
+                told: false,
+            }
         });
         let flow = |end: &str| Flow::new(medium, Rng::fork(self.seed, &format!("{name}/{end}")));
         let flows = [flow(ends[0].0), flow(ends[1].0)];
@@ -213,16 +220,25 @@ impl Fabric {
 
     /// Pulls a cable or puts it back; false when there is none of that name.
     pub fn set_cut(&mut self, cable: &str, cut: bool) -> bool {
-        let Some(at) = self.find(cable) else { return false };
+        let Some(at) = self.find(cable) else {
+            return false;
+        };
         self.cables[at].cut = cut;
         self.lose_without_carrier(at);
         true
     }
 
     /// Changes the faults of a cable; false when there is no such cable or end.
-    pub fn set_faults(&mut self, cable: &str, direction: &Direction, change: impl Fn(&mut Faults)) -> bool {
+    pub fn set_faults(
+        &mut self,
+        cable: &str,
+        direction: &Direction,
+        change: impl Fn(&mut Faults),
+    ) -> bool {
         let now = self.clock.now();
-        let Some(at) = self.find(cable) else { return false };
+        let Some(at) = self.find(cable) else {
+            return false;
+        };
         let cable = &mut self.cables[at];
         let senders: Vec<usize> = match direction {
             Direction::Both => vec![0, 1],
@@ -248,8 +264,12 @@ impl Fabric {
     /// other end whatever faults there are, but not without carrier. False when there is no
     /// such cable or end, or no carrier.
     pub fn inject(&mut self, now: LabTime, cable: &str, from: &str, data: Vec<u8>) -> bool {
-        let Some(at) = self.find(cable) else { return false };
-        let Some(end) = self.cables[at].end(from) else { return false };
+        let Some(at) = self.find(cable) else {
+            return false;
+        };
+        let Some(end) = self.cables[at].end(from) else {
+            return false;
+        };
         let up = self.cables[at].carrier();
         let fate = if up { Fate::Passed } else { Fate::Cut };
         self.cables[at].note(now, end, &data, fate, true);
@@ -266,14 +286,21 @@ impl Fabric {
                 self.drain(now, cable, end);
             }
         }
-        self.ownership.extend(self.vips.iter_mut().filter_map(|vip| vip.expire(now)));
+        self.ownership
+            .extend(self.vips.iter_mut().filter_map(|vip| vip.expire(now)));
     }
 
     /// When [`Fabric::poll`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<LabTime> {
-        let flows = self.cables.iter().flat_map(|cable| &cable.flows).filter_map(Flow::deadline);
-        flows.chain(self.vips.iter().filter_map(VipRecord::deadline)).min()
+        let flows = self
+            .cables
+            .iter()
+            .flat_map(|cable| &cable.flows)
+            .filter_map(Flow::deadline);
+        flows
+            .chain(self.vips.iter().filter_map(VipRecord::deadline))
+            .min()
     }
 
     /// The next frame that arrived somewhere outside.
@@ -299,8 +326,15 @@ impl Fabric {
                         Far::Plug(plug) => Some(plug),
                         Far::Port(..) => None,
                     };
+                    let powered = end.powered;
                     let (cable, end) = (Arc::clone(&cable.name), Arc::clone(&end.name));
-                    changes.push(CarrierChange { cable, end, plug, up });
+                    changes.push(CarrierChange {
+                        cable,
+                        end,
+                        plug,
+                        up,
+                        powered,
+                    });
                 }
             }
         }
@@ -333,7 +367,10 @@ impl Fabric {
     #[must_use]
     pub fn ends(&self, cable: &str) -> Option<[Arc<str>; 2]> {
         let cable = &self.cables[self.find(cable)?];
-        Some([Arc::clone(&cable.ends[0].name), Arc::clone(&cable.ends[1].name)])
+        Some([
+            Arc::clone(&cable.ends[0].name),
+            Arc::clone(&cable.ends[1].name),
+        ])
     }
 
     /// All cables, for people.
@@ -351,7 +388,12 @@ impl Fabric {
     /// Who spoke for a VIP from a time on, oldest first.
     #[must_use]
     pub fn sightings(&self, vip: IpAddr, from: LabTime) -> Option<Vec<Sighting>> {
-        Some(self.vips.iter().find(|record| record.vip == vip)?.since(from))
+        Some(
+            self.vips
+                .iter()
+                .find(|record| record.vip == vip)?
+                .since(from),
+        )
     }
 
     /// Who speaks for each VIP now.
@@ -362,7 +404,11 @@ impl Fabric {
 
     /// Hands the captures to the host.
     pub fn flush(&mut self) {
-        for pcap in self.cables.iter_mut().filter_map(|cable| cable.pcap.as_mut()) {
+        for pcap in self
+            .cables
+            .iter_mut()
+            .filter_map(|cable| cable.pcap.as_mut())
+        {
             pcap.flush();
         }
     }
@@ -413,13 +459,18 @@ impl Fabric {
         if let Some(pcap) = &mut cable.pcap {
             pcap.add(wall, 1 - end, &data);
         }
-        if cable.watched == Some(1 - end) {
-            if let Some((ip, kind, mac)) = speaks_for(&data) {
-                let node = Arc::clone(&cable.ends[1 - end].name);
-                if let Some(record) = self.vips.iter_mut().find(|record| record.vip == ip) {
-                    self.ownership.extend(record.add(Sighting { at: now, vip: ip, node, kind, mac }));
-                }
-            }
+        if cable.watched == Some(1 - end)
+            && let Some((vip, kind, mac)) = speaks_for(&data)
+            && let Some(record) = self.vips.iter_mut().find(|record| record.vip == vip)
+        {
+            let node = Arc::clone(&cable.ends[1 - end].name);
+            self.ownership.extend(record.add(Sighting {
+                at: now,
+                vip,
+                node,
+                kind,
+                mac,
+            }));
         }
         match cable.ends[end].far {
             Far::Plug(plug) => self.arrived.push_back((plug, data)),
@@ -428,9 +479,12 @@ impl Fabric {
                 let targets: Vec<(usize, usize)> = match table.forward(now, port, &data) {
                     Forward::Nowhere => return,
                     Forward::To(there) => vec![ports[there]],
-                    Forward::Flood => {
-                        ports.iter().enumerate().filter(|(there, _)| *there != port).map(|(_, far)| *far).collect()
-                    }
+                    Forward::Flood => ports
+                        .iter()
+                        .enumerate()
+                        .filter(|(there, _)| *there != port)
+                        .map(|(_, far)| *far)
+                        .collect(),
                 };
                 for (cable, end) in targets {
                     self.enter(now, cable, end, data.clone());
@@ -453,9 +507,25 @@ impl Cable {
         self.note_shared(at, from, data.into(), fate, injected);
     }
 
-    fn note_shared(&mut self, at: LabTime, from: usize, data: Arc<[u8]>, fate: Fate, injected: bool) {
+    fn note_shared(
+        &mut self,
+        at: LabTime,
+        from: usize,
+        data: Arc<[u8]>,
+        fate: Fate,
+        injected: bool,
+    ) {
         let from = Arc::clone(&self.ends[from].name);
-        self.tape.add(self.medium == Medium::Ethernet, Recorded { at, from, data, fate, injected });
+        self.tape.add(
+            self.medium == Medium::Ethernet,
+            Recorded {
+                at,
+                from,
+                data,
+                fate,
+                injected,
+            },
+        );
     }
 
     fn state(&self) -> CableState {
@@ -466,7 +536,12 @@ impl Cable {
         };
         let up = self.carrier();
         let carrier = [0, 1].map(|end| up && self.ends[end].powered);
-        CableState { name: Arc::clone(&self.name), cut: self.cut, carrier, flows: [flow(0), flow(1)] }
+        CableState {
+            name: Arc::clone(&self.name),
+            cut: self.cut,
+            carrier,
+            flows: [flow(0), flow(1)],
+        }
     }
 }
 

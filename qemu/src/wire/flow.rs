@@ -49,15 +49,23 @@ impl Faults {
     /// Whether everything passes unharmed and at once.
     #[must_use]
     pub fn is_clear(&self) -> bool {
-        *self == Self { hold: self.hold, ..Self::default() }
+        *self
+            == Self {
+                hold: self.hold,
+                ..Self::default()
+            }
     }
 }
 
 /// `loss 30 %, delay 5 ms`; empty when clear.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |what: &str, chance: f64| (chance > 0.0).then(|| format!("{what} {} %", chance * 100.0));
-        let time = |what: &str, time: Duration| (!time.is_zero()).then(|| format!("{what} {} ms", time.as_millis()));
+        let percent = |what: &str, chance: f64| {
+            (chance > 0.0).then(|| format!("{what} {} %", chance * 100.0))
+        };
+        let time = |what: &str, time: Duration| {
+            (!time.is_zero()).then(|| format!("{what} {} ms", time.as_millis()))
+        };
         let filter: Vec<String> = self.filter.iter().map(ToString::to_string).collect();
         let words = [
             self.drop.then(|| "drop".to_owned()),
@@ -143,7 +151,10 @@ pub struct Flow {
 impl Flow {
     pub(super) fn new(medium: Medium, rng: Rng) -> Self {
         Self {
-            faults: Faults { hold: Duration::from_millis(300), ..Faults::default() },
+            faults: Faults {
+                hold: Duration::from_millis(300),
+                ..Faults::default()
+            },
             counters: Counters::default(),
             medium,
             rng,
@@ -285,7 +296,9 @@ impl Flow {
             // The fraction of a byte is made by chance, so that slow noise is noise too.
             let rest = per_second * NOISE_EVERY_MS % 1000;
             let count = per_second * NOISE_EVERY_MS / 1000 + u64::from(self.rng.below(1000) < rest);
-            let bytes: Vec<u8> = (0..count).map(|_| self.rng.next().to_le_bytes()[0]).collect();
+            let bytes: Vec<u8> = (0..count)
+                .map(|_| self.rng.next().to_le_bytes()[0])
+                .collect();
             if !bytes.is_empty() {
                 self.put(at, bytes);
             }
@@ -324,7 +337,9 @@ mod tests {
     }
 
     fn all(flow: &mut Flow, now: LabTime) -> Vec<u8> {
-        std::iter::from_fn(|| flow.release(now)).map(|frame| frame[0]).collect()
+        std::iter::from_fn(|| flow.release(now))
+            .map(|frame| frame[0])
+            .collect()
     }
 
     #[test]
@@ -340,7 +355,11 @@ mod tests {
 
     #[test]
     fn jitter_delays_without_overtaking() {
-        let mut flow = flow(Faults { delay: 10 * MS, jitter: 50 * MS, ..Faults::default() });
+        let mut flow = flow(Faults {
+            delay: 10 * MS,
+            jitter: 50 * MS,
+            ..Faults::default()
+        });
         for n in 0..50 {
             flow.enter(MS * u32::from(n), frame(n));
         }
@@ -350,7 +369,10 @@ mod tests {
 
     #[test]
     fn less_delay_does_not_overtake() {
-        let mut flow = flow(Faults { delay: 100 * MS, ..Faults::default() });
+        let mut flow = flow(Faults {
+            delay: 100 * MS,
+            ..Faults::default()
+        });
         flow.enter(MS, frame(1));
         flow.set_faults(MS, Faults::default());
         flow.enter(2 * MS, frame(2));
@@ -360,7 +382,11 @@ mod tests {
 
     #[test]
     fn reordering_overtakes_and_duplication_doubles() {
-        let mut flow = flow(Faults { reorder: 0.5, hold: 10 * MS, ..Faults::default() });
+        let mut flow = flow(Faults {
+            reorder: 0.5,
+            hold: 10 * MS,
+            ..Faults::default()
+        });
         for n in 0..40 {
             flow.enter(MS * u32::from(n), frame(n));
         }
@@ -369,30 +395,54 @@ mod tests {
         got.sort_unstable();
         assert_eq!(got, (0..40).collect::<Vec<_>>());
 
-        flow.set_faults(LabTime::ZERO, Faults { duplicate: 1.0, ..Faults::default() });
+        flow.set_faults(
+            LabTime::ZERO,
+            Faults {
+                duplicate: 1.0,
+                ..Faults::default()
+            },
+        );
         flow.enter(300 * MS, frame(7));
         assert_eq!(all(&mut flow, 300 * MS), [7, 7]);
     }
 
     #[test]
     fn loss_filter_and_drop_are_counted() {
-        let mut flow = flow(Faults { loss: 0.3, ..Faults::default() });
+        let mut flow = flow(Faults {
+            loss: 0.3,
+            ..Faults::default()
+        });
         for _ in 0..1000 {
             flow.enter(MS, frame(1));
         }
         let passed = all(&mut flow, MS).len();
         assert!((640..760).contains(&passed), "{passed}");
         assert_eq!(flow.counters().lost, 1000 - passed as u64);
-        flow.set_faults(MS, Faults { filter: [EtherType::KODO].into(), ..Faults::default() });
+        flow.set_faults(
+            MS,
+            Faults {
+                filter: [EtherType::KODO].into(),
+                ..Faults::default()
+            },
+        );
         assert_eq!(flow.enter(MS, frame(1)), Fate::Filtered);
-        flow.set_faults(MS, Faults { drop: true, ..Faults::default() });
+        flow.set_faults(
+            MS,
+            Faults {
+                drop: true,
+                ..Faults::default()
+            },
+        );
         assert_eq!(flow.enter(MS, frame(1)), Fate::Lost);
         assert_eq!(flow.counters().filtered, 1);
     }
 
     #[test]
     fn corruption_spares_the_addresses() {
-        let mut flow = flow(Faults { corrupt: 1.0, ..Faults::default() });
+        let mut flow = flow(Faults {
+            corrupt: 1.0,
+            ..Faults::default()
+        });
         for _ in 0..100 {
             flow.enter(MS, frame(9));
             let got = flow.release(MS).unwrap();
@@ -415,7 +465,13 @@ mod tests {
     #[test]
     fn noise_has_its_rate() {
         let mut flow = Flow::new(Medium::Serial { baud: 115_200 }, Rng::new(1));
-        flow.set_faults(LabTime::ZERO, Faults { noise: 330, ..Faults::default() });
+        flow.set_faults(
+            LabTime::ZERO,
+            Faults {
+                noise: 330,
+                ..Faults::default()
+            },
+        );
         let mut bytes = 0;
         for ms in 0..1000 {
             while let Some(chunk) = flow.release(ms * MS) {

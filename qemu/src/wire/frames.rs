@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv6Packet,
-    Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
+    EthernetRepr, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags,
+    NdiscRepr,
 };
 
 use super::mac::{EtherType, Mac};
@@ -26,7 +27,14 @@ pub fn ethernet(from: Mac, to: Mac, kind: EtherType, payload: &[u8]) -> Vec<u8> 
 /// Asks everybody who has `wanted`.
 #[must_use]
 pub fn arp_request(from: Mac, own: Ipv4Addr, wanted: Ipv4Addr) -> Vec<u8> {
-    arp(ArpOperation::Request, from, own, Mac::BROADCAST, Mac([0; 6]), wanted)
+    arp(
+        ArpOperation::Request,
+        from,
+        own,
+        Mac::BROADCAST,
+        Mac([0; 6]),
+        wanted,
+    )
 }
 
 /// Answers an ARP request.
@@ -38,10 +46,24 @@ pub fn arp_reply(from: Mac, own: Ipv4Addr, to: Mac, asker: Ipv4Addr) -> Vec<u8> 
 /// A gratuitous ARP request: tells everybody who has `own`.
 #[must_use]
 pub fn arp_announcement(from: Mac, own: Ipv4Addr) -> Vec<u8> {
-    arp(ArpOperation::Request, from, own, Mac::BROADCAST, Mac([0; 6]), own)
+    arp(
+        ArpOperation::Request,
+        from,
+        own,
+        Mac::BROADCAST,
+        Mac([0; 6]),
+        own,
+    )
 }
 
-fn arp(operation: ArpOperation, from: Mac, own: Ipv4Addr, to: Mac, target: Mac, wanted: Ipv4Addr) -> Vec<u8> {
+fn arp(
+    operation: ArpOperation,
+    from: Mac,
+    own: Ipv4Addr,
+    to: Mac,
+    target: Mac,
+    wanted: Ipv4Addr,
+) -> Vec<u8> {
     let repr = ArpRepr::EthernetIpv4 {
         operation,
         source_hardware_addr: EthernetAddress(from.0),
@@ -58,24 +80,48 @@ fn arp(operation: ArpOperation, from: Mac, own: Ipv4Addr, to: Mac, target: Mac, 
 #[must_use]
 pub fn solicitation(from: Mac, own: Ipv6Addr, wanted: Ipv6Addr) -> Vec<u8> {
     let [.., a, b, c] = wanted.octets();
-    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
-    let repr = NdiscRepr::NeighborSolicit { target_addr: wanted, lladdr: Some(EthernetAddress(from.0).into()) };
+    let group = Ipv6Addr::new(
+        0xff02,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0xff00 | u16::from(a),
+        u16::from_be_bytes([b, c]),
+    );
+    let repr = NdiscRepr::NeighborSolicit {
+        target_addr: wanted,
+        lladdr: Some(EthernetAddress(from.0).into()),
+    };
     ndisc(from, own, Mac([0x33, 0x33, 0xff, a, b, c]), group, repr)
 }
 
 /// Advertises `own`: to an asker, or to everybody when nobody asked.
 #[must_use]
 pub fn advertisement(from: Mac, own: Ipv6Addr, asker: Option<(Mac, Ipv6Addr)>) -> Vec<u8> {
-    let everybody = (Mac([0x33, 0x33, 0, 0, 0, 1]), Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1));
+    let everybody = (
+        Mac([0x33, 0x33, 0, 0, 0, 1]),
+        Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+    );
     let (to, dst) = asker.unwrap_or(everybody);
     let mut flags = NdiscNeighborFlags::OVERRIDE;
     flags.set(NdiscNeighborFlags::SOLICITED, asker.is_some());
-    let repr =
-        NdiscRepr::NeighborAdvert { flags, target_addr: own, lladdr: Some(EthernetAddress(from.0).into()) };
+    let repr = NdiscRepr::NeighborAdvert {
+        flags,
+        target_addr: own,
+        lladdr: Some(EthernetAddress(from.0).into()),
+    };
     ndisc(from, own, to, dst, repr)
 }
 
-fn ndisc(from: Mac, src_addr: Ipv6Addr, to: Mac, dst_addr: Ipv6Addr, repr: NdiscRepr<'_>) -> Vec<u8> {
+fn ndisc(
+    from: Mac,
+    src_addr: Ipv6Addr,
+    to: Mac,
+    dst_addr: Ipv6Addr,
+    repr: NdiscRepr<'_>,
+) -> Vec<u8> {
     let icmp = Icmpv6Repr::Ndisc(repr);
     let ip = Ipv6Repr {
         src_addr,
@@ -93,6 +139,11 @@ fn ndisc(from: Mac, src_addr: Ipv6Addr, to: Mac, dst_addr: Ipv6Addr, repr: Ndisc
     .emit(&mut EthernetFrame::new_unchecked(&mut frame));
     let (head, payload) = frame.split_at_mut(ETHERNET_HEADER + ip.buffer_len());
     ip.emit(&mut Ipv6Packet::new_unchecked(&mut head[ETHERNET_HEADER..]));
-    icmp.emit(&src_addr, &dst_addr, &mut Icmpv6Packet::new_unchecked(payload), &ChecksumCapabilities::default());
+    icmp.emit(
+        &src_addr,
+        &dst_addr,
+        &mut Icmpv6Packet::new_unchecked(payload),
+        &ChecksumCapabilities::default(),
+    );
     frame
 }

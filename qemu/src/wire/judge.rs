@@ -71,11 +71,28 @@ impl Overlap {
 
 impl fmt::Display for Overlap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { vip, old, new, from, .. } = self;
+        let Self {
+            vip,
+            old,
+            new,
+            from,
+            ..
+        } = self;
         let ms = self.duration().as_millis();
-        write!(f, "{vip}: {old} and {new} both answered for {ms} ms from {}", seconds(*from))?;
+        write!(
+            f,
+            "{vip}: {old} and {new} both answered for {ms} ms from {}",
+            seconds(*from)
+        )?;
         for frame in &self.evidence {
-            write!(f, "\n    {:>10} {} {} ({})", seconds(frame.at), frame.node, frame.kind, frame.mac)?;
+            write!(
+                f,
+                "\n    {:>10} {} {} ({})",
+                seconds(frame.at),
+                frame.node,
+                frame.kind,
+                frame.mac
+            )?;
         }
         Ok(())
     }
@@ -88,8 +105,13 @@ pub fn tenures<'a>(frames: impl IntoIterator<Item = &'a Sighting>) -> Vec<Tenure
     let mut spoke_last: Option<Arc<str>> = None;
     for frame in frames {
         let other_spoke = spoke_last.as_ref().is_some_and(|last| *last != frame.node);
-        let open = tenures.iter_mut().rev().find(|tenure| tenure.node == frame.node);
-        let silent = open.as_ref().map(|tenure| frame.at.saturating_sub(tenure.until));
+        let open = tenures
+            .iter_mut()
+            .rev()
+            .find(|tenure| tenure.node == frame.node);
+        let silent = open
+            .as_ref()
+            .map(|tenure| frame.at.saturating_sub(tenure.until));
         let came_back = other_spoke
             && silent.is_some_and(|silent| {
                 silent >= SILENCE || (silent >= HANDOVER && frame.kind == Kind::Announcement)
@@ -145,7 +167,14 @@ fn windows(frames: &[Sighting], old: &Tenure, new: &Tenure, found: &mut Vec<Over
             if from <= until {
                 let evidence = evidence(frames, old, new, from, until);
                 let (old, new) = (Arc::clone(&old.node), Arc::clone(&new.node));
-                found.push(Overlap { vip: frames[0].vip, old, new, from, until, evidence });
+                found.push(Overlap {
+                    vip: frames[0].vip,
+                    old,
+                    new,
+                    from,
+                    until,
+                    evidence,
+                });
             }
         }
     }
@@ -154,7 +183,11 @@ fn windows(frames: &[Sighting], old: &Tenure, new: &Tenure, found: &mut Vec<Over
 /// A tenure cut where its node was silent for [`SILENCE`].
 fn spans(frames: &[Sighting], tenure: &Tenure) -> Vec<(LabTime, LabTime)> {
     let mut spans: Vec<(LabTime, LabTime)> = Vec::new();
-    for at in frames.iter().filter(|f| f.node == tenure.node).map(|f| f.at) {
+    for at in frames
+        .iter()
+        .filter(|f| f.node == tenure.node)
+        .map(|f| f.at)
+    {
         if at < tenure.from || at > tenure.until {
             continue;
         }
@@ -167,13 +200,29 @@ fn spans(frames: &[Sighting], tenure: &Tenure) -> Vec<(LabTime, LabTime)> {
 }
 
 /// Each node's last frame before the window, then those within it, then each one's next.
-fn evidence(frames: &[Sighting], old: &Tenure, new: &Tenure, from: LabTime, until: LabTime) -> Vec<Sighting> {
-    let of_both = || frames.iter().filter(|f| f.node == old.node || f.node == new.node);
+fn evidence(
+    frames: &[Sighting],
+    old: &Tenure,
+    new: &Tenure,
+    from: LabTime,
+    until: LabTime,
+) -> Vec<Sighting> {
+    let of_both = || {
+        frames
+            .iter()
+            .filter(|f| f.node == old.node || f.node == new.node)
+    };
     let edge = |node: &Arc<str>, after: bool| {
         let mut of_node = of_both().filter(|f| f.node == *node);
-        if after { of_node.find(|f| f.at > until) } else { of_node.rfind(|f| f.at < from) }
+        if after {
+            of_node.find(|f| f.at > until)
+        } else {
+            of_node.rfind(|f| f.at < from)
+        }
     };
-    let within: Vec<&Sighting> = of_both().filter(|f| f.at >= from && f.at <= until).collect();
+    let within: Vec<&Sighting> = of_both()
+        .filter(|f| f.at >= from && f.at <= until)
+        .collect();
     // Long windows are told by their ends; the record has the rest.
     let room = EVIDENCE - 4;
     let within = if within.len() > room {
@@ -183,8 +232,13 @@ fn evidence(frames: &[Sighting], old: &Tenure, new: &Tenure, from: LabTime, unti
     };
     let before = [&old.node, &new.node].map(|node| edge(node, false));
     let after = [&old.node, &new.node].map(|node| edge(node, true));
-    let mut all: Vec<Sighting> =
-        before.into_iter().flatten().chain(within).chain(after.into_iter().flatten()).cloned().collect();
+    let mut all: Vec<Sighting> = before
+        .into_iter()
+        .flatten()
+        .chain(within)
+        .chain(after.into_iter().flatten())
+        .cloned()
+        .collect();
     all.sort_by_key(|f| f.at);
     all
 }

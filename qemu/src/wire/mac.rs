@@ -78,7 +78,9 @@ impl EtherType {
     /// That of a frame; `None` when it is too short to have one.
     #[must_use]
     pub fn of(frame: &[u8]) -> Option<Self> {
-        Some(Self(u16::from_be_bytes(frame.get(12..14)?.try_into().ok()?)))
+        Some(Self(u16::from_be_bytes(
+            frame.get(12..14)?.try_into().ok()?,
+        )))
     }
 }
 

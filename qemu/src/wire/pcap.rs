@@ -41,7 +41,8 @@ impl Pcap {
         for field in [0, 0, SNAP, link] {
             header.extend(field.to_ne_bytes());
         }
-        out.write_all(&header).context(|| format!("cannot write {}", path.display()))?;
+        out.write_all(&header)
+            .context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { out, serial })
     }
 
@@ -59,7 +60,10 @@ impl Pcap {
             header.push(u8::from(from != 0));
         }
         // A full disk must not stop the wires; the file is then short.
-        let _ = self.out.write_all(&header).and_then(|()| self.out.write_all(data));
+        let _ = self
+            .out
+            .write_all(&header)
+            .and_then(|()| self.out.write_all(data));
     }
 
     /// Hands everything to the host.

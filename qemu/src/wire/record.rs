@@ -47,9 +47,17 @@ pub(super) struct Tape {
 impl Tape {
     pub(super) fn add(&mut self, ethernet: bool, frame: Recorded) {
         let kind = EtherType::of(&frame.data);
-        let everyday = [Some(EtherType::IPV4), Some(EtherType::IPV6), Some(EtherType::ARP)].contains(&kind);
-        let (tape, room) =
-            if ethernet && everyday { (&mut self.ordinary, ORDINARY) } else { (&mut self.special, SPECIAL) };
+        let everyday = [
+            Some(EtherType::IPV4),
+            Some(EtherType::IPV6),
+            Some(EtherType::ARP),
+        ]
+        .contains(&kind);
+        let (tape, room) = if ethernet && everyday {
+            (&mut self.ordinary, ORDINARY)
+        } else {
+            (&mut self.special, SPECIAL)
+        };
         if tape.len() == room {
             tape.pop_front();
         }
@@ -57,8 +65,13 @@ impl Tape {
     }
 
     pub(super) fn since(&self, from: LabTime) -> Vec<Recorded> {
-        let mut frames: Vec<Recorded> =
-            self.ordinary.iter().chain(&self.special).filter(|frame| frame.at >= from).cloned().collect();
+        let mut frames: Vec<Recorded> = self
+            .ordinary
+            .iter()
+            .chain(&self.special)
+            .filter(|frame| frame.at >= from)
+            .cloned()
+            .collect();
         frames.sort_by_key(|frame| frame.at);
         frames
     }
@@ -86,13 +99,20 @@ pub struct Ownership {
 
 impl VipRecord {
     pub(super) fn new(vip: IpAddr) -> Self {
-        Self { vip, sightings: VecDeque::new(), owners: Vec::new() }
+        Self {
+            vip,
+            sightings: VecDeque::new(),
+            owners: Vec::new(),
+        }
     }
 
     /// Adds a frame; tells when it made another owner.
     pub(super) fn add(&mut self, sighting: Sighting) -> Option<Ownership> {
         let at = sighting.at;
-        let known = self.owners.iter_mut().find(|(node, _)| *node == sighting.node);
+        let known = self
+            .owners
+            .iter_mut()
+            .find(|(node, _)| *node == sighting.node);
         let change = known.is_none();
         match known {
             Some((_, last)) => *last = at,
@@ -108,7 +128,12 @@ impl VipRecord {
     /// Forgets owners that fell silent; tells when that changed anything, as of their last frame.
     pub(super) fn expire(&mut self, now: LabTime) -> Option<Ownership> {
         let gone = |last: LabTime| now.saturating_sub(last) > RECENT;
-        let at = self.owners.iter().filter(|(_, last)| gone(*last)).map(|(_, last)| *last).max()?;
+        let at = self
+            .owners
+            .iter()
+            .filter(|(_, last)| gone(*last))
+            .map(|(_, last)| *last)
+            .max()?;
         self.owners.retain(|(_, last)| !gone(*last));
         Some(self.ownership(at))
     }
@@ -120,12 +145,22 @@ impl VipRecord {
     }
 
     pub(super) fn ownership(&self, at: LabTime) -> Ownership {
-        let owners = self.owners.iter().map(|(node, _)| Arc::clone(node)).collect();
-        Ownership { vip: self.vip, owners, at }
+        let owners = self
+            .owners
+            .iter()
+            .map(|(node, _)| Arc::clone(node))
+            .collect();
+        Ownership {
+            vip: self.vip,
+            owners,
+            at,
+        }
     }
 
     pub(super) fn since(&self, from: LabTime) -> Vec<Sighting> {
-        let start = self.sightings.partition_point(|sighting| sighting.at < from);
+        let start = self
+            .sightings
+            .partition_point(|sighting| sighting.at < from);
         self.sightings.range(start..).cloned().collect()
     }
 }
@@ -139,21 +174,42 @@ mod tests {
     fn seen(at: u64, node: &str) -> Sighting {
         let at = Duration::from_millis(at);
         let vip = [192, 168, 0, 33].into();
-        Sighting { at, vip, node: node.into(), kind: Kind::Ip, mac: Mac([0; 6]) }
+        Sighting {
+            at,
+            vip,
+            node: node.into(),
+            kind: Kind::Ip,
+            mac: Mac([0; 6]),
+        }
     }
 
     #[test]
     fn owners_come_and_go() {
         let mut record = VipRecord::new([192, 168, 0, 33].into());
         let names = |change: Option<Ownership>| {
-            change.map(|c| (c.at.as_millis(), c.owners.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")))
+            change.map(|c| {
+                (
+                    c.at.as_millis(),
+                    c.owners
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join("+"),
+                )
+            })
         };
         assert_eq!(names(record.add(seen(100, "a"))), Some((100, "a".into())));
         assert_eq!(names(record.add(seen(200, "a"))), None);
         assert_eq!(names(record.add(seen(300, "b"))), Some((300, "a+b".into())));
         assert_eq!(names(record.expire(Duration::from_millis(1150))), None);
-        assert_eq!(names(record.expire(Duration::from_millis(1250))), Some((200, "b".into())));
-        assert_eq!(names(record.expire(Duration::from_millis(1400))), Some((300, String::new())));
+        assert_eq!(
+            names(record.expire(Duration::from_millis(1250))),
+            Some((200, "b".into()))
+        );
+        assert_eq!(
+            names(record.expire(Duration::from_millis(1400))),
+            Some((300, String::new()))
+        );
         assert_eq!(record.deadline(), None);
         assert_eq!(record.since(Duration::from_millis(200)).len(), 2);
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetFrame, Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv4Packet, Ipv6Packet,
-    NdiscNeighborFlags,
+    ArpOperation, ArpPacket, ArpRepr, EthernetFrame, Icmpv6Message, Icmpv6Packet, IpProtocol,
+    Ipv4Packet, Ipv6Packet, NdiscNeighborFlags,
 };
 
 use super::mac::{EtherType, Mac};
@@ -87,7 +87,11 @@ pub fn speaks_for(frame: &[u8]) -> Option<(IpAddr, Kind, Mac)> {
                 ArpOperation::Request => Kind::ArpRequest,
                 ArpOperation::Unknown(_) => return None,
             };
-            Some((source_protocol_addr.into(), kind, Mac(source_hardware_addr.0)))
+            Some((
+                source_protocol_addr.into(),
+                kind,
+                Mac(source_hardware_addr.0),
+            ))
         }
         EtherType::IPV4 => {
             let ip = Ipv4Packet::new_checked(eth.payload()).ok()?;
@@ -98,7 +102,9 @@ pub fn speaks_for(frame: &[u8]) -> Option<(IpAddr, Kind, Mac)> {
             if ip.next_header() == IpProtocol::Icmpv6 {
                 let icmp = Icmpv6Packet::new_checked(ip.payload()).ok()?;
                 if icmp.msg_type() == Icmpv6Message::NeighborAdvert {
-                    let asked = icmp.neighbor_flags().contains(NdiscNeighborFlags::SOLICITED);
+                    let asked = icmp
+                        .neighbor_flags()
+                        .contains(NdiscNeighborFlags::SOLICITED);
                     let kind = if asked { Kind::Nd } else { Kind::Announcement };
                     return Some((icmp.target_addr().into(), kind, source));
                 }
@@ -121,12 +127,26 @@ mod tests {
     fn arp_is_told_apart() {
         let vip = [192, 168, 0, 33].into();
         let asker = [192, 168, 0, 100].into();
-        let of = |frame: Vec<u8>| speaks_for(&frame).map(|(ip, kind, mac)| (ip.to_string(), kind, mac));
+        let of =
+            |frame: Vec<u8>| speaks_for(&frame).map(|(ip, kind, mac)| (ip.to_string(), kind, mac));
         let said = |kind| Some(("192.168.0.33".to_owned(), kind, NODE));
-        assert_eq!(of(frames::arp_announcement(NODE, vip)), said(Kind::Announcement));
-        assert_eq!(of(frames::arp_reply(NODE, vip, ASKER, asker)), said(Kind::ArpReply));
-        assert_eq!(of(frames::arp_request(NODE, vip, asker)), said(Kind::ArpRequest));
-        assert_eq!(of(frames::arp_request(NODE, [0; 4].into(), vip)), None, "a probe claims nothing");
+        assert_eq!(
+            of(frames::arp_announcement(NODE, vip)),
+            said(Kind::Announcement)
+        );
+        assert_eq!(
+            of(frames::arp_reply(NODE, vip, ASKER, asker)),
+            said(Kind::ArpReply)
+        );
+        assert_eq!(
+            of(frames::arp_request(NODE, vip, asker)),
+            said(Kind::ArpRequest)
+        );
+        assert_eq!(
+            of(frames::arp_request(NODE, [0; 4].into(), vip)),
+            None,
+            "a probe claims nothing"
+        );
     }
 
     #[test]
@@ -134,9 +154,18 @@ mod tests {
         let vip = "fd00::33".parse().unwrap();
         let asker = "fd00::64".parse().unwrap();
         let of = |frame: Vec<u8>| speaks_for(&frame).map(|(ip, kind, _)| (ip, kind));
-        assert_eq!(of(frames::advertisement(NODE, vip, None)), Some((vip.into(), Kind::Announcement)));
-        assert_eq!(of(frames::advertisement(NODE, vip, Some((ASKER, asker)))), Some((vip.into(), Kind::Nd)));
-        assert_eq!(of(frames::solicitation(ASKER, asker, vip)), Some((asker.into(), Kind::Ip)));
+        assert_eq!(
+            of(frames::advertisement(NODE, vip, None)),
+            Some((vip.into(), Kind::Announcement))
+        );
+        assert_eq!(
+            of(frames::advertisement(NODE, vip, Some((ASKER, asker)))),
+            Some((vip.into(), Kind::Nd))
+        );
+        assert_eq!(
+            of(frames::solicitation(ASKER, asker, vip)),
+            Some((asker.into(), Kind::Ip))
+        );
     }
 
     #[test]

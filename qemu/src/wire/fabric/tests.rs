@@ -22,20 +22,31 @@ impl Pair {
         let switch = fabric.add_switch();
         let lan = ["node1", "node2"].map(|node| {
             let ends = [(node, Socket::Outside), ("switch", Socket::Switch(switch))];
-            let plugs = fabric.add_cable(&format!("lan-{node}"), Medium::Ethernet, ends, None).unwrap();
+            let plugs = fabric
+                .add_cable(&format!("lan-{node}"), Medium::Ethernet, ends, None)
+                .unwrap();
             fabric.watch(plugs[0].unwrap());
             plugs[0].unwrap()
         });
         let ends = [("node1", Socket::Outside), ("node2", Socket::Outside)];
-        let crossover = fabric.add_cable("crossover", Medium::Ethernet, ends, None).unwrap().map(Option::unwrap);
+        let crossover = fabric
+            .add_cable("crossover", Medium::Ethernet, ends, None)
+            .unwrap()
+            .map(Option::unwrap);
         for plug in lan.into_iter().chain(crossover) {
             fabric.set_powered(plug, true);
         }
-        Self { fabric, lan, crossover }
+        Self {
+            fabric,
+            lan,
+            crossover,
+        }
     }
 
     fn arrivals(&mut self) -> Vec<Plug> {
-        std::iter::from_fn(|| self.fabric.take()).map(|(plug, _)| plug).collect()
+        std::iter::from_fn(|| self.fabric.take())
+            .map(|(plug, _)| plug)
+            .collect()
     }
 }
 
@@ -58,10 +69,22 @@ fn power_off_takes_the_peers_crossover_carrier_but_not_its_lan() {
     for plug in [pair.lan[0], pair.crossover[0]] {
         pair.fabric.set_powered(plug, false);
     }
-    let down: Vec<(String, String)> =
-        pair.fabric.carrier_changes().iter().map(|c| (c.cable.to_string(), c.end.to_string())).collect();
-    let pairs = [("lan-node1", "node1"), ("lan-node1", "switch"), ("crossover", "node1"), ("crossover", "node2")];
-    assert_eq!(down, pairs.map(|(cable, end)| (cable.to_owned(), end.to_owned())));
+    let down: Vec<(String, String)> = pair
+        .fabric
+        .carrier_changes()
+        .iter()
+        .map(|c| (c.cable.to_string(), c.end.to_string()))
+        .collect();
+    let pairs = [
+        ("lan-node1", "node1"),
+        ("lan-node1", "switch"),
+        ("crossover", "node1"),
+        ("crossover", "node2"),
+    ];
+    assert_eq!(
+        down,
+        pairs.map(|(cable, end)| (cable.to_owned(), end.to_owned()))
+    );
     assert!(!pair.fabric.carrier(pair.crossover[1]) && pair.fabric.carrier(pair.lan[1]));
     assert!(pair.fabric.carrier_changes().is_empty());
 }
@@ -69,7 +92,8 @@ fn power_off_takes_the_peers_crossover_carrier_but_not_its_lan() {
 #[test]
 fn a_cut_cable_passes_nothing_not_even_what_was_under_way() {
     let mut pair = Pair::new();
-    pair.fabric.set_faults("crossover", &Direction::Both, |f| f.delay = 50 * T);
+    pair.fabric
+        .set_faults("crossover", &Direction::Both, |f| f.delay = 50 * T);
     pair.fabric.send(T, pair.crossover[0], heartbeat(NODE1));
     assert!(pair.fabric.set_cut("crossover", true));
     pair.fabric.send(2 * T, pair.crossover[0], heartbeat(NODE1));
@@ -83,8 +107,17 @@ fn a_cut_cable_passes_nothing_not_even_what_was_under_way() {
 #[test]
 fn one_way_loss_harms_one_direction() {
     let mut pair = Pair::new();
-    assert!(pair.fabric.set_faults("crossover", &Direction::From("node1".into()), |f| f.drop = true));
-    assert!(!pair.fabric.set_faults("crossover", &Direction::From("node9".into()), |f| f.drop = true));
+    assert!(
+        pair.fabric
+            .set_faults("crossover", &Direction::From("node1".into()), |f| f.drop =
+                true)
+    );
+    assert!(
+        !pair
+            .fabric
+            .set_faults("crossover", &Direction::From("node9".into()), |f| f.drop =
+                true)
+    );
     pair.fabric.send(T, pair.crossover[0], heartbeat(NODE1));
     pair.fabric.send(T, pair.crossover[1], heartbeat(NODE2));
     assert_eq!(pair.arrivals(), [pair.crossover[0]]);
@@ -94,7 +127,10 @@ fn one_way_loss_harms_one_direction() {
 #[test]
 fn delayed_frames_come_when_due() {
     let mut pair = Pair::new();
-    pair.fabric.set_faults("lan-node1", &Direction::To("switch".into()), |f| f.delay = 10 * T);
+    pair.fabric
+        .set_faults("lan-node1", &Direction::To("switch".into()), |f| {
+            f.delay = 10 * T
+        });
     pair.fabric.send(T, pair.lan[0], heartbeat(NODE1));
     assert_eq!(pair.arrivals(), []);
     assert_eq!(pair.fabric.deadline(), Some(11 * T));
@@ -105,14 +141,29 @@ fn delayed_frames_come_when_due() {
 #[test]
 fn vip_frames_are_seen_where_they_pass() {
     let mut pair = Pair::new();
-    pair.fabric.send(T, pair.lan[0], frames::arp_announcement(NODE1, VIP.into()));
+    pair.fabric
+        .send(T, pair.lan[0], frames::arp_announcement(NODE1, VIP.into()));
     // Dropped on the cable: nobody on the LAN saw it.
-    pair.fabric.set_faults("lan-node2", &Direction::From("node2".into()), |f| f.drop = true);
-    pair.fabric.send(2 * T, pair.lan[1], frames::arp_announcement(NODE2, VIP.into()));
+    pair.fabric
+        .set_faults("lan-node2", &Direction::From("node2".into()), |f| {
+            f.drop = true
+        });
+    pair.fabric.send(
+        2 * T,
+        pair.lan[1],
+        frames::arp_announcement(NODE2, VIP.into()),
+    );
     // Not the LAN.
-    pair.fabric.send(2 * T, pair.crossover[1], frames::arp_announcement(NODE2, VIP.into()));
+    pair.fabric.send(
+        2 * T,
+        pair.crossover[1],
+        frames::arp_announcement(NODE2, VIP.into()),
+    );
     let seen = pair.fabric.sightings(VIP.into(), LabTime::ZERO).unwrap();
-    assert_eq!(seen.iter().map(|s| (&*s.node, s.at)).collect::<Vec<_>>(), [("node1", T)]);
+    assert_eq!(
+        seen.iter().map(|s| (&*s.node, s.at)).collect::<Vec<_>>(),
+        [("node1", T)]
+    );
     let told = pair.fabric.take_ownership();
     assert_eq!(told.len(), 1);
     assert_eq!(&*told[0].owners[0], "node1");
@@ -121,29 +172,46 @@ fn vip_frames_are_seen_where_they_pass() {
 #[test]
 fn injected_frames_pass_faults_and_are_remembered() {
     let mut pair = Pair::new();
-    pair.fabric.set_faults("crossover", &Direction::Both, |f| f.drop = true);
-    assert!(pair.fabric.inject(T, "crossover", "node1", heartbeat(NODE1)));
+    pair.fabric
+        .set_faults("crossover", &Direction::Both, |f| f.drop = true);
+    assert!(
+        pair.fabric
+            .inject(T, "crossover", "node1", heartbeat(NODE1))
+    );
     assert_eq!(pair.arrivals(), [pair.crossover[1]]);
     let recorded = pair.fabric.recorded("crossover", LabTime::ZERO).unwrap();
-    assert!(recorded[0].injected && &*recorded[0].from == "node1" && recorded[0].fate == Fate::Passed);
+    assert!(
+        recorded[0].injected && &*recorded[0].from == "node1" && recorded[0].fate == Fate::Passed
+    );
     pair.fabric.set_cut("crossover", true);
-    assert!(!pair.fabric.inject(T, "crossover", "node1", heartbeat(NODE1)));
+    assert!(
+        !pair
+            .fabric
+            .inject(T, "crossover", "node1", heartbeat(NODE1))
+    );
 }
 
 #[test]
 fn a_machine_that_is_off_sends_nothing() {
     let mut pair = Pair::new();
     pair.fabric.set_powered(pair.lan[0], false);
-    pair.fabric.send(T, pair.lan[0], frames::arp_announcement(NODE1, VIP.into()));
+    pair.fabric
+        .send(T, pair.lan[0], frames::arp_announcement(NODE1, VIP.into()));
     assert_eq!(pair.arrivals(), []);
-    assert!(pair.fabric.recorded("lan-node1", LabTime::ZERO).unwrap().is_empty());
+    assert!(
+        pair.fabric
+            .recorded("lan-node1", LabTime::ZERO)
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
 fn the_same_seed_harms_the_same_frames() {
     let survivors = || {
         let mut pair = Pair::new();
-        pair.fabric.set_faults("crossover", &Direction::Both, |f| f.loss = 0.5);
+        pair.fabric
+            .set_faults("crossover", &Direction::Both, |f| f.loss = 0.5);
         (0..64u32)
             .map(|n| {
                 pair.fabric.send(n * T, pair.crossover[0], heartbeat(NODE1));

@@ -16,7 +16,13 @@ fn record(text: &str) -> Vec<Sighting> {
                 "ip" => Kind::Ip,
                 other => panic!("{other}"),
             };
-            Sighting { at, vip: [192, 168, 0, 33].into(), node, kind, mac: Mac([0; 6]) }
+            Sighting {
+                at,
+                vip: [192, 168, 0, 33].into(),
+                node,
+                kind,
+                mac: Mac([0; 6]),
+            }
         })
         .collect()
 }
@@ -25,7 +31,14 @@ fn record(text: &str) -> Vec<Sighting> {
 fn judge(text: &str) -> Vec<(String, String, u128, u128)> {
     overlaps(&record(text))
         .iter()
-        .map(|o| (o.old.to_string(), o.new.to_string(), o.from.as_millis(), o.until.as_millis()))
+        .map(|o| {
+            (
+                o.old.to_string(),
+                o.new.to_string(),
+                o.from.as_millis(),
+                o.until.as_millis(),
+            )
+        })
         .collect()
 }
 
@@ -52,12 +65,22 @@ fn nothing_and_one_owner_are_fine() {
 
 #[test]
 fn a_clean_takeover_is_fine() {
-    assert!(judge(&merged(&[run("a", "ann", 0, 5000), run("b", "ann", 7000, 20_000)])).is_empty());
+    assert!(
+        judge(&merged(&[
+            run("a", "ann", 0, 5000),
+            run("b", "ann", 7000, 20_000)
+        ]))
+        .is_empty()
+    );
 }
 
 #[test]
 fn moving_there_and_back_is_fine() {
-    let text = merged(&[run("a", "ann", 0, 5000), run("b", "ann", 5050, 8000), run("a", "ann", 8060, 9000)]);
+    let text = merged(&[
+        run("a", "ann", 0, 5000),
+        run("b", "ann", 5050, 8000),
+        run("a", "ann", 8060, 9000),
+    ]);
     assert!(judge(&text).is_empty());
     let tenures = tenures(&record(&text));
     let nodes: Vec<&str> = tenures.iter().map(|tenure| &*tenure.node).collect();
@@ -67,7 +90,14 @@ fn moving_there_and_back_is_fine() {
 #[test]
 fn coming_back_may_answer_before_it_announces() {
     // The kernel answers as soon as the address is bound, the announcement follows.
-    assert!(judge(&merged(&[run("a", "ann", 0, 5000), run("b", "ann", 5050, 8000), run("a", "arp", 8060, 9000)])).is_empty());
+    assert!(
+        judge(&merged(&[
+            run("a", "ann", 0, 5000),
+            run("b", "ann", 5050, 8000),
+            run("a", "arp", 8060, 9000)
+        ]))
+        .is_empty()
+    );
 }
 
 #[test]
@@ -77,25 +107,41 @@ fn a_stuck_owner_overlaps_until_its_reset() {
     assert_eq!(judge(&text), [("a".into(), "b".into(), 7050, 9000)]);
     let overlap = &overlaps(&record(&text))[0];
     assert_eq!(overlap.duration().as_millis(), 1950);
-    assert_eq!(overlap.evidence.first().unwrap().at.as_millis(), 7000, "the last frame before it is evidence");
+    assert_eq!(
+        overlap.evidence.first().unwrap().at.as_millis(),
+        7000,
+        "the last frame before it is evidence"
+    );
     assert!(overlap.evidence.len() <= EVIDENCE);
 }
 
 #[test]
 fn a_resumed_owner_is_measured_from_its_return() {
-    let text = merged(&[run("a", "ann", 0, 1000), run("b", "ann", 3000, 20_000), "9000 a ip\n9040 a arp\n".into()]);
+    let text = merged(&[
+        run("a", "ann", 0, 1000),
+        run("b", "ann", 3000, 20_000),
+        "9000 a ip\n9040 a arp\n".into(),
+    ]);
     assert_eq!(judge(&text), [("b".into(), "a".into(), 9000, 9040)]);
 }
 
 #[test]
 fn a_resumed_owner_that_announces_is_caught_too() {
-    let text = merged(&[run("a", "ann", 0, 1000), run("b", "ann", 3000, 20_000), "9000 a ann\n9040 a ip\n".into()]);
+    let text = merged(&[
+        run("a", "ann", 0, 1000),
+        run("b", "ann", 3000, 20_000),
+        "9000 a ann\n9040 a ip\n".into(),
+    ]);
     assert_eq!(judge(&text), [("b".into(), "a".into(), 9000, 9040)]);
 }
 
 #[test]
 fn one_late_frame_is_enough() {
-    let text = merged(&[run("a", "ann", 0, 1000), run("b", "ann", 1100, 3000), "1150 a ip\n".into()]);
+    let text = merged(&[
+        run("a", "ann", 0, 1000),
+        run("b", "ann", 1100, 3000),
+        "1150 a ip\n".into(),
+    ]);
     assert_eq!(judge(&text), [("a".into(), "b".into(), 1100, 1150)]);
 }
 
@@ -125,19 +171,31 @@ fn two_separate_returns_are_two_windows() {
     ]);
     assert_eq!(
         judge(&text),
-        [("b".into(), "a".into(), 9000, 9040), ("b".into(), "a".into(), 20_000, 20_010)]
+        [
+            ("b".into(), "a".into(), 9000, 9040),
+            ("b".into(), "a".into(), 20_000, 20_010)
+        ]
     );
 }
 
 #[test]
 fn a_reboot_and_return_of_the_same_node_is_one_owner() {
-    assert!(judge(&merged(&[run("a", "ann", 0, 1000), run("a", "ann", 15_000, 16_000)])).is_empty());
+    assert!(
+        judge(&merged(&[
+            run("a", "ann", 0, 1000),
+            run("a", "ann", 15_000, 16_000)
+        ]))
+        .is_empty()
+    );
 }
 
 #[test]
 fn the_words_name_both_nodes_and_the_time() {
     let text = merged(&[run("a", "ann", 0, 9000), run("b", "ann", 7050, 8000)]);
     let words = overlaps(&record(&text))[0].to_string();
-    assert!(words.starts_with("192.168.0.33: a and b both answered for 900 ms from 7.050"), "{words}");
+    assert!(
+        words.starts_with("192.168.0.33: a and b both answered for 900 ms from 7.050"),
+        "{words}"
+    );
     assert!(words.contains("7.050 b announcement"), "{words}");
 }
