@@ -1,2 +1,48 @@
-//! See the package description; filled by its first commit.
-fn main() {}
+//! PID 1 of a node, and everything that PID 1 starts: one static binary under many names.
+//!
+//! As process 1 it boots the machine and runs the decision loop ([`pid1`]). Started again
+//! with a name it is one of the privileged helpers ([`lanes`]), of the unprivileged
+//! children ([`child`], [`console`]), or the built-in web service. It decides nothing
+//! about the cluster: `kodo-node` does, and never waits for what happens here.
+
+mod boot;
+mod child;
+mod console;
+mod kernel;
+mod lanes;
+mod last_words;
+mod lowering;
+mod pid1;
+mod plan;
+mod wire;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let start = kodo_sys::clock::boottime();
+    if kodo_sys::machine::pid() == 1 {
+        boot::run(start);
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let name = arguments.first().map_or("", String::as_str);
+    let result = match name {
+        "net" => lanes::net::run().map_err(|error| error.to_string()),
+        "svc" => lanes::svc::run().map_err(|error| error.to_string()),
+        "dev" => lanes::dev::run().map_err(|error| error.to_string()),
+        lanes::feeder::NAME => lanes::feeder::run().map_err(|error| error.to_string()),
+        "console" => console::run().map_err(|error| error.to_string()),
+        "admin" | "probe" => child::run(name),
+        "web" => child::web(&arguments[1..]),
+        _ => Err(
+            "this is PID 1 of a kodo node; the kernel starts it, not a person. See `kodo --help`."
+                .to_owned(),
+        ),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kodo {name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! What the kernel says about network links, read without allocating.
 //!
 //! Owns the decoding of `RTM_NEWLINK` and `RTM_DELLINK` as far as PID 1 needs it: which
-//! link, and whether it has carrier. The rest of rtnetlink is the net lane's business.
+//! link, and whether it has carrier; and bringing a link up, which is the same structure.
+//! The rest of rtnetlink is the net lane's business.
 
 use crate::netlink::Message;
 
@@ -9,6 +10,30 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const IFF_UP: u32 = 0x1;
 const IFF_LOWER_UP: u32 = 0x1_0000;
+
+/// The message type that changes a link: `RTM_NEWLINK`.
+pub const SET: u16 = RTM_NEWLINK;
+
+/// The message type that asks about a link: `RTM_GETLINK`.
+pub const GET: u16 = 18;
+
+/// The payload of a [`GET`] request.
+#[must_use]
+pub fn of(index: u32) -> [u8; 16] {
+    let mut info = [0; 16];
+    info[4..8].copy_from_slice(&index.to_ne_bytes());
+    info
+}
+
+/// The payload of a [`SET`] request that brings a link up: a bare `struct ifinfomsg`.
+#[must_use]
+pub fn up(index: u32) -> [u8; 16] {
+    let mut info = [0; 16];
+    info[4..8].copy_from_slice(&index.to_ne_bytes());
+    info[8..12].copy_from_slice(&IFF_UP.to_ne_bytes());
+    info[12..16].copy_from_slice(&IFF_UP.to_ne_bytes());
+    info
+}
 
 /// A link changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! The machine as a whole: its kernel's version, its name, its end.
 
-use std::time::Duration;
-
 use rustix::system::RebootCommand;
 
 use crate::Result;
@@ -39,6 +37,15 @@ pub fn reset() -> Result<()> {
     Ok(rustix::system::reboot(RebootCommand::Restart)?)
 }
 
+/// Resets the machine this instant, as SysRq-b does: no driver is asked first, so nothing
+/// can delay it, and the machine is silent on its networks at once.
+///
+/// # Errors
+/// When `/proc/sysrq-trigger` cannot be written; on success it does not return.
+pub fn reset_at_once() -> Result<()> {
+    std::fs::write("/proc/sysrq-trigger", "b")
+}
+
 /// Powers the machine off now.
 ///
 /// # Errors
@@ -55,28 +62,19 @@ pub fn panic_kernel() -> Result<()> {
     std::fs::write("/proc/sysrq-trigger", "c")
 }
 
-/// A random number from the kernel's generator, for boot ids and seeds. Early in the
-/// boot of a machine without much entropy this waits, but no longer than `limit`:
-/// then the best that the kernel has is taken.
+/// A number that no other machine and no other boot draws, for boot ids and seeds. It
+/// need not be secret, so it does not wait for the kernel's generator to be seeded in
+/// full, which takes seconds on a machine without RDRAND: what the generator has at once
+/// (the real-time clock, the cycle counter, the firmware's serial numbers, the NICs'
+/// addresses) is unique already.
 ///
 /// # Errors
 /// What `getrandom` says.
-pub fn random(limit: Duration) -> Result<u64> {
-    let deadline = crate::clock::boottime() + limit;
+pub fn unique() -> Result<u64> {
     let mut bytes = [0u8; 8];
-    loop {
-        let flags = if crate::clock::boottime() < deadline {
-            rustix::rand::GetRandomFlags::NONBLOCK
-        } else {
-            rustix::rand::GetRandomFlags::INSECURE
-        };
-        match rustix::rand::getrandom(&mut bytes, flags) {
-            Ok(8) => return Ok(u64::from_le_bytes(bytes)),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) => crate::clock::sleep(Duration::from_millis(5)),
-            Err(error) => return Err(error.into()),
-        }
-    }
+    // Eight bytes are never cut short.
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::INSECURE)?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// This process.

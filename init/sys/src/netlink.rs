@@ -17,7 +17,6 @@ use crate::{Error, Result};
 const ROUTE: Option<rustix::net::Protocol> = None;
 const HEADER: usize = 16;
 const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 0x01;
 const NLM_F_ACK: u16 = 0x04;
 /// Bytes of one datagram from the kernel: it fills at most this for a dump.
@@ -102,13 +101,27 @@ impl Route {
     /// # Errors
     /// The kernel's errno for the request, or what the socket says.
     pub fn request(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<()> {
+        self.exchange(kind, flags | NLM_F_ACK, payload)?;
+        Ok(())
+    }
+
+    /// Asks for one thing and returns the kernel's answer.
+    ///
+    /// # Errors
+    /// The kernel's errno for the request, or what the socket says.
+    pub fn get(&mut self, kind: u16, payload: &[u8]) -> Result<Answer> {
+        self.exchange(kind, 0, payload)?
+            .ok_or_else(|| Error::from_raw_os_error(libc::EBADMSG))
+    }
+
+    fn exchange(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<Option<Answer>> {
         self.sequence = self.sequence.wrapping_add(1);
         let len = u32::try_from(HEADER + payload.len())
             .map_err(|_| Error::from_raw_os_error(libc::EMSGSIZE))?;
         let mut message = Vec::with_capacity(HEADER + payload.len());
         message.extend_from_slice(&len.to_ne_bytes());
         message.extend_from_slice(&kind.to_ne_bytes());
-        message.extend_from_slice(&(flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+        message.extend_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
         message.extend_from_slice(&self.sequence.to_ne_bytes());
         message.extend_from_slice(&0u32.to_ne_bytes());
         message.extend_from_slice(payload);
@@ -126,24 +139,46 @@ impl Route {
                 Err(rustix::io::Errno::INTR) => continue,
                 other => other?,
             };
-            for answer in Messages::new(&datagram[..len]) {
-                // An answer to an earlier request that ran out of patience.
-                if answer.sequence != self.sequence {
-                    continue;
-                }
-                if answer.kind == NLMSG_DONE {
-                    return Ok(());
-                }
-                if answer.kind == NLMSG_ERROR {
-                    let Some(code) = answer.payload.first_chunk::<4>() else {
-                        return Err(Error::from_raw_os_error(libc::EBADMSG));
-                    };
-                    return match i32::from_ne_bytes(*code) {
-                        0 => Ok(()),
-                        code => Err(Error::from_raw_os_error(-code)),
-                    };
-                }
+            // Others answer earlier requests that ran out of patience.
+            let Some(answer) =
+                Messages::new(&datagram[..len]).find(|m| m.sequence == self.sequence)
+            else {
+                continue;
+            };
+            if answer.kind != NLMSG_ERROR {
+                return Ok(Some(Answer {
+                    kind: answer.kind,
+                    payload: answer.payload.to_vec(),
+                }));
             }
+            return match answer
+                .payload
+                .first_chunk::<4>()
+                .map(|code| i32::from_ne_bytes(*code))
+            {
+                Some(0) => Ok(None),
+                Some(code) => Err(Error::from_raw_os_error(-code)),
+                None => Err(Error::from_raw_os_error(libc::EBADMSG)),
+            };
+        }
+    }
+}
+
+/// What the kernel answered to [`Route::get`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    kind: u16,
+    payload: Vec<u8>,
+}
+
+impl Answer {
+    /// As a message.
+    #[must_use]
+    pub fn message(&self) -> Message<'_> {
+        Message {
+            kind: self.kind,
+            sequence: 0,
+            payload: &self.payload,
         }
     }
 }

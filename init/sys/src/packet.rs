@@ -86,6 +86,22 @@ impl PacketSocket {
         PacketSocket { fd }
     }
 
+    /// The hardware address of the NIC that it is bound to.
+    ///
+    /// # Errors
+    /// What `getsockname` says.
+    pub fn hardware_address(&self) -> Result<[u8; 6]> {
+        // SAFETY: sockaddr_ll is plain data; all zero is a valid value.
+        let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        let mut len = libc::socklen_t::try_from(size_of_val(&address)).unwrap_or(0);
+        // SAFETY: `address` has room for `len` bytes.
+        check(unsafe {
+            libc::getsockname(self.fd.as_raw_fd(), (&raw mut address).cast(), &raw mut len)
+        })?;
+        let [a, b, c, d, e, f, ..] = address.sll_addr;
+        Ok([a, b, c, d, e, f])
+    }
+
     /// The next frame, cut to `buffer`.
     ///
     /// # Errors
@@ -141,13 +157,9 @@ mod tests {
         // In a thread, so that the test's other threads keep their network.
         std::thread::spawn(move || {
             crate::process::new_network().unwrap();
-            let mut request = [0u8; 16];
-            request[4..8].copy_from_slice(&1i32.to_ne_bytes());
-            request[8] = 1;
-            request[12] = 1;
-            crate::netlink::Route::open(std::time::Duration::from_secs(5))
-                .unwrap()
-                .request(16, 0, &request)
+            let mut route = crate::netlink::Route::open(std::time::Duration::from_secs(5)).unwrap();
+            route
+                .request(crate::link::SET, 0, &crate::link::up(1))
                 .unwrap();
             let ours = PacketSocket::open(1, TYPE, GROUP).unwrap();
             let sender = PacketSocket::open(1, TYPE, GROUP).unwrap();

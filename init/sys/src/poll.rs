@@ -19,6 +19,8 @@ pub const EVENTS: usize = 16;
 pub enum Interest {
     /// Something to read.
     Read,
+    /// Nothing but the other end's going.
+    Nothing,
     /// Something to read, or room to write.
     ReadWrite,
     /// An exceptional condition: how cgroup files announce a change.
@@ -29,6 +31,7 @@ impl Interest {
     fn flags(self) -> EventFlags {
         match self {
             Interest::Read => EventFlags::IN,
+            Interest::Nothing => EventFlags::empty(),
             Interest::ReadWrite => EventFlags::IN | EventFlags::OUT,
             Interest::Priority => EventFlags::PRI,
         }

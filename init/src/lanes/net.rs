@@ -1,0 +1,243 @@
+//! The net lane: everything that takes the kernel's RTNL lock.
+//!
+//! Owns rtnetlink (links, addresses, routes), the kernel's per-NIC settings, and opening
+//! packet sockets, which it hands to PID 1. It decides nothing: each request is carried
+//! out and answered in order. A NIC whose driver holds the lock while it resets delays
+//! this lane, never the heartbeat.
+//!
+//! Messages are encoded by netlink-bindings: generated from the kernel's own descriptions
+//! and the smallest of the crates measured (see ARCHITECTURE.md), at the price of being
+//! one person's work; it is pinned, and used for two message types only.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use kodo_netstack::{ETHERTYPE, GROUP_MAC};
+use kodo_node::io::ActError;
+use kodo_sys::link;
+use kodo_sys::netlink::Route;
+use kodo_sys::packet::PacketSocket;
+use kodo_sys::{AsFd, Result};
+use netlink_bindings::traits::NetlinkRequest;
+use netlink_bindings::{rt_addr, rt_route};
+
+use super::{Link, PRIORITY};
+use crate::wire::{FromNet, PortSetup, ToNet};
+
+/// The kernel answers at once or waits for RTNL; PID 1 gives up earlier than this.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The loopback's index in every network namespace.
+const LOOPBACK: u32 = 1;
+const NLM_F_CREATE: u16 = 0x400;
+const NLM_F_REPLACE: u16 = 0x100;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+const RT_TABLE_MAIN: u8 = 254;
+const RTPROT_STATIC: u8 = 4;
+const RTN_UNICAST: u8 = 1;
+const EADDRNOTAVAIL: i32 = 99;
+const ENODEV: i32 = 19;
+
+/// Kernel settings of every NIC: it answers ARP only for addresses of the NIC asked,
+/// speaks only with such, and neither listens to routers nor makes up addresses.
+const SETTINGS: [(&str, &str); 9] = [
+    ("ipv4/conf/NIC/arp_ignore", "1"),
+    ("ipv4/conf/NIC/arp_announce", "2"),
+    ("ipv4/conf/NIC/rp_filter", "0"),
+    ("ipv4/conf/NIC/accept_redirects", "0"),
+    ("ipv4/conf/NIC/promote_secondaries", "1"),
+    ("ipv6/conf/NIC/accept_dad", "0"),
+    ("ipv6/conf/NIC/accept_ra", "0"),
+    ("ipv6/conf/NIC/autoconf", "0"),
+    ("ipv6/conf/NIC/dad_transmits", "0"),
+];
+
+/// Runs until PID 1 is gone.
+pub(crate) fn run() -> Result<()> {
+    let mut pid1 = Link::inherit("kodo-net")?;
+    // A VIP must come off in time even when a service uses every CPU.
+    kodo_sys::schedule::real_time(PRIORITY)?;
+    let mut route = Route::open(PATIENCE)?;
+    link_up(&mut route, LOOPBACK)?;
+    while let Some((request, _)) = pid1.receive::<ToNet>()? {
+        serve(&mut route, &mut pid1, request)?;
+    }
+    Ok(())
+}
+
+fn serve(route: &mut Route, pid1: &mut Link, request: ToNet) -> Result<()> {
+    match request {
+        ToNet::Port(setup) => {
+            let (port, index) = (setup.port, setup.index);
+            match set_up(route, &setup) {
+                Ok((socket, mac, detail)) => {
+                    let carrier = carrier(route, index).unwrap_or(false);
+                    let ready = FromNet::Ready {
+                        port,
+                        index,
+                        mac,
+                        carrier,
+                        detail,
+                    };
+                    pid1.send(&ready, Some(socket.as_fd()))
+                }
+                Err(error) => {
+                    let why = format!("{}: {error}", setup.name);
+                    pid1.send(&FromNet::Unusable { port, index, why }, None)
+                }
+            }
+        }
+        ToNet::AddAddress(token, index, address) => {
+            let result = add_address(route, index, (address, host_prefix(address)), true);
+            pid1.send(
+                &FromNet::Done(token, result.map_err(|e| act_error(&e))),
+                None,
+            )
+        }
+        ToNet::DelAddress(token, index, address) => {
+            let result = del_address(route, index, address);
+            pid1.send(
+                &FromNet::Done(token, result.map_err(|e| act_error(&e))),
+                None,
+            )
+        }
+        ToNet::Carrier(port, index) => {
+            let carrier = carrier(route, index).ok();
+            pid1.send(&FromNet::Carrier(port, index, carrier), None)
+        }
+    }
+}
+
+fn act_error(error: &kodo_sys::Error) -> ActError {
+    match kodo_sys::errno(error) {
+        ENODEV => ActError::Absent,
+        errno => ActError::Errno(errno),
+    }
+}
+
+/// Prepares a NIC. What makes it useless is an error; what merely did not work is told.
+fn set_up(route: &mut Route, setup: &PortSetup) -> Result<(PacketSocket, [u8; 6], Option<String>)> {
+    let mut troubles = Vec::new();
+    let mut note = |what: &str, result: Result<()>| {
+        if let Err(error) = result {
+            troubles.push(format!("{what}: {error}"));
+        }
+    };
+    for (path, value) in SETTINGS {
+        let path = Path::new("/proc/sys/net").join(path.replace("NIC", &setup.name));
+        // A kernel without IPv6 has none of its settings.
+        if path.exists() {
+            note(&path.display().to_string(), std::fs::write(&path, value));
+        }
+    }
+    // Before the link comes up, so that no heartbeat is missed.
+    let socket = PacketSocket::open(setup.index, ETHERTYPE, GROUP_MAC.0)?;
+    link_up(route, setup.index)?;
+    for (address, prefix) in &setup.addresses {
+        let result = add_address(route, setup.index, (*address, *prefix), false);
+        note(&format!("address {address}/{prefix}"), result);
+    }
+    for gateway in &setup.gateways {
+        note(
+            &format!("default route through {gateway}"),
+            add_default(route, setup.index, *gateway),
+        );
+    }
+    let mac = socket.hardware_address()?;
+    Ok((
+        socket,
+        mac,
+        (!troubles.is_empty()).then(|| troubles.join("; ")),
+    ))
+}
+
+fn link_up(route: &mut Route, index: u32) -> Result<()> {
+    route.request(link::SET, 0, &link::up(index))
+}
+
+fn host_prefix(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
+fn send(route: &mut Route, request: &impl NetlinkRequest) -> Result<()> {
+    let netlink_bindings::traits::Protocol::Raw { request_type, .. } = request.protocol() else {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    };
+    route.request(request_type, request.flags(), request.payload())
+}
+
+/// Binds an address without duplicate address detection (kodo does its own); a VIP also
+/// without a route, since its network is the static address's. One that is there already
+/// is success.
+fn add_address(
+    route: &mut Route,
+    index: u32,
+    (address, prefix): (IpAddr, u8),
+    vip: bool,
+) -> Result<()> {
+    let header = rt_addr::Ifaddrmsg {
+        ifa_family: family(address),
+        ifa_prefixlen: prefix,
+        ifa_index: index,
+        ..Default::default()
+    };
+    let mut flags = rt_addr::IfaFlags::Nodad as u32;
+    if vip {
+        flags |= rt_addr::IfaFlags::Noprefixroute as u32;
+    }
+    let mut request = rt_addr::Request::new()
+        .set_flags(NLM_F_CREATE | NLM_F_REPLACE)
+        .op_newaddr_do(&header);
+    request
+        .encode()
+        .push_local(address)
+        .push_address(address)
+        .push_flags(flags);
+    send(route, &request)
+}
+
+/// Removes a VIP; one that is not there is success.
+fn del_address(route: &mut Route, index: u32, address: IpAddr) -> Result<()> {
+    let header = rt_addr::Ifaddrmsg {
+        ifa_family: family(address),
+        ifa_prefixlen: host_prefix(address),
+        ifa_index: index,
+        ..Default::default()
+    };
+    let mut request = rt_addr::Request::new().op_deladdr_do(&header);
+    request.encode().push_local(address).push_address(address);
+    match send(route, &request) {
+        // A NIC that is gone carries no address either.
+        Err(error) if matches!(kodo_sys::errno(&error), EADDRNOTAVAIL | ENODEV) => Ok(()),
+        other => other,
+    }
+}
+
+fn add_default(route: &mut Route, index: u32, gateway: IpAddr) -> Result<()> {
+    let header = rt_route::Rtmsg {
+        rtm_family: family(gateway),
+        rtm_table: RT_TABLE_MAIN,
+        rtm_protocol: RTPROT_STATIC,
+        rtm_type: RTN_UNICAST,
+        ..Default::default()
+    };
+    let mut request = rt_route::Request::new()
+        .set_flags(NLM_F_CREATE | NLM_F_REPLACE)
+        .op_newroute_do(&header);
+    request.encode().push_gateway(gateway).push_oif(index);
+    send(route, &request)
+}
+
+/// Whether a NIC has carrier.
+fn carrier(route: &mut Route, index: u32) -> Result<bool> {
+    let answer = route.get(link::GET, &link::of(index))?;
+    Ok(link::LinkChange::parse(&answer.message())
+        .and_then(|change| change.carrier)
+        .unwrap_or(false))
+}

@@ -1,0 +1,244 @@
+//! The svc lane: parent of every unprivileged process.
+//!
+//! Owns starting services and this node's own children in cgroups, signalling and reaping
+//! them, and what services write. It decides nothing: restarts, timeouts and their
+//! order are the node's business, and so are overdue answers. PID 1 itself never forks
+//! after boot, because a fork may have to wait for memory.
+
+mod cgroup;
+mod output;
+mod service;
+
+use std::os::fd::OwnedFd;
+
+use kodo_node::io::{ActError, Exit, ServiceId, Token};
+use kodo_sys::Result;
+use kodo_sys::poll::{Interest, Poller, Ready};
+use kodo_sys::process::{self, Ended};
+use kodo_sys::signal::{Signal, SignalFd};
+
+use self::cgroup::Tree;
+use self::service::{OwnChild, Service};
+use super::{Link, PRIORITY};
+use crate::wire::{Child, FromSvc, ToSvc};
+
+const KEY_PID1: u64 = 0;
+const KEY_SIGNALS: u64 = 1;
+/// Plus the service's position: its cgroup changed.
+const KEY_GROUP: u64 = 0x100;
+/// Plus the service's position: it wrote something.
+const KEY_OUTPUT: u64 = 0x200;
+
+/// Runs until PID 1 is gone.
+pub(crate) fn run() -> Result<()> {
+    let mut lane = Lane::new(Link::inherit("kodo-svc")?)?;
+    // Its children are ordinary again.
+    kodo_sys::schedule::real_time(PRIORITY)?;
+    process::adopt_orphans()?;
+    lane.serve()
+}
+
+struct Lane {
+    pid1: Link,
+    poller: Poller,
+    signals: SignalFd,
+    tree: Tree,
+    services: Vec<Service>,
+    children: [OwnChild; Child::ALL.len()],
+}
+
+impl Lane {
+    fn new(pid1: Link) -> Result<Lane> {
+        let poller = Poller::new()?;
+        let signals = SignalFd::new(&[Signal::Child])?;
+        poller.add(&pid1, KEY_PID1, Interest::Read)?;
+        poller.add(&signals, KEY_SIGNALS, Interest::Read)?;
+        Ok(Lane {
+            pid1,
+            poller,
+            signals,
+            tree: Tree::standard(),
+            services: Vec::new(),
+            children: Child::ALL.map(OwnChild::new),
+        })
+    }
+
+    fn serve(&mut self) -> Result<()> {
+        let mut ready = Ready::new();
+        loop {
+            self.poller.wait(&mut ready, None)?;
+            for wake in ready.iter() {
+                match wake.key {
+                    KEY_PID1 => {
+                        let Some((request, descriptor)) = self.pid1.receive::<ToSvc>()? else {
+                            return Ok(());
+                        };
+                        self.request(request, descriptor)?;
+                    }
+                    KEY_SIGNALS => {
+                        self.signals.take();
+                        self.reap()?;
+                    }
+                    key if key >= KEY_OUTPUT => self.output(index(key - KEY_OUTPUT))?,
+                    key => self.emptied(index(key - KEY_GROUP))?,
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, request: ToSvc, descriptor: Option<OwnedFd>) -> Result<()> {
+        match request {
+            ToSvc::Setup(services) => {
+                if let Err(error) = self.tree.prepare() {
+                    self.trouble(&format!("cgroups: {error}; services share everything"))?;
+                }
+                for setup in services {
+                    let position = self.services.len() as u64;
+                    match Service::new(setup, &self.tree) {
+                        Ok(service) => {
+                            self.poller.add(
+                                service.events(),
+                                KEY_GROUP + position,
+                                Interest::Priority,
+                            )?;
+                            self.services.push(service);
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            }
+            ToSvc::Spawn(token, id, reason) => {
+                let Some(service) = self.services.get_mut(usize::from(id.0)) else {
+                    return self.done(token, Err(ActError::Absent));
+                };
+                let result = service.spawn(reason);
+                if let (Ok(true), Some(output)) = (&result, service.written()) {
+                    self.poller
+                        .add(output, KEY_OUTPUT + u64::from(id.0), Interest::Read)?;
+                }
+                self.done(
+                    token,
+                    result
+                        .map(|_| ())
+                        .map_err(|e| ActError::Errno(kodo_sys::errno(&e))),
+                )
+            }
+            ToSvc::Terminate(token, id) => {
+                let result = match self.services.get_mut(usize::from(id.0)) {
+                    Some(service) => service
+                        .terminate()
+                        .map_err(|e| ActError::Errno(kodo_sys::errno(&e))),
+                    None => Err(ActError::Absent),
+                };
+                self.done(token, result)
+            }
+            ToSvc::Kill(token, id) => {
+                let Some(service) = self.services.get_mut(usize::from(id.0)) else {
+                    return self.done(token, Err(ActError::Absent));
+                };
+                match service.kill(token) {
+                    Ok(()) => self.emptied(usize::from(id.0)),
+                    Err(error) => self.done(token, Err(ActError::Errno(kodo_sys::errno(&error)))),
+                }
+            }
+            ToSvc::Drill => {
+                for service in &self.services {
+                    service.kill_main();
+                }
+                Ok(())
+            }
+            ToSvc::Child(child) => self.start_child(child, descriptor),
+            ToSvc::KillChild(child) => {
+                self.children[child as usize].kill();
+                Ok(())
+            }
+        }
+    }
+
+    fn start_child(&mut self, child: Child, channel: Option<OwnedFd>) -> Result<()> {
+        let started = match channel {
+            Some(channel) => self.children[child as usize].start(&self.tree, &channel),
+            None => Err(std::io::ErrorKind::InvalidInput.into()),
+        };
+        match started {
+            Ok(()) => Ok(()),
+            Err(error) => self.pid1.send(
+                &FromSvc::ChildEnded(child, format!("not started: {error}")),
+                None,
+            ),
+        }
+    }
+
+    fn done(&mut self, token: Token, result: std::result::Result<(), ActError>) -> Result<()> {
+        self.pid1.send(&FromSvc::Done(token, result), None)
+    }
+
+    fn trouble(&mut self, text: &str) -> Result<()> {
+        self.pid1.send(&FromSvc::Trouble(text.into()), None)
+    }
+
+    /// The cgroup of a service may be empty now: a kill that waited for it is done.
+    fn emptied(&mut self, position: usize) -> Result<()> {
+        let Some(service) = self.services.get_mut(position) else {
+            return Ok(());
+        };
+        if service.is_empty()
+            && let Some(token) = service.killed.take()
+        {
+            return self.done(token, Ok(()));
+        }
+        Ok(())
+    }
+
+    fn reap(&mut self) -> Result<()> {
+        while let Some((pid, ended)) = process::reap_any() {
+            if let Some(position) = self
+                .services
+                .iter()
+                .position(|service| service.is_main(pid))
+            {
+                self.services[position].main = None;
+                let exit = match ended {
+                    Ended::Code(code) => Exit::Code(code),
+                    Ended::Signal(signal) => Exit::Signal(signal),
+                };
+                let id = ServiceId(u8::try_from(position).unwrap_or(u8::MAX));
+                // What it said last comes before its end.
+                self.output(position)?;
+                self.pid1.send(&FromSvc::Exited(id, exit), None)?;
+            } else if let Some(child) = self.children.iter_mut().find(|child| child.is_main(pid)) {
+                let which = child.ended();
+                let why = match ended {
+                    Ended::Code(code) => format!("exit status {code}"),
+                    Ended::Signal(signal) => format!("signal {signal}"),
+                };
+                self.pid1.send(&FromSvc::ChildEnded(which, why), None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn output(&mut self, position: usize) -> Result<()> {
+        let Some(service) = self.services.get_mut(position) else {
+            return Ok(());
+        };
+        let id = ServiceId(u8::try_from(position).unwrap_or(u8::MAX));
+        let pid1 = &mut self.pid1;
+        let open = service.output(kodo_sys::clock::boottime(), |line, dropped| {
+            pid1.offer(&FromSvc::Said {
+                service: id,
+                line: line.into(),
+                dropped,
+            })
+        });
+        if !open && let Some(output) = service.hang_up() {
+            self.poller.remove(&output)?;
+        }
+        Ok(())
+    }
+}
+
+fn index(key: u64) -> usize {
+    usize::try_from(key).unwrap_or(usize::MAX)
+}

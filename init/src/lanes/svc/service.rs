@@ -1,0 +1,276 @@
+//! One service, and one of this node's own children: a cgroup and its main process.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use kodo_engine::surface::Reason;
+use kodo_node::io::Token;
+use kodo_sys::Result;
+use kodo_sys::confine::Confinement;
+use kodo_sys::process::{self, Give, Send, Spawn};
+
+use super::cgroup::{Bounds, Cgroup, Tree};
+use super::output::Lines;
+use crate::lanes::CHANNEL;
+use crate::wire::{Child, ServiceSetup};
+
+/// This binary, which is also every service's and child's program.
+const SELF: &str = "/proc/self/exe";
+const EBUSY: i32 = 16;
+
+/// A service.
+pub(super) struct Service {
+    setup: ServiceSetup,
+    cgroup: Cgroup,
+    /// Its main process, while that runs.
+    pub(super) main: Option<process::Child>,
+    /// The kill that waits until nothing is left.
+    pub(super) killed: Option<Token>,
+    output: Option<(OwnedFd, Lines)>,
+}
+
+/// The word by which a service is told why it runs.
+fn word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Start => "START",
+        Reason::Failover => "FAILOVER",
+        Reason::Failback => "FAILBACK",
+        Reason::Move => "MOVE",
+        Reason::Recover => "RECOVER",
+        // Reasons to stop; nothing is started for them.
+        Reason::Yield => "YIELD",
+        Reason::Shutdown => "SHUTDOWN",
+    }
+}
+
+impl Service {
+    pub(super) fn new(setup: ServiceSetup, tree: &Tree) -> Result<Service> {
+        let cgroup = tree.make(&setup.name, Bounds::Service)?;
+        Ok(Service {
+            setup,
+            cgroup,
+            main: None,
+            killed: None,
+            output: None,
+        })
+    }
+
+    /// Readable with priority when the cgroup becomes empty or populated.
+    pub(super) fn events(&self) -> BorrowedFd<'_> {
+        self.cgroup.events.as_fd()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.cgroup.is_empty()
+    }
+
+    pub(super) fn is_main(&self, pid: i32) -> bool {
+        self.main.as_ref().is_some_and(|main| main.pid == pid)
+    }
+
+    /// Runs it. One that runs already is success; remains of an earlier life are an error
+    /// (`EBUSY`). True when it was started now.
+    pub(super) fn spawn(&mut self, reason: Reason) -> Result<bool> {
+        if self.main.is_some() {
+            return Ok(false);
+        }
+        if !self.cgroup.is_empty() {
+            return Err(std::io::Error::from_raw_os_error(EBUSY));
+        }
+        let (reader, writer) = process::pipe()?;
+        let arguments: Vec<String> = std::iter::once("init".to_owned())
+            .chain(self.setup.arguments.iter().cloned())
+            .collect();
+        let environment = [
+            "PATH=/".to_owned(),
+            format!("KODO_NODE={}", self.setup.node),
+            format!("KODO_SERVICE={}", self.setup.name),
+            format!("KODO_REASON={}", word(reason)),
+        ];
+        let give = [
+            Give {
+                number: 1,
+                descriptor: writer.as_fd(),
+            },
+            Give {
+                number: 2,
+                descriptor: writer.as_fd(),
+            },
+        ];
+        let child = Spawn {
+            program: Path::new(SELF),
+            arguments: &arguments,
+            environment: &environment,
+            directory: Path::new("/"),
+            give: &give,
+            cgroup: Some(self.cgroup.directory.as_fd()),
+            confinement: Some(Confinement {
+                id: self.setup.id,
+                low_ports: self.setup.low_port,
+                files: 4096,
+                processes: 512,
+            }),
+            oom_score: 500,
+            die_with_parent: true,
+        }
+        .start()?;
+        self.main = Some(child);
+        self.output = Some((reader, Lines::new(kodo_sys::clock::boottime())));
+        Ok(true)
+    }
+
+    /// What it writes.
+    pub(super) fn written(&self) -> Option<BorrowedFd<'_>> {
+        self.output.as_ref().map(|(reader, _)| reader.as_fd())
+    }
+
+    /// TERM to the main process; none is success.
+    pub(super) fn terminate(&mut self) -> Result<()> {
+        self.main
+            .as_ref()
+            .map_or(Ok(()), |main| process::signal(&main.pidfd, Send::Terminate))
+    }
+
+    /// KILL to everything; `token` is answered when nothing is left.
+    pub(super) fn kill(&mut self, token: Token) -> Result<()> {
+        self.cgroup.kill()?;
+        self.killed = Some(token);
+        Ok(())
+    }
+
+    /// KILL to the main process only.
+    pub(super) fn kill_main(&self) {
+        if let Some(main) = &self.main {
+            // The only failure is that it is gone.
+            let _ = process::signal(&main.pidfd, Send::Kill);
+        }
+    }
+
+    /// Reads what it wrote. False when nobody can write any more.
+    pub(super) fn output(
+        &mut self,
+        now: Duration,
+        mut give: impl FnMut(&str, u32) -> bool,
+    ) -> bool {
+        let Some((reader, lines)) = &mut self.output else {
+            return true;
+        };
+        let mut buffer = [0; 4096];
+        match kodo_sys::tty::read(&*reader, &mut buffer) {
+            Ok(0) => false,
+            Ok(len) => {
+                lines.take(now, &buffer[..len], &mut give);
+                true
+            }
+            Err(error) => kodo_sys::would_block(&error),
+        }
+    }
+
+    /// Gives up reading.
+    pub(super) fn hang_up(&mut self) -> Option<OwnedFd> {
+        self.output.take().map(|(reader, _)| reader)
+    }
+}
+
+/// One of this node's own children.
+pub(super) struct OwnChild {
+    which: Child,
+    main: Option<process::Child>,
+    cgroup: Option<Cgroup>,
+}
+
+impl OwnChild {
+    pub(super) fn new(which: Child) -> OwnChild {
+        OwnChild {
+            which,
+            main: None,
+            cgroup: None,
+        }
+    }
+
+    pub(super) fn is_main(&self, pid: i32) -> bool {
+        self.main.as_ref().is_some_and(|main| main.pid == pid)
+    }
+
+    /// Its main process is gone; which child that was.
+    pub(super) fn ended(&mut self) -> Child {
+        self.main = None;
+        self.kill();
+        self.which
+    }
+
+    /// KILL to everything of it.
+    pub(super) fn kill(&mut self) {
+        if let Some(cgroup) = &self.cgroup {
+            // The file is there as long as the cgroup is, and nobody removes it.
+            let _ = cgroup.kill();
+        }
+    }
+
+    /// Runs it with its channel as descriptor [`CHANNEL`]; the console child also gets
+    /// the console as its output and the first virtual terminal as its input.
+    pub(super) fn start(&mut self, tree: &Tree, channel: &OwnedFd) -> Result<()> {
+        let cgroup = tree.make(self.which.name(), Bounds::Child)?;
+        let console = (self.which == Child::Console)
+            .then(|| kodo_sys::tty::open_text(Path::new("/dev/console")));
+        let console = console.transpose()?;
+        // A machine without a display has none.
+        let screen = (self.which == Child::Console)
+            .then(|| kodo_sys::tty::open_text(Path::new("/dev/tty1")).ok())
+            .flatten();
+        let kernel_log = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/kmsg")
+            .ok();
+
+        let mut give = vec![Give {
+            number: CHANNEL,
+            descriptor: channel.as_fd(),
+        }];
+        if let Some(console) = &console {
+            give.push(Give {
+                number: 1,
+                descriptor: console.as_fd(),
+            });
+        }
+        if let Some(screen) = &screen {
+            give.push(Give {
+                number: 0,
+                descriptor: screen.as_fd(),
+            });
+        }
+        if let Some(kernel_log) = &kernel_log {
+            // Whatever it has to complain about goes to the kernel's ring.
+            give.push(Give {
+                number: 2,
+                descriptor: kernel_log.as_fd(),
+            });
+        }
+        let main = Spawn {
+            program: Path::new(SELF),
+            arguments: &["init".to_owned(), self.which.name().to_owned()],
+            environment: &[],
+            directory: Path::new("/"),
+            give: &give,
+            cgroup: Some(cgroup.directory.as_fd()),
+            confinement: Some(Confinement {
+                id: identity(self.which),
+                low_ports: false,
+                files: 256,
+                processes: 32,
+            }),
+            oom_score: 200,
+            die_with_parent: true,
+        }
+        .start()?;
+        self.cgroup = Some(cgroup);
+        self.main = Some(main);
+        Ok(())
+    }
+}
+
+/// User and group id of each child; services come after them.
+fn identity(child: Child) -> u32 {
+    100 + child as u32
+}

@@ -1,0 +1,145 @@
+//! PID 1's end of a lane.
+//!
+//! Owns the channel and whether the lane lives. Requests wait in the channel, which the
+//! kernel bounds; a lane works on them in order. One that does not keep up makes sending
+//! fail at once, and the node hears that as a failed action.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use kodo_sys::process::{Child, Give, Spawn};
+use kodo_sys::seqpacket::{self, Channel};
+use kodo_sys::{AsFd, BorrowedFd, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::lanes::CHANNEL;
+use crate::wire::{self, MESSAGE};
+
+/// A running lane.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    name: &'static str,
+    channel: Channel,
+    process: Child,
+    alive: bool,
+}
+
+/// What became of looking for a message.
+pub(super) enum Heard<T> {
+    /// One message.
+    Message(T, Option<OwnedFd>),
+    /// None there.
+    Nothing,
+    /// The other end is gone.
+    Gone,
+    /// It said something that is no message.
+    Nonsense,
+}
+
+impl Lane {
+    /// Starts this binary as the lane `name`.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn start(name: &'static str) -> Result<Lane> {
+        let (ours, theirs) = seqpacket::pair()?;
+        let process = Spawn {
+            program: Path::new("/proc/self/exe"),
+            arguments: &["init".to_owned(), name.to_owned()],
+            environment: &[],
+            directory: Path::new("/"),
+            give: &[Give {
+                number: CHANNEL,
+                descriptor: theirs.as_fd(),
+            }],
+            cgroup: None,
+            confinement: None,
+            oom_score: -1000,
+            die_with_parent: true,
+        }
+        .start()?;
+        Ok(Lane {
+            name,
+            channel: ours,
+            process,
+            alive: true,
+        })
+    }
+
+    /// Notes that a process ended: this lane's name if it was this lane.
+    pub(super) fn ended(&mut self, pid: i32) -> Option<&'static str> {
+        if self.alive && self.process.pid == pid {
+            self.alive = false;
+            return Some(self.name);
+        }
+        None
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// When the lane does not keep up or is gone.
+    pub(crate) fn send<T: Serialize>(
+        &self,
+        message: &T,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<()> {
+        send(&self.channel, message, descriptor)
+    }
+
+    /// The next message.
+    pub(super) fn receive<T: DeserializeOwned>(&self, buffer: &mut [u8]) -> Heard<T> {
+        receive(&self.channel, buffer)
+    }
+
+    /// The next message, waiting for it up to `limit`: for boot, before the loop.
+    pub(crate) fn receive_within<T: DeserializeOwned>(
+        &self,
+        buffer: &mut [u8],
+        limit: std::time::Duration,
+    ) -> Option<(T, Option<OwnedFd>)> {
+        let poller = kodo_sys::poll::Poller::new().ok()?;
+        poller
+            .add(&self.channel, 0, kodo_sys::poll::Interest::Read)
+            .ok()?;
+        poller
+            .wait(&mut kodo_sys::poll::Ready::new(), Some(limit))
+            .ok()?;
+        match self.receive(buffer) {
+            Heard::Message(message, descriptor) => Some((message, descriptor)),
+            _ => None,
+        }
+    }
+}
+
+impl AsFd for Lane {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+/// Sends a message without waiting.
+pub(super) fn send<T: Serialize>(
+    channel: &Channel,
+    message: &T,
+    descriptor: Option<BorrowedFd<'_>>,
+) -> Result<()> {
+    let mut buffer = [0; MESSAGE];
+    let bytes = wire::encode(message, &mut buffer)?;
+    channel.send(bytes, descriptor)
+}
+
+/// Looks for a message without waiting.
+pub(super) fn receive<T: DeserializeOwned>(channel: &Channel, buffer: &mut [u8]) -> Heard<T> {
+    match channel.receive(buffer) {
+        Ok(received) if received.len == 0 => Heard::Gone,
+        Ok(received) => match wire::decode(&buffer[..received.len]) {
+            Ok(message) => Heard::Message(message, received.descriptor),
+            Err(_) => Heard::Nonsense,
+        },
+        Err(error) if kodo_sys::would_block(&error) => Heard::Nothing,
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Heard::Gone,
+        Err(_) => Heard::Nonsense,
+    }
+}

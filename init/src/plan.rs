@@ -1,0 +1,185 @@
+//! What this machine's processes need from the cluster file, beside the node's own
+//! configuration.
+//!
+//! Owns the translation from [`Cluster`] to setups of ports, lines, services and
+//! children. Whatever the deciding code needs is `kodo-config`'s to translate.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kodo_config::cluster::{Cluster, NicId, Node, Role, ServiceKind};
+use kodo_node::io::{Line, Port};
+
+use crate::wire::{AdminSetup, LineSetup, Nic, PortSetup, ProbeSetup, ServiceSetup};
+
+/// User id of the first service; the children's are below.
+const FIRST_SERVICE_ID: u32 = 200;
+
+/// The plan of one node.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// This node's name.
+    pub(crate) node: String,
+    /// By [`Port`].
+    pub(crate) ports: Vec<PortPlan>,
+    /// By [`Line`].
+    pub(crate) lines: Vec<LineSetup>,
+    /// Asked of the watchdog's driver.
+    pub(crate) watchdog: Duration,
+    /// Whether the kernel's software watchdog will do.
+    pub(crate) softdog: bool,
+    /// By `ServiceId`.
+    pub(crate) services: Vec<ServiceSetup>,
+    /// For the admin child; `None` where the file wants none.
+    pub(crate) admin: Option<AdminSetup>,
+    /// For the probe child.
+    pub(crate) probe: ProbeSetup,
+}
+
+/// One network port.
+#[derive(Clone, Debug)]
+pub(crate) struct PortPlan {
+    port: Port,
+    /// As the file knows it, for people.
+    pub(crate) role: &'static str,
+    /// How its NIC is found.
+    pub(crate) id: NicId,
+    addresses: Vec<(IpAddr, u8)>,
+    gateways: Vec<IpAddr>,
+}
+
+impl PortPlan {
+    /// Whether a NIC, the `nth` to appear (from 1), is this port's.
+    pub(crate) fn is(&self, nic: &Nic, nth: usize) -> bool {
+        match &self.id {
+            NicId::Mac(mac) => mac.0 == nic.mac,
+            NicId::Pci(address) => nic.pci.as_ref() == Some(&address.0),
+            NicId::Order(n) => usize::from(*n) == nth,
+        }
+    }
+
+    /// What the net lane must do for it.
+    pub(crate) fn setup(&self, nic: Nic) -> PortSetup {
+        PortSetup {
+            port: self.port,
+            index: nic.index,
+            name: nic.name,
+            addresses: self.addresses.clone(),
+            gateways: self.gateways.clone(),
+        }
+    }
+}
+
+/// A position as the byte that an id is. The file's limits are far below 256.
+fn id(position: usize) -> u8 {
+    u8::try_from(position).unwrap_or(u8::MAX)
+}
+
+/// The plan of the node at `position` in the file.
+pub(crate) fn plan(cluster: &Cluster, position: usize) -> Plan {
+    let node = &cluster.nodes[position];
+    Plan {
+        node: node.name.clone(),
+        ports: ports(node),
+        lines: lines(node),
+        watchdog: cluster.watchdog.timeout,
+        softdog: cluster.watchdog.softdog,
+        services: services(cluster, node),
+        admin: admin(cluster, node),
+        probe: probe(cluster),
+    }
+}
+
+fn ports(node: &Node) -> Vec<PortPlan> {
+    let ports = node
+        .nics
+        .iter()
+        .enumerate()
+        .map(|(position, nic)| PortPlan {
+            port: Port(id(position)),
+            role: nic.role.word(),
+            id: nic.id.clone(),
+            addresses: nic
+                .addresses
+                .iter()
+                .map(|cidr| (cidr.address, cidr.prefix))
+                .collect(),
+            gateways: nic.gateways.clone(),
+        });
+    ports.collect()
+}
+
+fn lines(node: &Node) -> Vec<LineSetup> {
+    let lines = node
+        .serial
+        .iter()
+        .enumerate()
+        .map(|(position, serial)| LineSetup {
+            line: Line(id(position)),
+            device: serial.device.clone(),
+            baud: serial.baud,
+        });
+    lines.collect()
+}
+
+fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceSetup> {
+    let services = (FIRST_SERVICE_ID..)
+        .zip(&cluster.services)
+        .map(|(id, service)| {
+            let arguments = match service.kind {
+                ServiceKind::Builtin => {
+                    let mut arguments = vec![
+                        "web".to_owned(),
+                        format!("port={}", service.port),
+                        format!("node={}", node.name),
+                        format!("cluster={}", cluster.name),
+                    ];
+                    if service.files.is_some() {
+                        arguments.push(format!("directory=/srv/{}", service.name));
+                    }
+                    arguments
+                }
+            };
+            ServiceSetup {
+                name: service.name.clone(),
+                arguments,
+                id,
+                low_port: service.port < 1024,
+                node: node.name.clone(),
+            }
+        });
+    services.collect()
+}
+
+fn admin(cluster: &Cluster, node: &Node) -> Option<AdminSetup> {
+    let admin = cluster.admin.as_ref()?;
+    let lan = Cluster::ports(node, Role::Lan).flat_map(|(_, nic)| &nic.addresses);
+    Some(AdminSetup {
+        port: admin.port,
+        addresses: lan.map(|cidr| cidr.address).collect(),
+        tokens: admin
+            .tokens
+            .iter()
+            .map(|token| (token.name.clone(), token.sha256))
+            .collect(),
+        nodes: cluster.nodes.iter().map(|node| node.name.clone()).collect(),
+        groups: cluster
+            .groups
+            .iter()
+            .map(|group| group.name.clone())
+            .collect(),
+    })
+}
+
+fn probe(cluster: &Cluster) -> ProbeSetup {
+    let targets = cluster.services.iter().map(|service| {
+        (
+            service.port,
+            service.probe.path.clone(),
+            service.probe.timeout,
+        )
+    });
+    ProbeSetup {
+        targets: targets.collect(),
+    }
+}

@@ -1,0 +1,262 @@
+//! The messages between PID 1 and its helper processes.
+//!
+//! Owns their shapes and their encoding: postcard, one message per datagram, at most
+//! [`MESSAGE`] bytes. Bytes that do not decode are an error of the sender, never a panic.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kodo_engine::surface::{Level, Reason};
+use kodo_node::io::{ActError, Exit, Line, Port, ServiceId, Token};
+use kodo_node::status::Status;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of the largest message.
+pub(crate) const MESSAGE: usize = 32 * 1024;
+
+/// To the net lane, which answers every one of them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum ToNet {
+    /// Make a NIC ready: kernel settings, link up, addresses, routes, packet socket.
+    Port(PortSetup),
+    /// Bind a VIP to the NIC of this index.
+    AddAddress(Token, u32, IpAddr),
+    /// Remove a VIP from the NIC of this index.
+    DelAddress(Token, u32, IpAddr),
+    /// Say whether the NIC of this index has carrier: notifications were lost.
+    Carrier(Port, u32),
+}
+
+/// How a NIC is to be set up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PortSetup {
+    /// Whose NIC it is.
+    pub(crate) port: Port,
+    /// The NIC's index.
+    pub(crate) index: u32,
+    /// The NIC's name.
+    pub(crate) name: String,
+    /// Addresses and the length of their prefixes.
+    pub(crate) addresses: Vec<(IpAddr, u8)>,
+    /// Default gateways.
+    pub(crate) gateways: Vec<IpAddr>,
+}
+
+/// From the net lane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum FromNet {
+    /// To `Port`; the packet socket comes along. `detail` tells what did not work
+    /// although the port is usable.
+    Ready {
+        port: Port,
+        index: u32,
+        mac: [u8; 6],
+        carrier: bool,
+        detail: Option<String>,
+    },
+    /// To `Port`: it cannot be used.
+    Unusable { port: Port, index: u32, why: String },
+    /// To the address requests.
+    Done(Token, Result<(), ActError>),
+    /// To `Carrier`; `None` when the NIC is gone.
+    Carrier(Port, u32, Option<bool>),
+}
+
+/// To the dev lane. It begins to load drivers before it hears anything.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum ToDev {
+    /// What the cluster file wants of devices.
+    Setup {
+        lines: Vec<LineSetup>,
+        watchdog: Duration,
+        softdog: bool,
+    },
+}
+
+/// A serial line to open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LineSetup {
+    /// Whose device it is.
+    pub(crate) line: Line,
+    /// Its name under `/dev`.
+    pub(crate) device: String,
+    /// Bits per second.
+    pub(crate) baud: u32,
+}
+
+/// From the dev lane, whenever it happens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum FromDev {
+    /// An Ethernet NIC is there.
+    Nic(Nic),
+    /// A wanted serial line is there and open; it comes along.
+    Line(Line),
+    /// A wanted serial line went away.
+    LineGone(Line),
+    /// The watchdog is open, counting and set; it comes along, or a channel to the
+    /// process that feeds it, when feeding may wait.
+    Watchdog {
+        name: String,
+        granted: Duration,
+        caused_last_reset: bool,
+        through_helper: bool,
+    },
+    /// There is none, and why.
+    NoWatchdog(String),
+    /// Drivers for everything that was there at boot are loaded: how many modules, and
+    /// how long it took.
+    Settled { modules: usize, took: Duration },
+    /// The kernel's last words before this boot, from pstore.
+    LastWords(String),
+    /// Somebody pressed the power button.
+    PowerButton,
+    /// Something did not work.
+    Trouble(String),
+}
+
+/// An Ethernet NIC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Nic {
+    /// The kernel's name.
+    pub(crate) name: String,
+    /// The kernel's number.
+    pub(crate) index: u32,
+    /// Hardware address.
+    pub(crate) mac: [u8; 6],
+    /// Place on the PCI bus.
+    pub(crate) pci: Option<String>,
+}
+
+/// To the svc lane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum ToSvc {
+    /// All services, in file order.
+    Setup(Vec<ServiceSetup>),
+    /// Run a service; answered when its program runs.
+    Spawn(Token, ServiceId, Reason),
+    /// TERM to its main process; answered at once.
+    Terminate(Token, ServiceId),
+    /// KILL to all of it; answered when nothing of it is left.
+    Kill(Token, ServiceId),
+    /// KILL to the main process of every service: an operator's drill. Not answered.
+    Drill,
+    /// Start this node's own unprivileged child; its channel comes along. Its end, or its
+    /// failure to start, is told by `ChildEnded`.
+    Child(Child),
+    /// KILL all of a child.
+    KillChild(Child),
+}
+
+/// A service as the svc lane knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ServiceSetup {
+    /// From the cluster file; names its cgroup too.
+    pub(crate) name: String,
+    /// Arguments to this binary, which is every service's program for now.
+    pub(crate) arguments: Vec<String>,
+    /// User and group id.
+    pub(crate) id: u32,
+    /// Whether it binds a port below 1024.
+    pub(crate) low_port: bool,
+    /// This node's name, for the service's environment.
+    pub(crate) node: String,
+}
+
+/// An unprivileged process of this node itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Child {
+    /// The operators' API.
+    Admin,
+    /// Asks services for their health.
+    Probe,
+    /// Shows log and status to people.
+    Console,
+}
+
+impl Child {
+    /// All of them.
+    pub(crate) const ALL: [Child; 3] = [Child::Admin, Child::Probe, Child::Console];
+
+    /// Its name: argument of this binary, cgroup, and for people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Child::Admin => "admin",
+            Child::Probe => "probe",
+            Child::Console => "console",
+        }
+    }
+}
+
+/// From the svc lane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum FromSvc {
+    /// To `Spawn`, `Terminate` and `Kill`.
+    Done(Token, Result<(), ActError>),
+    /// The main process of a service ended.
+    Exited(ServiceId, Exit),
+    /// A child ended, or could not be started.
+    ChildEnded(Child, String),
+    /// A service wrote a line; `dropped` lines before it were too many.
+    Said {
+        service: ServiceId,
+        line: String,
+        dropped: u32,
+    },
+    /// Something did not work.
+    Trouble(String),
+}
+
+/// To the console child.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "one lives at a time")]
+pub(crate) enum ToConsole {
+    /// A line of the log.
+    Log {
+        at: Duration,
+        level: Level,
+        text: String,
+    },
+    /// What the panel shows.
+    Status(Status),
+}
+
+/// First message to the admin child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AdminSetup {
+    /// TCP port.
+    pub(crate) port: u16,
+    /// The node's static LAN addresses.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Names and SHA-256 of the operators' tokens.
+    pub(crate) tokens: Vec<(String, [u8; 32])>,
+    /// All nodes, in file order.
+    pub(crate) nodes: Vec<String>,
+    /// All groups, in file order.
+    pub(crate) groups: Vec<String>,
+}
+
+/// First message to the probe child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProbeSetup {
+    /// By `ServiceId`: port, path, timeout.
+    pub(crate) targets: Vec<(u16, String, Duration)>,
+}
+
+/// Encodes a message into `buffer`.
+pub(crate) fn encode<'b, T: Serialize>(
+    message: &T,
+    buffer: &'b mut [u8],
+) -> kodo_sys::Result<&'b [u8]> {
+    match postcard::to_slice(message, buffer) {
+        Ok(bytes) => Ok(bytes),
+        Err(_) => Err(std::io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// Decodes a whole message.
+pub(crate) fn decode<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> kodo_sys::Result<T> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Ok(message),
+        _ => Err(std::io::ErrorKind::InvalidData.into()),
+    }
+}
