@@ -90,6 +90,9 @@ pub struct BootNic {
 pub struct BootSerial {
     /// `console`, `heartbeat` or `unused`.
     pub role: String,
+    /// Bits per second, where it is not 115200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baud: Option<u32>,
 }
 
 /// The kernel's command line for a node.
@@ -167,7 +170,10 @@ mod tests {
                 },
             ],
             serial: ["console", "heartbeat"]
-                .map(|role| BootSerial { role: role.into() })
+                .map(|role| BootSerial {
+                    role: role.into(),
+                    baud: None,
+                })
                 .into(),
             watchdog: true,
             pvh,

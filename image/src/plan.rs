@@ -151,36 +151,36 @@ fn machine(node: &cluster::Node) -> Machine {
             more_addresses: addresses.collect(),
         }
     });
-    let devices: Vec<&str> = node
+    let lines: Vec<(&str, u32)> = node
         .serial
         .iter()
-        .map(|line| line.device.as_str())
+        .map(|line| (line.device.as_str(), line.baud))
         .collect();
     Machine {
         name: node.name.clone(),
         nics: nics.collect(),
-        serial: serial_ports(&devices)
-            .map(|role| BootSerial {
-                role: role.to_owned(),
-            })
-            .collect(),
+        serial: serial_ports(&lines),
         watchdog: true,
     }
 }
 
-/// Roles of ttyS0, ttyS1, … as far as the last one in use.
-fn serial_ports<'a>(heartbeat: &'a [&str]) -> impl Iterator<Item = &'static str> + 'a {
-    let number = |device: &&str| device.strip_prefix("ttyS")?.parse::<usize>().ok();
-    let last = heartbeat.iter().filter_map(number).max().unwrap_or(0);
-    (0..=last).map(move |port| {
-        if heartbeat.contains(&format!("ttyS{port}").as_str()) {
-            "heartbeat"
-        } else if port == 0 {
-            "console"
-        } else {
-            "unused"
+/// ttyS0, ttyS1, … as far as the last one in use, given device and speed of each line.
+fn serial_ports(lines: &[(&str, u32)]) -> Vec<BootSerial> {
+    let number = |(device, _): &(&str, u32)| device.strip_prefix("ttyS")?.parse::<usize>().ok();
+    let last = lines.iter().filter_map(number).max().unwrap_or(0);
+    let port = |port: usize| {
+        let line = lines.iter().find(|line| number(line) == Some(port));
+        let role = match line {
+            Some(_) => "heartbeat",
+            None if port == 0 => "console",
+            None => "unused",
+        };
+        BootSerial {
+            role: role.to_owned(),
+            baud: line.map(|(_, baud)| *baud).filter(|baud| *baud != 115_200),
         }
-    })
+    };
+    (0..=last).map(port).collect()
 }
 
 /// Adds a directory's files, links followed. `shown` is how the cluster file calls it.
@@ -223,12 +223,17 @@ mod tests {
 
     #[test]
     fn serial_ports_are_counted_from_the_console() {
-        let roles = |devices: &[&str]| serial_ports(devices).collect::<Vec<_>>();
-        assert_eq!(roles(&[]), ["console"]);
-        assert_eq!(roles(&["ttyS1"]), ["console", "heartbeat"]);
+        let roles = |lines: &[(&str, u32)]| -> Vec<String> {
+            let ports = serial_ports(lines).into_iter();
+            ports
+                .map(|port| format!("{}{}", port.role, port.baud.unwrap_or_default()))
+                .collect()
+        };
+        assert_eq!(roles(&[]), ["console0"]);
+        assert_eq!(roles(&[("ttyS1", 115_200)]), ["console0", "heartbeat0"]);
         assert_eq!(
-            roles(&["ttyS3", "ttyUSB0"]),
-            ["console", "unused", "unused", "heartbeat"]
+            roles(&[("ttyS3", 19_200), ("ttyUSB0", 9600)]),
+            ["console0", "unused0", "unused0", "heartbeat19200"]
         );
     }
 

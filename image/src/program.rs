@@ -106,14 +106,10 @@ fn read_back(mut words: File) -> String {
 
 /// Where this workspace's builds go.
 fn target_directory(workspace: &Path) -> Result<PathBuf> {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let Some(chosen) = std::env::var_os("CARGO_TARGET_DIR") else {
+        return Ok(workspace.join("target"));
+    };
     // Relative to the directory the person is in, as cargo itself reads the variable.
-    let base = std::env::current_dir()
-        .map_err(|error| Error::new("cannot tell the current directory").because(error))?;
-    Ok(if target == Path::new("target") {
-        workspace.join(target)
-    } else {
-        base.join(target)
-    })
+    std::path::absolute(chosen)
+        .map_err(|error| Error::new("cannot use CARGO_TARGET_DIR").because(error))
 }

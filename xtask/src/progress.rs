@@ -34,7 +34,7 @@ impl Progress for Steps {
         let (bar, template) = match total {
             Some(total) => (
                 ProgressBar::new(total),
-                "  {prefix} [{bar:30}] {bytes} of {total_bytes}, {eta} left",
+                "  {prefix} [{bar:30}] {decimal_bytes} of {decimal_total_bytes}, {eta} left",
             ),
             None => (
                 ProgressBar::new_spinner(),

@@ -50,6 +50,7 @@ fn machine(name: &str) -> Machine {
         nics: vec![nic],
         serial: vec![BootSerial {
             role: "console".into(),
+            baud: None,
         }],
         watchdog: true,
     }
