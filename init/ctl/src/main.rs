@@ -1,2 +1,31 @@
-//! See the package description; filled by its first commit.
-fn main() {}
+//! `kodo`, the operator's command.
+//!
+//! Owns the words on the command line, the conversation with a node's admin API and what
+//! a person reads of it. Decides nothing: a node that refuses says why, and this repeats
+//! it. Needs no privilege and no cluster key, only an operator's token.
+
+mod cli;
+mod client;
+mod run;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are not mistakes.
+            let code = if error.use_stderr() {
+                run::USAGE
+            } else {
+                run::DONE
+            };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    ExitCode::from(run::run(cli))
+}

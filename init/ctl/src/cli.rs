@@ -1,0 +1,213 @@
+//! The words of the command line, and the help that teaches them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kodo_admin::api::DrillKind;
+
+const AFTER: &str = "\
+First steps:
+  export KODO_NODE=192.168.0.18,192.168.0.19   every node, the first that answers is asked
+  export KODO_TOKEN=...                        your operator token, or --token-file FILE
+  kodo status                                  is all well? what is not?
+  kodo log                                     what happened, and on which evidence
+
+Planned work on node1:
+  kodo standby node1     its groups move away and it takes nothing
+  ...                    work, restart, reflash
+  kodo online node1      it is a full member again
+
+Exit codes:
+  0   done; of status: healthy
+  1   refused by the node; of status: degraded
+  2   unknown: no node answered, or none accepted the token
+  64  the command line was not understood";
+
+/// Looks after a kodo cluster: what runs where, why, and what to do about it.
+///
+/// Speaks to the admin API of one node over HTTP; what one node knows, all know.
+#[derive(Debug, Parser)]
+#[command(name = "kodo", version, after_help = AFTER, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) access: Access,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to reach a node.
+#[derive(Debug, Args)]
+pub(crate) struct Access {
+    /// Address of a node, with a port if it is not 5580; several, separated by commas,
+    /// are tried in turn.
+    #[arg(
+        long = "node",
+        global = true,
+        id = "address",
+        env = "KODO_NODE",
+        value_name = "ADDR",
+        value_delimiter = ','
+    )]
+    pub(crate) node: Vec<String>,
+    /// File with your operator token on its first line. Without it the token itself is
+    /// taken from KODO_TOKEN: never from the command line, which other users can see.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show groups, nodes, paths and what is wrong.
+    ///
+    /// Exits with 0 when the cluster is healthy, 1 when it is degraded, 2 when no node
+    /// could be asked: fit for a monitoring system as it is.
+    Status {
+        /// Print the API's JSON instead.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a node's log: decisions with their evidence.
+    ///
+    /// The newest 256 lines are kept since the node booted. Times are seconds since then.
+    Log {
+        /// Show only so many of the newest lines.
+        #[arg(short = 'n', long, value_name = "LINES")]
+        lines: Option<usize>,
+        /// Go on showing new lines until interrupted.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Take a node out of service: its groups move away, and it takes none until `online`.
+    ///
+    /// Survives everything but a power loss of all nodes at once.
+    Standby {
+        /// Its name in the cluster file.
+        node: String,
+    },
+    /// Undo `standby`. Whether groups return at once is the cluster file's `failback`.
+    Online {
+        /// Its name in the cluster file.
+        node: String,
+    },
+    /// Run a group on this node, and prefer it from now on.
+    ///
+    /// The old holder stops it in order first: connections in flight end, later ones find
+    /// the new holder.
+    Move {
+        /// The group's name in the cluster file.
+        group: String,
+        /// The node that shall run it.
+        node: String,
+    },
+    /// Vouch that the silent node is dead: take its groups over without further evidence.
+    ///
+    /// Only for the case that a surviving node says it waits for evidence and you know that
+    /// the other machine is off. If it still runs, both will own the address and the data.
+    /// Pull its power first. A node that is heard cannot be overruled like this.
+    TakeoverAnyway {
+        /// Do not ask for confirmation.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Forget a group's failures on every node, so that it may run everywhere again.
+    Cleanup {
+        /// The group's name in the cluster file.
+        group: String,
+    },
+    /// Break the node that is asked, on purpose, to see the cluster handle it.
+    ///
+    /// Only where the cluster file says `drills = true`. Name exactly one node.
+    Drill {
+        /// How.
+        kind: Drill,
+    },
+    /// Give everything up in order, then power off or reboot the node that is asked.
+    ///
+    /// Name exactly one node.
+    Halt(Halt),
+}
+
+/// Ways to break a node.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Drill {
+    /// KILL the main process of every service: restarted in place.
+    ServiceKill,
+    /// Panic the kernel: the node resets itself, the other one takes over.
+    KernelPanic,
+    /// Make PID 1 spin for ever: the hardware watchdog resets the node.
+    Pid1Stuck,
+    /// Abort PID 1: the kernel panics and resets the node.
+    Pid1Dies,
+}
+
+impl From<Drill> for DrillKind {
+    fn from(drill: Drill) -> DrillKind {
+        match drill {
+            Drill::ServiceKill => DrillKind::ServiceKill,
+            Drill::KernelPanic => DrillKind::KernelPanic,
+            Drill::Pid1Stuck => DrillKind::Pid1Stuck,
+            Drill::Pid1Dies => DrillKind::Pid1Dies,
+        }
+    }
+}
+
+/// What follows the orderly leave.
+#[derive(Clone, Copy, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Halt {
+    /// Switch the machine off.
+    #[arg(long)]
+    pub(crate) power_off: bool,
+    /// Start it again.
+    #[arg(long)]
+    pub(crate) reboot: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_argument_is_explained() {
+        fn look(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+            command.get_subcommands().for_each(look);
+        }
+        look(&Cli::command());
+    }
+
+    #[test]
+    fn several_nodes() {
+        let cli = Cli::try_parse_from(["kodo", "--node", "192.0.2.1,192.0.2.2", "status"]).unwrap();
+        assert_eq!(cli.access.node, ["192.0.2.1", "192.0.2.2"]);
+    }
+
+    #[test]
+    fn the_node_to_ask_is_not_the_node_to_act_on() {
+        let cli = Cli::try_parse_from(["kodo", "--node", "192.0.2.1", "standby", "node2"]).unwrap();
+        assert_eq!(cli.access.node, ["192.0.2.1"]);
+        assert!(matches!(cli.command, Command::Standby { node } if node == "node2"));
+    }
+
+    #[test]
+    fn halt_wants_exactly_one_kind() {
+        let parse =
+            |args: &[&str]| Cli::try_parse_from(["kodo", "halt"].iter().chain(args)).is_ok();
+        assert!(parse(&["--reboot"]) && parse(&["--power-off"]));
+        assert!(!parse(&[]) && !parse(&["--reboot", "--power-off"]));
+    }
+}

@@ -1,0 +1,284 @@
+//! Carries out what the command line says, and turns the outcome into an exit code.
+
+use std::env;
+use std::fs;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use kodo_admin::api::{self, HaltKind, Health, LogLine};
+
+use crate::cli::{Access, Cli, Command};
+use crate::client::{Authority, Client, Failure};
+use crate::show;
+
+/// Done; of `status`: healthy.
+pub(crate) const DONE: u8 = 0;
+/// Refused by the node; of `status`: degraded.
+pub(crate) const REFUSED: u8 = 1;
+/// Nobody could say.
+pub(crate) const UNKNOWN: u8 = 2;
+/// The command line was not understood (EX_USAGE of sysexits.h).
+pub(crate) const USAGE: u8 = 64;
+
+/// The operator's token itself.
+const TOKEN: &str = "KODO_TOKEN";
+/// Pause between two looks at a log that is followed.
+const FOLLOW: Duration = Duration::from_secs(1);
+
+/// What ended a command early.
+enum Stop {
+    /// The command line or what it names cannot be used.
+    Usage(String),
+    /// A node did not do it.
+    Failure(Failure),
+    /// Standard output is gone: whoever read it has enough.
+    Deaf,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failure(failure)
+    }
+}
+
+pub(crate) fn run(cli: Cli) -> u8 {
+    match carry_out(cli) {
+        Ok(code) => code,
+        Err(Stop::Deaf) => DONE,
+        Err(Stop::Usage(why)) => {
+            eprintln!("kodo: {why}");
+            USAGE
+        }
+        Err(Stop::Failure(failure)) => {
+            eprintln!("kodo: {failure}");
+            match failure {
+                Failure::Refused(..) => REFUSED,
+                Failure::Unreachable(_)
+                | Failure::Unauthorised(..)
+                | Failure::Foreign(..)
+                | Failure::Uncertain(..) => UNKNOWN,
+            }
+        }
+    }
+}
+
+fn carry_out(cli: Cli) -> Result<u8, Stop> {
+    let access = cli.access;
+    match cli.command {
+        Command::Status { json } => status(&access, json),
+        Command::Log { lines, follow } => log(&access, lines, follow),
+        Command::Standby { node } => {
+            let said = format!("{node} is on standby");
+            command(
+                &connect(&access)?,
+                "/v1/standby",
+                &api::Standby { node, on: true },
+                &said,
+            )
+        }
+        Command::Online { node } => {
+            let said = format!("{node} is online");
+            command(
+                &connect(&access)?,
+                "/v1/standby",
+                &api::Standby { node, on: false },
+                &said,
+            )
+        }
+        Command::Move { group, node } => {
+            let said = format!("{group} moves to {node}");
+            command(
+                &connect(&access)?,
+                "/v1/move",
+                &api::Move { group, node },
+                &said,
+            )
+        }
+        Command::TakeoverAnyway { yes } => {
+            let client = connect(&access)?;
+            if !yes {
+                confirm_takeover()?;
+            }
+            command(&client, "/v1/takeover-anyway", &(), "taking over")
+        }
+        Command::Cleanup { group } => {
+            let said = format!("the failures of {group} are forgotten");
+            command(
+                &connect(&access)?,
+                "/v1/cleanup",
+                &api::Cleanup { group },
+                &said,
+            )
+        }
+        Command::Drill { kind } => {
+            let client = connect_to_one(&access)?;
+            let drill = api::Drill { kind: kind.into() };
+            command(&client, "/v1/drill", &drill, "the drill begins")
+        }
+        Command::Halt(halt) => {
+            let client = connect_to_one(&access)?;
+            let kind = if halt.reboot {
+                HaltKind::Reboot
+            } else {
+                HaltKind::PowerOff
+            };
+            command(
+                &client,
+                "/v1/halt",
+                &api::Halt { kind },
+                "the node leaves in order",
+            )
+        }
+    }
+}
+
+fn status(access: &Access, json: bool) -> Result<u8, Stop> {
+    let status = connect(access)?.status()?;
+    if json {
+        let mut text = serde_json::to_string_pretty(&status).unwrap_or_default();
+        text.push('\n');
+        print(&text)?;
+    } else {
+        print(&show::status(&status))?;
+    }
+    Ok(match status.health {
+        Health::Healthy => DONE,
+        Health::Degraded => REFUSED,
+    })
+}
+
+fn log(access: &Access, lines: Option<usize>, follow: bool) -> Result<u8, Stop> {
+    let client = connect(access)?;
+    let mut from = 0;
+    let all = read_log(&client, &mut from)?;
+    let skipped = lines.map_or(0, |lines| all.len().saturating_sub(lines));
+    print_lines(&all[skipped..])?;
+    if !follow {
+        return Ok(DONE);
+    }
+    loop {
+        sleep(FOLLOW);
+        match read_log(&client, &mut from) {
+            Ok(lines) => print_lines(&lines)?,
+            // It may be rebooting, and its first lines after that are worth waiting for.
+            Err(Failure::Unreachable(_)) => {}
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+}
+
+/// Everything from `from` on, page by page.
+fn read_log(client: &Client, from: &mut u64) -> Result<Vec<LogLine>, Failure> {
+    let mut all = Vec::new();
+    loop {
+        let page = client.log(*from)?;
+        if page.next < *from {
+            // The node booted: its log begins anew.
+            *from = 0;
+            continue;
+        }
+        *from = page.next;
+        if page.lines.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page.lines);
+    }
+}
+
+fn print_lines(lines: &[LogLine]) -> Result<(), Stop> {
+    lines
+        .iter()
+        .try_for_each(|line| print(&format!("{}\n", show::log_line(line))))
+}
+
+fn command(
+    client: &Client,
+    path: &str,
+    wish: &impl serde::Serialize,
+    said: &str,
+) -> Result<u8, Stop> {
+    let done = client.command(path, wish)?;
+    let mut text = format!("{said} ({} of {} nodes know)\n", done.nodes, done.of);
+    if !done.forgotten_by.is_empty() {
+        text.push_str(&format!("forgotten by: {}\n", done.forgotten_by));
+    }
+    print(&text)?;
+    Ok(DONE)
+}
+
+fn confirm_takeover() -> Result<(), Stop> {
+    if !io::stdin().is_terminal() {
+        return Err(Stop::Usage(
+            "takeover-anyway wants --yes when nobody can be asked".to_owned(),
+        ));
+    }
+    eprint!(
+        "If the silent node still runs, both nodes will own the address and the data.\n\
+         Is its power off? Type yes: "
+    );
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    if read.is_ok() && answer.trim() == "yes" {
+        Ok(())
+    } else {
+        Err(Stop::Usage("nothing was done".to_owned()))
+    }
+}
+
+fn connect(access: &Access) -> Result<Client, Stop> {
+    if access.node.is_empty() {
+        let why = "no node was named: --node ADDR, or KODO_NODE=ADDR,ADDR in the environment";
+        return Err(Stop::Usage(why.to_owned()));
+    }
+    let parse = |text: &String| Authority::parse(text.trim());
+    let nodes = access
+        .node
+        .iter()
+        .map(parse)
+        .collect::<Result<_, _>>()
+        .map_err(Stop::Usage)?;
+    Ok(Client::new(nodes, token(access)?))
+}
+
+/// For what befalls the node that is asked: there must be no doubt which one.
+fn connect_to_one(access: &Access) -> Result<Client, Stop> {
+    if access.node.len() > 1 {
+        let why = "this befalls the node that is asked: name exactly one with --node ADDR";
+        return Err(Stop::Usage(why.to_owned()));
+    }
+    connect(access)
+}
+
+fn token(access: &Access) -> Result<String, Stop> {
+    let token = match (&access.token_file, env::var(TOKEN)) {
+        (Some(file), _) => read_token(file)?,
+        (None, Ok(token)) => token.trim().to_owned(),
+        (None, Err(_)) => {
+            let why = "no token was given: --token-file FILE, or KODO_TOKEN in the environment";
+            return Err(Stop::Usage(why.to_owned()));
+        }
+    };
+    let sound = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+    sound.then_some(token).ok_or_else(|| {
+        Stop::Usage("the token is empty or has characters that no token has".to_owned())
+    })
+}
+
+fn read_token(file: &Path) -> Result<String, Stop> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        Stop::Usage(format!(
+            "cannot read the token in {}: {error}",
+            file.display()
+        ))
+    })?;
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+fn print(text: &str) -> Result<(), Stop> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|_| Stop::Deaf)
+}

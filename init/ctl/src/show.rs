@@ -1,0 +1,443 @@
+//! What a person reads: a status and a log as text for a terminal.
+//!
+//! Owns layout. Words that mean trouble are in capitals, so that they stand out without
+//! colour, on any terminal and in any mail. What is wrong stands last, where the eye is
+//! when the command is done.
+
+use std::fmt::Write as _;
+
+use kodo_admin::api::{
+    Group, GroupState, Health, Level, LogLine, Node, Path, PathState, Role, Status,
+};
+
+/// Groups, nodes, paths, alerts.
+pub(crate) fn status(status: &Status) -> String {
+    let mut out = String::new();
+    let health = match status.health {
+        Health::Healthy => "healthy",
+        Health::Degraded => "DEGRADED",
+    };
+    let _ = writeln!(
+        out,
+        "{}: {health}, as {} sees it, up {}",
+        status.cluster,
+        status.node,
+        span(status.uptime_ms)
+    );
+    out.push_str("\nGROUPS\n");
+    table(
+        &mut out,
+        status.groups.iter().map(|group| group_row(status, group)),
+    );
+    out.push_str("\nNODES\n");
+    table(
+        &mut out,
+        status.nodes.iter().map(|node| node_row(status, node)),
+    );
+    let peers = || status.nodes.iter().filter(|node| !node.paths.is_empty());
+    if peers().next().is_some() {
+        out.push_str("\nPATHS\n");
+        table(&mut out, peers().map(path_row));
+    }
+    let facts = facts(status);
+    if !facts.is_empty() {
+        let _ = write!(out, "\n{facts}");
+    }
+    if !status.concerns.is_empty() {
+        out.push_str("\nALERTS\n");
+        for concern in &status.concerns {
+            let _ = writeln!(out, "  {concern}");
+        }
+    }
+    out
+}
+
+fn facts(status: &Status) -> String {
+    let mut out = String::new();
+    if let Some(view) = &status.view {
+        let _ = writeln!(out, "view {}: {}", view.epoch, view.members.join(", "));
+    }
+    if let Some(watchdog) = &status.watchdog {
+        let _ = writeln!(
+            out,
+            "watchdog: {}, {}",
+            watchdog.name,
+            span(watchdog.timeout_ms)
+        );
+    }
+    let rejected = rejected(status);
+    if !rejected.is_empty() {
+        let _ = writeln!(out, "rejected since boot: {rejected}");
+    }
+    if !status.last_event.is_empty() {
+        let _ = writeln!(out, "last event: {}", status.last_event);
+    }
+    for note in &status.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    out
+}
+
+fn group_row(status: &Status, group: &Group) -> Vec<String> {
+    let here = group.holder.as_ref() == Some(&status.node);
+    let place = match &group.holder {
+        Some(holder) => format!("on {holder}"),
+        None => "NOWHERE".to_owned(),
+    };
+    let state = |state: GroupState| match state {
+        GroupState::Started => "started",
+        GroupState::Starting => "STARTING",
+        GroupState::Stopping => "STOPPING",
+        GroupState::Stopped => "STOPPED",
+        GroupState::Blocked => "BLOCKED",
+        GroupState::Unknown => "UNKNOWN",
+    };
+    let members = match here {
+        true => {
+            let member = |member: &kodo_admin::api::Member| match member.state {
+                GroupState::Started => member.name.clone(),
+                other => format!("{} {}", member.name, state(other)),
+            };
+            group
+                .members
+                .iter()
+                .map(member)
+                .collect::<Vec<_>>()
+                .join(", ")
+        }
+        false if group.state == GroupState::Blocked => format!("BLOCKED on {}", status.node),
+        false => String::new(),
+    };
+    let failures = match group.failures {
+        0 => String::new(),
+        1 => format!("1 failure on {}", status.node),
+        n => format!("{n} failures on {}", status.node),
+    };
+    let running = if here {
+        state(group.state).to_owned()
+    } else {
+        String::new()
+    };
+    vec![group.name.clone(), place, running, members, failures]
+}
+
+fn node_row(status: &Status, node: &Node) -> Vec<String> {
+    let role = match node.role {
+        Role::Active => "active",
+        Role::Standby => "standby",
+        Role::Observer => "OBSERVER (fresh from boot)",
+        Role::Refused => "REFUSED (identity taken)",
+        Role::Dead => "DEAD",
+        Role::Unknown => "UNKNOWN",
+    };
+    let heard = match node.silent_ms {
+        _ if node.name == status.node => "answers you".to_owned(),
+        Some(silent) => format!("heard {} ago", span(silent)),
+        None => "never heard".to_owned(),
+    };
+    let mut remarks = Vec::new();
+    if node.standby {
+        remarks.push("ON STANDBY by order");
+    }
+    if !node.same_file {
+        remarks.push("OTHER CLUSTER FILE");
+    }
+    vec![
+        node.name.clone(),
+        role.to_owned(),
+        heard,
+        remarks.join(", "),
+    ]
+}
+
+fn path_row(node: &Node) -> Vec<String> {
+    let path = |path: &Path| {
+        let state = match path.state {
+            PathState::Up => "up",
+            PathState::OneWay => "ONE WAY",
+            PathState::Down => "DOWN",
+            PathState::Unknown => "UNKNOWN",
+        };
+        format!("{} {state}", path.name)
+    };
+    std::iter::once(format!("to {}", node.name))
+        .chain(node.paths.iter().map(path))
+        .collect()
+}
+
+fn rejected(status: &Status) -> String {
+    let c = &status.counters;
+    [
+        (c.forged, "forged"),
+        (c.malformed, "malformed"),
+        (c.replayed, "replayed"),
+        (c.stale, "stale"),
+        (c.twin, "of a twin"),
+        (c.noise, "bytes of noise"),
+        (c.unsent, "unsent"),
+    ]
+    .iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect::<Vec<_>>()
+    .join(", ")
+}
+
+/// Rows of cells, each column as wide as its widest cell.
+fn table(out: &mut String, rows: impl Iterator<Item = Vec<String>>) {
+    let rows: Vec<Vec<String>> = rows.collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    for row in &rows {
+        let mut line = String::from(" ");
+        for (cell, width) in row.iter().zip(&widths) {
+            if *width > 0 {
+                let _ = write!(line, " {cell:width$}  ");
+            }
+        }
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+/// One line of the log, as on the node's console.
+pub(crate) fn log_line(line: &LogLine) -> String {
+    let level = match line.level {
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Alert => "ALERT",
+    };
+    let (seconds, micros) = (line.at_us / 1_000_000, line.at_us % 1_000_000);
+    format!("[{seconds:>5}.{micros:06}] {level:<5} {}", line.text)
+}
+
+/// A duration with one unit, as precise as one wants to read it.
+fn span(ms: u64) -> String {
+    let s = ms / 1000;
+    match s {
+        0 => format!("{ms} ms"),
+        1..10 if ms % 1000 >= 100 => format!("{s}.{} s", ms % 1000 / 100),
+        1..120 => format!("{s} s"),
+        120..7_200 => format!("{} min", s / 60),
+        7_200..172_800 => format!("{} h", s / 3_600),
+        _ => format!("{} days", s / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn healthy() -> Value {
+        let path = |name: &str| json!({"name": name, "state": "up"});
+        json!({
+            "schema": 1, "cluster": "web", "node": "node1", "uptime_ms": 754_321, "role": "active",
+            "health": "healthy", "concerns": [], "notes": [],
+            "view": {"epoch": 3, "members": ["node1", "node2"]},
+            "reachable": true, "watchdog": {"name": "i6300esb", "timeout_ms": 5000},
+            "nodes": [
+                {"name": "node1", "role": "active", "standby": false, "boot": "01",
+                 "silent_ms": null, "same_file": true, "paths": []},
+                {"name": "node2", "role": "standby", "standby": false, "boot": "02",
+                 "silent_ms": 120, "same_file": true,
+                 "paths": [path("crossover"), path("lan"), path("serial")]},
+            ],
+            "groups": [
+                {"name": "www", "holder": "node1", "epoch": 2, "state": "started", "failures": 0,
+                 "members": [{"name": "web", "state": "started"}, {"name": "vip", "state": "started"}]},
+            ],
+            "counters": {},
+            "last_event": "www: started on node1",
+        })
+    }
+
+    fn check(value: Value, expected: &str) {
+        let read: Status = serde_json::from_value(value).unwrap();
+        let shown = status(&read);
+        assert_eq!(shown, expected, "shown:\n{shown}");
+    }
+
+    #[test]
+    fn a_healthy_pair() {
+        let expected = "\
+web: healthy, as node1 sees it, up 12 min
+
+GROUPS
+  www   on node1   started   web, vip
+
+NODES
+  node1   active    answers you
+  node2   standby   heard 120 ms ago
+
+PATHS
+  to node2   crossover up   lan up   serial up
+
+view 3: node1, node2
+watchdog: i6300esb, 5 s
+last event: www: started on node1
+";
+        check(healthy(), expected);
+    }
+
+    #[test]
+    fn the_standby_tells_the_same() {
+        let mut value = healthy();
+        value["node"] = json!("node2");
+        value["nodes"][1]["silent_ms"] = json!(null);
+        value["nodes"][1]["paths"] = json!([]);
+        value["nodes"][0]["silent_ms"] = json!(80);
+        value["nodes"][0]["paths"] = json!([{"name": "crossover", "state": "up"}]);
+        value["groups"][0]["state"] = json!("stopped");
+        let expected = "\
+web: healthy, as node2 sees it, up 12 min
+
+GROUPS
+  www   on node1
+
+NODES
+  node1   active    heard 80 ms ago
+  node2   standby   answers you
+
+PATHS
+  to node1   crossover up
+
+view 3: node1, node2
+watchdog: i6300esb, 5 s
+last event: www: started on node1
+";
+        check(value, expected);
+    }
+
+    #[test]
+    fn after_a_takeover() {
+        let mut value = healthy();
+        value["health"] = json!("degraded");
+        value["concerns"] = json!(["node2 is dead: silent for 12 s"]);
+        value["notes"] = json!(["www failed 2 times on node1"]);
+        value["groups"][0]["failures"] = json!(2);
+        value["nodes"][1]["role"] = json!("dead");
+        value["nodes"][1]["silent_ms"] = json!(12_345);
+        value["nodes"][1]["standby"] = json!(true);
+        for path in value["nodes"][1]["paths"].as_array_mut().unwrap() {
+            path["state"] = json!("down");
+        }
+        value["view"] = json!({"epoch": 4, "members": ["node1"]});
+        value["counters"] = json!({"forged": 3, "noise": 17});
+        let expected = "\
+web: DEGRADED, as node1 sees it, up 12 min
+
+GROUPS
+  www   on node1   started   web, vip   2 failures on node1
+
+NODES
+  node1   active   answers you
+  node2   DEAD     heard 12 s ago   ON STANDBY by order
+
+PATHS
+  to node2   crossover DOWN   lan DOWN   serial DOWN
+
+view 4: node1
+watchdog: i6300esb, 5 s
+rejected since boot: 3 forged, 17 bytes of noise
+last event: www: started on node1
+note: www failed 2 times on node1
+
+ALERTS
+  node2 is dead: silent for 12 s
+";
+        check(value, expected);
+    }
+
+    #[test]
+    fn everything_is_wrong() {
+        let mut value = healthy();
+        value["health"] = json!("degraded");
+        value["concerns"] = json!(["www runs nowhere", "node2 was never heard"]);
+        value["view"] = json!(null);
+        value["watchdog"] = json!(null);
+        value["last_event"] = json!("");
+        value["groups"][0]["holder"] = json!(null);
+        value["groups"][0]["state"] = json!("blocked");
+        value["nodes"][0]["role"] = json!("observer");
+        value["nodes"][1]["role"] = json!("dead");
+        value["nodes"][1]["silent_ms"] = json!(null);
+        value["nodes"][1]["same_file"] = json!(false);
+        value["nodes"][1]["paths"][0]["state"] = json!("one-way");
+        value["nodes"][1]["paths"][1]["state"] = json!("sideways");
+        let expected = "\
+web: DEGRADED, as node1 sees it, up 12 min
+
+GROUPS
+  www   NOWHERE   BLOCKED on node1
+
+NODES
+  node1   OBSERVER (fresh from boot)   answers you
+  node2   DEAD                         never heard   OTHER CLUSTER FILE
+
+PATHS
+  to node2   crossover ONE WAY   lan UNKNOWN   serial up
+
+ALERTS
+  www runs nowhere
+  node2 was never heard
+";
+        check(value, expected);
+    }
+
+    #[test]
+    fn a_group_on_its_way() {
+        let mut value = healthy();
+        value["groups"][0]["state"] = json!("starting");
+        value["groups"][0]["members"][1]["state"] = json!("starting");
+        let read: Status = serde_json::from_value(value).unwrap();
+        let shown = status(&read);
+        assert!(
+            shown.contains("  www   on node1   STARTING   web, vip STARTING\n"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn log_lines_align() {
+        let line = |at_us, level, text: &str| {
+            log_line(&LogLine {
+                seq: 0,
+                at_us,
+                level,
+                text: text.to_owned(),
+            })
+        };
+        assert_eq!(
+            line(1_500_000, Level::Info, "up"),
+            "[    1.500000] info  up"
+        );
+        assert_eq!(
+            line(98_765_000_042, Level::Alert, "x"),
+            "[98765.000042] ALERT x"
+        );
+    }
+
+    #[test]
+    fn spans_have_one_unit() {
+        for (ms, text) in [
+            (0, "0 ms"),
+            (1_050, "1 s"),
+            (1_250, "1.2 s"),
+            (10_000, "10 s"),
+            (119_999, "119 s"),
+            (120_000, "2 min"),
+            (7_200_000, "2 h"),
+            (172_800_000, "2 days"),
+        ] {
+            assert_eq!(span(ms), text);
+        }
+    }
+}
