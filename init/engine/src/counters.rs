@@ -28,9 +28,19 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counts one more; returns the new total of that reason.
-    pub(crate) fn count(&mut self, reject: Reject) -> u32 {
-        let slot = match reject {
+    /// Counts one more.
+    pub(crate) fn count(&mut self, reject: Reject) {
+        let slot = self.slot(reject);
+        *slot = slot.saturating_add(1);
+    }
+
+    /// How many of that reason.
+    pub fn of(mut self, reject: Reject) -> u32 {
+        *self.slot(reject)
+    }
+
+    fn slot(&mut self, reject: Reject) -> &mut u32 {
+        match reject {
             Reject::Malformed => &mut self.malformed,
             Reject::OtherCluster => &mut self.other_cluster,
             Reject::Forged => &mut self.forged,
@@ -39,9 +49,7 @@ impl Counters {
             Reject::Replayed => &mut self.replayed,
             Reject::Stale => &mut self.stale,
             Reject::Twin => &mut self.twin,
-        };
-        *slot = slot.saturating_add(1);
-        *slot
+        }
     }
 
     /// All rejected frames together.

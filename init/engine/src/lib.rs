@@ -2,13 +2,40 @@
 //!
 //! Time and randomness are arguments. Inputs go in through `handle_*`, each with
 //! `now`; outputs are drained through `poll_*`; plain getters tell the status.
-#![no_std]
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`types`], [`config`], [`surface`], [`limits`] | the vocabulary |
+//! | [`timing`] | the lease arithmetic |
+//! | [`codec`] | the heartbeat's layout |
+//! | [`operator`], [`claims`], [`placement`] | wishes, tenures, where groups run |
+//! | `peer`, `twin`, `sends` | identity and freshness |
+//! | `engine` | the stages: detect, agree, lease, place, run, beat |
+//!
+//! Deliberately absent: I/O, clocks, entropy, allocation, threads, persistence.
+#![cfg_attr(not(test), no_std)]
 
+pub mod claims;
+pub mod codec;
 pub mod config;
 pub mod counters;
 mod engine;
+mod group;
 pub mod limits;
+mod membership;
+pub mod operator;
+mod peer;
+pub mod placement;
+mod progress;
+mod rng;
+mod sends;
 pub mod surface;
+#[cfg(test)]
+mod testing;
+mod text;
+mod timers;
+pub mod timing;
+mod twin;
 pub mod types;
 
 pub use config::Config;

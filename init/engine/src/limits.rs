@@ -40,7 +40,7 @@ pub const DAMPING: u32 = 10;
 /// Longest back-off, in deadtimes, of a node that does not answer proposals.
 pub const BACKOFF: u32 = 16;
 /// Effects waiting to be polled.
-pub const EFFECTS: usize = 192;
+pub const EFFECTS: usize = 256;
 /// Of these, kept free for actions: log lines are dropped (and counted) first.
 pub const ACTIONS: usize = 4 * RESOURCES + 2 * PATHS;
 /// Operator registers: standby per node, preference and cleanup per group.

@@ -1,0 +1,227 @@
+//! Stage six: heartbeats. When, on which paths, and what they say.
+//!
+//! Owns the tick. Every keepalive one beat goes out on all paths that are due (a slow
+//! line may have a longer interval), with one sequence number. A change that others
+//! wait for sends an extra beat at once, at most [`limits::EXTRA_BEATS`] times per
+//! keepalive, on a narrow or slow path less often.
+
+use super::{Engine, Pending};
+use crate::codec::{Bond, Core, GroupLine, Hears, Standing};
+use crate::limits;
+use crate::operator;
+use crate::surface::{Frame, Role};
+use crate::timers::Timer;
+use crate::types::{GroupId, NodeId, Now, PathId};
+
+/// When beats were sent and are due.
+#[derive(Clone, Debug)]
+pub(super) struct Beats {
+    /// The next keepalive tick.
+    tick: Now,
+    /// By path: when the next ordinary beat is due, and when the last beat went out.
+    due: [Now; limits::PATHS],
+    last: [Option<Now>; limits::PATHS],
+    /// Newest beat on any path.
+    newest: Option<Now>,
+    /// Paths that owe an extra beat, one bit each.
+    urgent: u8,
+    /// The beat going out.
+    seq: u64,
+    at: Now,
+}
+
+impl Beats {
+    pub(super) fn new(now: Now) -> Beats {
+        Beats {
+            tick: now,
+            due: [now; limits::PATHS],
+            last: [None; limits::PATHS],
+            newest: None,
+            urgent: 0,
+            seq: 0,
+            at: now,
+        }
+    }
+
+    /// Others should hear of a change now.
+    pub(super) fn urge(&mut self) {
+        self.urgent = u8::MAX;
+    }
+}
+
+impl Engine {
+    /// Sends what is due. True when the keepalive tick was.
+    pub(super) fn beat(&mut self, now: Now) -> bool {
+        let keepalive = self.config.timing.keepalive;
+        let ticked = now >= self.beats.tick;
+        let mut paths = 0u8;
+        if ticked {
+            self.beats.tick += keepalive;
+            if self.beats.tick <= now {
+                self.beats.tick = now + keepalive;
+            }
+            for n in 0..self.config.paths.len() {
+                if now >= self.beats.due[n] {
+                    paths |= 1 << n;
+                    // due at the tick that is nearest to a whole interval
+                    self.beats.due[n] = now + self.config.paths[n].keepalive - keepalive / 2;
+                }
+            }
+        }
+        paths |= self.extra(now);
+        if paths != 0 {
+            self.beats.seq = self.sends.next(now);
+            self.beats.at = now;
+            self.beats.newest = Some(now);
+            for n in 0..self.config.paths.len() {
+                if paths & (1 << n) != 0 {
+                    self.beats.last[n] = Some(now);
+                    self.send(PathId::from_index(n));
+                }
+            }
+        }
+        self.beats.urgent &= !paths;
+        self.timers.set(Timer::Beat, self.beats.tick);
+        ticked
+    }
+
+    /// Paths that owe an extra beat and may send it; the others get a timer.
+    fn extra(&mut self, now: Now) -> u8 {
+        let keepalive = self.config.timing.keepalive;
+        let mut paths = 0;
+        for (n, path) in self.config.paths.iter().enumerate() {
+            if self.beats.urgent & (1 << n) == 0 {
+                continue;
+            }
+            let narrow = path.budget < limits::FRAME || path.keepalive > keepalive;
+            let spacing = if narrow {
+                path.keepalive / 2
+            } else {
+                path.keepalive / limits::EXTRA_BEATS
+            };
+            let path_free = self.beats.last[n].map_or(now, |last| last + spacing);
+            let free = self
+                .beats
+                .newest
+                .map_or(now, |last| last + keepalive / limits::EXTRA_BEATS);
+            let at = path_free.max(free);
+            if now >= at {
+                paths |= 1 << n;
+            } else {
+                self.timers.set(Timer::Extra, at);
+            }
+        }
+        paths
+    }
+
+    fn send(&mut self, path: PathId) {
+        let queued = self.effects.push_back(Pending::Send(path));
+        assert!(queued.is_ok(), "effects are drained after every input");
+    }
+
+    /// Lays out the beat for one path.
+    pub(super) fn seal(&self, path: PathId) -> Frame {
+        let at = self.beats.at;
+        let file = &self.config.paths[path.index()];
+        let core = Core {
+            sender: self.config.me,
+            path: operator::tag(&file.name),
+            boot: self.boot.0,
+            uptime: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+            seq: self.beats.seq,
+            file_hash: self.config.file_hash,
+            standing: self.standing(at),
+            reachable: self.reaches_clients(at),
+            view: self.view,
+            ballot: self.ballot,
+            epoch: self.epoch,
+            plan: self.plan.version,
+            groups: (0..self.config.groups.len())
+                .map(|n| self.group_line(GroupId::from_index(n)))
+                .collect(),
+        };
+        let registers = self.registers.in_turn(self.beats.seq);
+        self.codec
+            .seal(&core, self.echoes(path), registers, file.budget)
+    }
+
+    fn standing(&self, now: Now) -> Standing {
+        match self.role {
+            Role::Observer if self.is_ready(now) => Standing::Ready,
+            Role::Observer => Standing::Held,
+            Role::Member => Standing::Member,
+            Role::Leaving | Role::Left => Standing::Leaving,
+            Role::Refused => Standing::Refused,
+        }
+    }
+
+    fn group_line(&self, group: GroupId) -> GroupLine {
+        let own = &self.groups[group.index()];
+        GroupLine {
+            tag: self.registers.tag(group),
+            claim: own.claim,
+            banned: own.banned_until.is_some(),
+            assigned: self.plan.lines[group.index()],
+        }
+    }
+
+    /// What we heard, those first that are heard on this path: on a narrow one only
+    /// they fit.
+    fn echoes(&self, path: PathId) -> impl Iterator<Item = Hears> + '_ {
+        let at = self.beats.at;
+        let near = move |node: &NodeId| {
+            let heard = self.peers[node.index()].paths(at, |path| self.window(path));
+            heard & (1 << path.0) != 0
+        };
+        let nearest = self.others().filter(near);
+        let farther = self.others().filter(move |node| !near(node));
+        let lives = nearest
+            .chain(farther)
+            .filter_map(move |node| self.echo_life(at, node));
+        let own = self.echo_candidate(at, self.config.me);
+        let candidates = self
+            .others()
+            .filter_map(move |node| self.echo_candidate(at, node));
+        // a candidate waits for its echo; a life can miss one
+        let first = lives.clone().take(1);
+        first.chain(candidates).chain(own).chain(lives.skip(1))
+    }
+
+    fn echo_life(&self, at: Now, node: NodeId) -> Option<Hears> {
+        let peer = &self.peers[node.index()];
+        let life = peer.life.as_ref()?;
+        Some(Hears {
+            node,
+            boot: life.boot.0,
+            heard: life.heard,
+            granted: life.granted,
+            paths: peer.paths(at, |path| self.window(path)),
+            bond: if life.severed && self.is_member(node) {
+                Bond::Severed
+            } else {
+                Bond::Confirmed
+            },
+        })
+    }
+
+    fn echo_candidate(&self, at: Now, node: NodeId) -> Option<Hears> {
+        let candidates = if node == self.config.me {
+            &self.twin.candidates
+        } else {
+            &self.peers[node.index()].candidates
+        };
+        let candidate = candidates.in_turn(self.beats.seq, at, 2 * self.config.timing.deadtime)?;
+        Some(Hears {
+            node,
+            boot: candidate.boot.0,
+            heard: candidate.heard,
+            granted: 0,
+            paths: candidate.paths(at, |path| self.window(path)),
+            bond: if candidate.refused {
+                Bond::Refused
+            } else {
+                Bond::Candidate
+            },
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! The door for operators.
+//!
+//! Owns the checks before a wish is taken. A wish becomes a register that spreads
+//! with the beats; what follows from it is placement's business.
+
+use super::Engine;
+use crate::operator::Key;
+use crate::surface::{Ack, Command, Event, Gone, Refusal, Role};
+use crate::types::{GroupId, NodeId, Now};
+
+impl Engine {
+    /// An operator's wish.
+    ///
+    /// # Errors
+    /// Why it was not taken; nothing has changed then.
+    pub fn handle_command(&mut self, now: Now, command: Command) -> Result<Ack, Refusal> {
+        self.enter(now);
+        let taken = self.take(now, command);
+        if taken.is_ok() {
+            self.log(Event::Commanded { command });
+            self.changed();
+        }
+        self.decide(now);
+        let heard = |node: &NodeId| self.peers[node.index()].alive().is_some();
+        let peers = self
+            .others()
+            .filter(|node| self.is_member(*node))
+            .filter(heard)
+            .count();
+        let nodes = u8::try_from(peers + 1).unwrap_or(u8::MAX);
+        taken.map(|()| Ack { nodes })
+    }
+
+    fn take(&mut self, now: Now, command: Command) -> Result<(), Refusal> {
+        let me = self.config.me;
+        match command {
+            Command::Standby(node, on) => {
+                self.known_node(node)?;
+                if on && self.is_frozen() {
+                    return Err(Refusal::Frozen);
+                }
+                self.registers
+                    .write(Key::Standby(node), u8::from(on), self.epoch, me);
+            }
+            Command::Move(group, node) => {
+                self.known_node(node)?;
+                self.known_group(group)?;
+                self.may_move(group, node)?;
+                // newer than every tenure, so that any present one is outdated by it
+                self.epoch += 1;
+                self.registers.write(
+                    Key::Prefer(self.registers.tag(group)),
+                    node.0,
+                    self.epoch,
+                    me,
+                );
+            }
+            Command::Cleanup(group) => {
+                self.known_group(group)?;
+                self.registers
+                    .write(Key::Cleanup(self.registers.tag(group)), 0, self.epoch, me);
+            }
+            Command::TakeoverAnyway => {
+                if self
+                    .others()
+                    .any(|node| self.peers[node.index()].alive().is_some())
+                {
+                    return Err(Refusal::PeerAlive);
+                }
+                if !matches!(self.role, Role::Observer | Role::Member) {
+                    return Err(Refusal::NotNow);
+                }
+                self.lease.vouched = true;
+                for node in self.others() {
+                    self.absent[node.index()].gone = Some(Gone::Vouched);
+                    self.absent[node.index()].clear_at = now;
+                }
+            }
+            Command::Leave => {
+                if self.role != Role::Left {
+                    self.role = Role::Leaving;
+                    self.leaving_since = now;
+                    self.ballot = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn known_node(&self, node: NodeId) -> Result<(), Refusal> {
+        if node.index() < self.config.nodes.len() {
+            Ok(())
+        } else {
+            Err(Refusal::Unknown)
+        }
+    }
+
+    fn known_group(&self, group: GroupId) -> Result<(), Refusal> {
+        if group.index() < self.config.groups.len() {
+            Ok(())
+        } else {
+            Err(Refusal::Unknown)
+        }
+    }
+
+    /// Whether a group could be moved to a node now.
+    fn may_move(&self, group: GroupId, node: NodeId) -> Result<(), Refusal> {
+        if !self.config.groups[group.index()].prefer.contains(&node) {
+            return Err(Refusal::Unknown);
+        }
+        if self.is_frozen() {
+            return Err(Refusal::Frozen);
+        }
+        let here = node == self.config.me;
+        let word = self.peers[node.index()]
+            .alive()
+            .and_then(|life| life.said.groups[group.index()]);
+        if !self.is_member(node) || !(here || word.is_some()) {
+            return Err(Refusal::NotMember);
+        }
+        let banned = match here {
+            true => self.groups[group.index()].banned_until.is_some(),
+            false => word.is_some_and(|word| word.banned),
+        };
+        if banned || self.registers.standby(node) {
+            Err(Refusal::NotEligible)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! The engine: one node's decisions, and the doors in and out.
+//!
+//! Owns the state and the fixed order of the stages: detect, agree, lease, place,
+//! run, beat. Each input changes facts, then all stages run; each stage is a file of
+//! this directory and looks at facts only, so it does not matter in which order facts
+//! came. Never performs anything: it leaves effects to be polled.
+
+mod agree;
+mod beat;
+mod command;
+mod detect;
+mod frame;
+mod lease;
+mod place;
+mod report;
+mod run;
+mod status;
+
+use heapless::Deque;
+
+use crate::claims::Hold;
+use crate::codec::{self, Assigned, Codec};
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::group::{Group, Member};
+use crate::limits;
+use crate::operator::Registers;
+use crate::peer::Peer;
+use crate::progress::{Progress, Stage};
+use crate::rng::Rng;
+use crate::sends::Sends;
+use crate::surface::{Effect, Event, Evidence, Fatal, Gone, PathState, Role, View};
+use crate::timers::Timers;
+use crate::timing;
+use crate::twin::Twin;
+use crate::types::{BootId, NodeId, NodeSet, Now, PathId, ResourceId};
+
+use beat::Beats;
+
+/// How often the stages run for one input while they still change something.
+/// Released, planned and started again in one breath takes three.
+const ROUNDS: usize = 5;
+
+/// One node's decisions.
+///
+/// # Contract
+/// - Every `handle_*` takes the time of its input; time never goes back (asserted).
+/// - After every `handle_*`, drain [`Engine::poll_effect`] and perform the effects in
+///   that order; then call [`Engine::handle_timer`] no later than
+///   [`Engine::poll_deadline`]. Earlier or more often is harmless.
+/// - Every [`Effect::Start`] and [`Effect::Stop`] is answered by
+///   [`Engine::handle_report`], in order, per resource.
+/// - Nothing here allocates, waits, or reads a clock.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    config: Config,
+    boot: BootId,
+    wait_bound: Now,
+    now: Now,
+    deadline: Now,
+    codec: Codec,
+    sends: Sends,
+    beats: Beats,
+    rng: Rng,
+    carriers: [Carrier; limits::PATHS],
+    peers: [Peer; limits::NODES],
+    /// Nodes that run another cluster file, as far as heard.
+    other_file: NodeSet,
+    shown: [[PathState; limits::PATHS]; limits::NODES],
+    absent: [Absent; limits::NODES],
+    clients: [Clients; limits::NODES],
+    backoff: [Backoff; limits::NODES],
+    twin: Twin,
+    role: Role,
+    view: Option<View>,
+    view_since: Now,
+    ballot: Option<View>,
+    ballot_since: Now,
+    /// The newest epoch agreed to or installed here: never again one as old.
+    agreed: u64,
+    /// The newest epoch of views and tenures known.
+    epoch: u64,
+    lonely: Lonely,
+    lease: Lease,
+    plan: Plan,
+    groups: [Group; limits::GROUPS],
+    resources: [Member; limits::RESOURCES],
+    registers: Registers,
+    timers: Timers,
+    progress: Progress,
+    effects: Deque<Pending, { limits::EFFECTS }>,
+    counters: Counters,
+    unreported: u32,
+    rejected_at: [Option<Now>; frame::REASONS],
+    watchdog: Option<Now>,
+    leaving_since: Now,
+    resetting: bool,
+    /// A stage changed something that an earlier stage looks at.
+    again: bool,
+}
+
+/// A path's end here.
+#[derive(Clone, Copy, Debug, Default)]
+struct Carrier {
+    up: bool,
+    since: Now,
+}
+
+/// A node outside the view, as far as taking over from it goes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Absent {
+    /// What proves that it is gone, when more is known than silence.
+    gone: Option<Gone>,
+    /// Its lease and release are over for certain.
+    clear_at: Now,
+    /// As of its removal.
+    evidence: Option<Evidence>,
+    /// That evidence is missing was said.
+    doubted: bool,
+}
+
+/// Whether a node reaches the clients.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clients {
+    reachable: Option<bool>,
+    lost_since: Option<Now>,
+    wavered: Option<Now>,
+}
+
+/// A node that did not answer a proposal.
+#[derive(Clone, Copy, Debug, Default)]
+struct Backoff {
+    until: Now,
+    step: u32,
+}
+
+/// Waiting for the others after boot.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lonely {
+    until: Option<Now>,
+    over: bool,
+}
+
+/// The right to act as a holder.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lease {
+    until: Now,
+    /// Newest answered ping, by the time its request was sent.
+    ping: Option<Now>,
+    /// An operator vouched that the others are dead.
+    vouched: bool,
+    /// Its end was said.
+    lost: bool,
+}
+
+/// Where the coordinator wants each group, under the present view.
+#[derive(Clone, Debug, Default)]
+struct Plan {
+    version: u32,
+    lines: [Option<Assigned>; limits::GROUPS],
+}
+
+/// An effect; a heartbeat is laid out only when it is polled.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "no allocation")]
+enum Pending {
+    Send(PathId),
+    Effect(Small),
+}
+
+/// An [`Effect`] without a frame in it.
+#[derive(Clone, Debug)]
+enum Small {
+    Start(ResourceId, crate::surface::Reason),
+    Stop(ResourceId, crate::surface::Reason),
+    Probe(ResourceId),
+    Announce(ResourceId),
+    FeedWatchdog,
+    ResetSelf(Fatal),
+    Log(Event),
+}
+
+impl Engine {
+    /// A fresh life `boot` of node `config.me`. `boot` must be random; `seed` only
+    /// spreads retries in time. `config` comes validated: this asserts it.
+    pub fn new(config: Config, boot: BootId, seed: u64, now: Now) -> Engine {
+        assert_valid(&config);
+        let wait_bound = timing::wait_bound(config.timing.lease, config.timing.release);
+        Engine {
+            boot,
+            wait_bound,
+            now,
+            deadline: now,
+            codec: Codec::new(&config),
+            sends: Sends::new(),
+            beats: Beats::new(now),
+            rng: Rng::new(seed ^ boot.0),
+            carriers: [Carrier::default(); limits::PATHS],
+            peers: core::array::from_fn(|_| Peer::default()),
+            other_file: NodeSet::EMPTY,
+            shown: [[PathState::Down; limits::PATHS]; limits::NODES],
+            absent: [Absent {
+                clear_at: wait_bound,
+                ..Absent::default()
+            }; limits::NODES],
+            clients: [Clients::default(); limits::NODES],
+            backoff: [Backoff::default(); limits::NODES],
+            twin: Twin::default(),
+            role: Role::Observer,
+            view: None,
+            view_since: now,
+            ballot: None,
+            ballot_since: now,
+            agreed: 0,
+            epoch: 0,
+            lonely: Lonely::default(),
+            lease: Lease::default(),
+            plan: Plan::default(),
+            groups: core::array::from_fn(|_| Group::new()),
+            resources: [Member::Idle; limits::RESOURCES],
+            registers: Registers::new(&config),
+            timers: Timers::new(),
+            progress: Progress::default(),
+            effects: Deque::new(),
+            counters: Counters::default(),
+            unreported: 0,
+            rejected_at: [None; frame::REASONS],
+            watchdog: None,
+            leaving_since: now,
+            resetting: false,
+            again: false,
+            config,
+        }
+    }
+
+    /// A path's carrier at this end came or went (a serial line was opened or closed).
+    /// A path is without carrier until this says otherwise.
+    pub fn handle_carrier(&mut self, now: Now, path: PathId, up: bool) {
+        self.enter(now);
+        if path.index() < self.config.paths.len() && self.carriers[path.index()].up != up {
+            self.carriers[path.index()] = Carrier { up, since: now };
+            self.log(Event::Carrier { path, up });
+            self.beats.urge();
+        }
+        self.decide(now);
+    }
+
+    /// Time passed. The only input that earns the watchdog's feed.
+    pub fn handle_timer(&mut self, now: Now) {
+        self.enter(now);
+        self.progress.begin();
+        let ticked = self.decide(now);
+        if self.progress.spend() && ticked && !self.resetting {
+            self.act(Small::FeedWatchdog);
+        }
+    }
+
+    /// A member of the ping group answered a request that was sent at `sent`.
+    pub fn handle_ping(&mut self, now: Now, sent: Now) {
+        self.enter(now);
+        if sent <= now {
+            self.lease.ping = self.lease.ping.max(Some(sent));
+        }
+        self.decide(now);
+    }
+
+    /// The hardware watchdog is open; `granted` is the timeout that its driver gave.
+    pub fn handle_watchdog(&mut self, now: Now, granted: Now) {
+        self.enter(now);
+        self.watchdog = Some(granted);
+        self.log(Event::Watchdog { granted });
+        self.decide(now);
+    }
+
+    /// The next thing to do; call until `None` after every input.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        if self.unreported > 0 && self.effects.len() < limits::EFFECTS - limits::ACTIONS {
+            let lines = core::mem::take(&mut self.unreported);
+            self.log(Event::Dropped { lines });
+        }
+        Some(match self.effects.pop_front()? {
+            Pending::Send(path) => Effect::Send(path, self.seal(path)),
+            Pending::Effect(small) => match small {
+                Small::Start(resource, reason) => Effect::Start(resource, reason),
+                Small::Stop(resource, reason) => Effect::Stop(resource, reason),
+                Small::Probe(resource) => Effect::Probe(resource),
+                Small::Announce(resource) => Effect::Announce(resource),
+                Small::FeedWatchdog => Effect::FeedWatchdog,
+                Small::ResetSelf(fatal) => Effect::ResetSelf(fatal),
+                Small::Log(event) => Effect::Log(event),
+            },
+        })
+    }
+
+    /// When [`Engine::handle_timer`] wants to run next, at the latest.
+    pub fn poll_deadline(&self) -> Now {
+        self.deadline
+    }
+
+    /// Takes note of the time, and of time in which this loop did not run.
+    fn enter(&mut self, now: Now) {
+        assert!(
+            now >= self.now,
+            "time went back from {:?} to {now:?}",
+            self.now
+        );
+        let timing = &self.config.timing;
+        let overdue = now.saturating_sub(self.deadline);
+        if overdue >= timing.keepalive / 2 {
+            for life in self.peers.iter_mut().filter_map(|peer| peer.life.as_mut()) {
+                life.excused += overdue;
+            }
+            if overdue >= timing.warntime {
+                self.log(Event::Stalled { gap: overdue });
+            }
+        }
+        self.now = now;
+        // What is overdue is excused once, however many inputs are waiting.
+        self.deadline = self.deadline.max(now);
+    }
+
+    /// All stages, in their order, until they agree. True when the keepalive tick
+    /// was due.
+    fn decide(&mut self, now: Now) -> bool {
+        self.timers.begin(now);
+        for _ in 0..ROUNDS {
+            self.again = false;
+            self.detect(now);
+            self.progress.mark(Stage::Detect);
+            self.agree(now);
+            self.progress.mark(Stage::Agree);
+            self.renew(now);
+            self.progress.mark(Stage::Lease);
+            self.place(now);
+            self.progress.mark(Stage::Place);
+            self.run(now);
+            self.progress.mark(Stage::Run);
+            if !self.again {
+                break;
+            }
+        }
+        let ticked = self.beat(now);
+        self.progress.mark(Stage::Beat);
+        let keepalive = self.config.timing.keepalive;
+        self.deadline = self.timers.next().unwrap_or(now + keepalive);
+        ticked
+    }
+
+    /// Notes that others should hear of a change now, and that earlier stages should
+    /// look again.
+    fn changed(&mut self) {
+        self.again = true;
+        self.beats.urge();
+    }
+
+    /// Queues an action. Actions always have room: each resource has at most one
+    /// start, one stop and one announcement under way between two inputs.
+    fn act(&mut self, action: Small) {
+        let queued = self.effects.push_back(Pending::Effect(action));
+        assert!(queued.is_ok(), "effects are drained after every input");
+    }
+
+    /// Queues a log line, or counts it as dropped: actions go first.
+    fn log(&mut self, event: Event) {
+        let room = self.effects.len() < limits::EFFECTS - limits::ACTIONS;
+        if !room
+            || self
+                .effects
+                .push_back(Pending::Effect(Small::Log(event)))
+                .is_err()
+        {
+            self.counters.dropped = self.counters.dropped.saturating_add(1);
+            self.unreported = self.unreported.saturating_add(1);
+        }
+    }
+
+    /// This node cannot keep its promises.
+    fn reset(&mut self, fatal: Fatal, resource: Option<ResourceId>) {
+        if !self.resetting {
+            self.resetting = true;
+            self.log(Event::Reset { fatal, resource });
+            self.act(Small::ResetSelf(fatal));
+        }
+    }
+
+    /// The other nodes of the file.
+    fn others(&self) -> impl Iterator<Item = NodeId> + Clone + use<> {
+        let me = self.config.me;
+        (0..self.config.nodes.len())
+            .map(NodeId::from_index)
+            .filter(move |node| *node != me)
+    }
+
+    /// Whether anything of any group may still act here.
+    fn holds_any(&self) -> bool {
+        self.groups
+            .iter()
+            .any(|group| matches!(group.claim.hold, Hold::Holding | Hold::Releasing))
+    }
+
+    /// A path is heard while its newest frame is younger than this.
+    fn window(&self, path: PathId) -> Now {
+        limits::MISSED * self.config.paths[path.index()].keepalive
+    }
+}
+
+/// What `kodo-config` promises. A file that breaks it never got here.
+fn assert_valid(config: &Config) {
+    let timing = &config.timing;
+    let wait = timing::wait_bound(timing.lease, timing.release);
+    let beats = timing.deadtime.as_nanos() / timing.keepalive.as_nanos().max(1);
+    assert!(
+        config.me.index() < config.nodes.len(),
+        "this node is in the file"
+    );
+    assert!(
+        !config.keys.is_empty() && !config.paths.is_empty(),
+        "a key and a path"
+    );
+    assert!(
+        !timing.keepalive.is_zero() && !timing.lease.is_zero(),
+        "no interval is zero"
+    );
+    assert!(
+        timing.deadtime > 2 * timing.keepalive,
+        "deadtime spans more than two beats"
+    );
+    assert!(
+        beats <= limits::BEATS_PER_DEADTIME as u128,
+        "deadtime fits the ring of send times"
+    );
+    assert!(
+        timing.warntime > timing.keepalive && timing.warntime < timing.deadtime,
+        "late comes before dead"
+    );
+    assert!(
+        timing.initdead >= timing.deadtime,
+        "a fresh node waits for at least deadtime"
+    );
+    assert!(
+        wait <= timing.deadtime,
+        "a silent holder has let go before it is called dead"
+    );
+    for path in &config.paths {
+        assert!(
+            path.keepalive >= timing.keepalive,
+            "no path beats faster than the tick"
+        );
+        assert!(
+            path.budget >= codec::floor(config.groups.len(), 2),
+            "a path carries a heartbeat"
+        );
+    }
+    for group in &config.groups {
+        let known = |resource: &ResourceId| resource.index() < config.resources.len();
+        assert!(
+            !group.members.is_empty() && group.members.iter().all(known),
+            "members are resources"
+        );
+        assert!(
+            group
+                .prefer
+                .iter()
+                .all(|node| node.index() < config.nodes.len()),
+            "preferred nodes are nodes"
+        );
+    }
+    let tags = || {
+        config
+            .groups
+            .iter()
+            .map(|group| crate::operator::tag(&group.name))
+    };
+    assert!(
+        tags()
+            .enumerate()
+            .all(|(n, tag)| tags().skip(n + 1).all(|other| other != tag)),
+        "groups differ by tag"
+    );
+}

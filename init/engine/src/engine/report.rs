@@ -1,0 +1,91 @@
+//! The door for what became of resources.
+//!
+//! Owns failure counting. Reports that no longer fit (a start that came up while its
+//! stop is under way) change nothing: the answer to the newer request follows.
+
+use super::Engine;
+use crate::group::{Member, Phase};
+use crate::surface::{Event, Fatal, Report};
+use crate::types::{GroupId, Now, ResourceId};
+
+impl Engine {
+    /// What became of a resource. Ids that the file does not know are ignored.
+    pub fn handle_report(&mut self, now: Now, resource: ResourceId, report: Report) {
+        self.enter(now);
+        if resource.index() < self.config.resources.len() {
+            self.take_report(now, resource, report);
+        }
+        self.decide(now);
+    }
+
+    fn take_report(&mut self, now: Now, resource: ResourceId, report: Report) {
+        let n = resource.index();
+        match (self.resources[n], report) {
+            (Member::Stopping { .. }, Report::Stopped) => self.resources[n] = Member::Idle,
+            (_, Report::StopFailed) => self.reset(Fatal::StopFailed, Some(resource)),
+            (Member::Idle | Member::Stopping { .. }, Report::AddressTaken)
+            | (Member::Running, Report::AddressTaken) => {
+                self.log(Event::AddressTaken { resource });
+            }
+            (Member::Idle | Member::Stopping { .. }, _) => {}
+
+            (Member::Blocked, Report::Started) => {
+                self.resources[n] = Member::Running;
+                if let Some(group) = self.group_of(resource) {
+                    self.unban(group);
+                }
+            }
+            (Member::Starting { .. }, Report::Started) => self.resources[n] = Member::Running,
+            (Member::Failed, Report::Started | Report::Recovered) => {
+                self.resources[n] = Member::Running;
+                self.log(Event::Recovered { resource });
+            }
+            (_, Report::Started | Report::Recovered) => {}
+
+            (Member::Starting { .. }, Report::AddressTaken) => {
+                self.resources[n] = Member::Blocked;
+                self.log(Event::AddressTaken { resource });
+                if let Some(group) = self.group_of(resource) {
+                    self.ban(now, group);
+                }
+            }
+            (_, Report::AddressTaken) => {}
+
+            // down for certain without having been asked, and nobody restarts it
+            (_, Report::StartFailed | Report::Stopped) => self.start_failed(now, resource, false),
+            (_, Report::Failed) => {
+                self.resources[n] = Member::Failed;
+                if let Some(group) = self.group_of(resource) {
+                    self.count_failure(now, group, resource);
+                }
+            }
+        }
+    }
+
+    fn count_failure(&mut self, now: Now, id: GroupId, resource: ResourceId) {
+        let threshold = self.config.groups[id.index()].migration_threshold;
+        let group = &mut self.groups[id.index()];
+        group.failures = group.failures.saturating_add(1);
+        group.failed_at = now;
+        let failures = group.failures;
+        let active = matches!(group.phase, Phase::Starting | Phase::Running);
+        self.log(Event::Failed {
+            resource,
+            failures,
+            threshold,
+        });
+        if threshold > 0 && failures >= threshold && active {
+            self.ban(now, id);
+        }
+    }
+
+    fn unban(&mut self, id: GroupId) {
+        if self.groups[id.index()].banned_until.take().is_some() {
+            self.log(Event::Banned {
+                group: id,
+                until: None,
+            });
+            self.changed();
+        }
+    }
+}

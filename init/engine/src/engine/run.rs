@@ -1,0 +1,425 @@
+//! Stage five: groups and resources. What runs here, and what must not.
+//!
+//! Owns every start and stop. A start needs the plan's word, a lease, and the
+//! certainty that no other node may still act as a holder. A stop needs nothing: a
+//! lost lease or a newer tenure stops the exclusive resources first, all at once.
+
+use super::{Engine, Small};
+use crate::claims::{self, Claim, Hold, Verdict};
+use crate::config::ResourceKind;
+use crate::group::{self, Member, Phase};
+use crate::surface::{Cause, Event, Fatal, Gone, Reason, Role};
+use crate::timers::Timer;
+use crate::types::{GroupId, NodeId, Now, ResourceId};
+
+/// What this node should do with a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// Run it.
+    Run(Cause),
+    /// Not run it.
+    Rest(Reason),
+    /// Not run it, and at once.
+    Yield,
+    /// Go on as it is: nobody has planned it yet.
+    AsIs,
+}
+
+impl Engine {
+    pub(super) fn run(&mut self, now: Now) {
+        self.timers.clear(Timer::Run);
+        for n in 0..self.config.groups.len() {
+            let group = GroupId::from_index(n);
+            self.forgive(now, group);
+            self.meet(now, group);
+            match (self.wish(now, group), self.groups[n].phase) {
+                (Wish::Run(cause), Phase::Idle) if self.may_take(now, group) => {
+                    self.begin(now, group, cause)
+                }
+                (Wish::Rest(reason), Phase::Starting | Phase::Running) => {
+                    self.end(now, group, reason)
+                }
+                (Wish::Yield, Phase::Starting | Phase::Running | Phase::Stopping) => {
+                    self.give_way(now, group)
+                }
+                _ => {}
+            }
+            self.advance(now, group);
+            self.watch_release(now, group);
+        }
+        self.watch_members(now);
+        self.leave(now);
+    }
+
+    /// Fail counts and bans end with time, or by an operator.
+    fn forgive(&mut self, now: Now, id: GroupId) {
+        let file = &self.config.groups[id.index()];
+        let cleanup = self.registers.cleanup(id);
+        let group = &mut self.groups[id.index()];
+        let cleaned = cleanup > group.cleaned;
+        group.cleaned = cleanup.max(group.cleaned);
+        let forgotten = group.failures > 0 && now >= group.failed_at + file.failure_timeout;
+        if cleaned || forgotten {
+            group.failures = 0;
+        } else if group.failures > 0 {
+            self.timers
+                .set(Timer::Run, group.failed_at + file.failure_timeout);
+        }
+        let Some(until) = group.banned_until else {
+            return;
+        };
+        if cleaned || now >= until {
+            group.banned_until = None;
+            self.log(Event::Banned {
+                group: id,
+                until: None,
+            });
+            self.changed();
+        } else {
+            self.timers.set(Timer::Run, until);
+        }
+    }
+
+    /// Another holder is heard: who gives way?
+    fn meet(&mut self, now: Now, id: GroupId) {
+        for peer in self.others() {
+            let Some(theirs) = self.peers[peer.index()]
+                .alive()
+                .map(|life| life.said.claim(id))
+            else {
+                continue;
+            };
+            let ours = self.groups[id.index()].claim;
+            match claims::judge(&ours, self.config.me, &theirs, peer) {
+                Verdict::Peace => {}
+                Verdict::Superseded => {
+                    self.log(Event::Superseded {
+                        group: id,
+                        epoch: ours.tenure,
+                        by: peer,
+                        newer: theirs.tenure,
+                    });
+                    self.give_way(now, id);
+                }
+                Verdict::Unrelated => {
+                    self.log(Event::Conflict {
+                        group: id,
+                        peer,
+                        ours: ours.tenure,
+                        theirs: theirs.tenure,
+                    });
+                    self.give_way(now, id);
+                }
+                Verdict::Kept => {
+                    let against = Some((theirs.tenure, peer));
+                    if self.groups[id.index()].kept != against {
+                        self.groups[id.index()].kept = against;
+                        self.log(Event::Kept {
+                            group: id,
+                            from: peer,
+                        });
+                        self.announce(id);
+                        self.changed();
+                    }
+                }
+            }
+        }
+    }
+
+    fn wish(&self, now: Now, id: GroupId) -> Wish {
+        match self.role {
+            Role::Refused => return Wish::Yield,
+            Role::Leaving | Role::Left => return Wish::Rest(Reason::Shutdown),
+            Role::Observer => return Wish::Rest(Reason::Yield),
+            Role::Member => {}
+        }
+        if !self.holds_lease(now) {
+            return Wish::Yield;
+        }
+        match self.plan.lines[id.index()] {
+            None => Wish::AsIs,
+            Some(line) if line.node == Some(self.config.me) => Wish::Run(line.cause),
+            Some(line) => Wish::Rest(line.cause.reason()),
+        }
+    }
+
+    /// Whether no other node may still act as a holder.
+    fn may_take(&mut self, now: Now, id: GroupId) -> bool {
+        let mut may = true;
+        for node in self.others() {
+            may &= if self.is_member(node) {
+                self.has_let_go(node, id)
+            } else {
+                let clear_at = self.absent[node.index()].clear_at;
+                self.timers.set(Timer::Run, clear_at);
+                let acts = self.peers[node.index()]
+                    .alive()
+                    .is_some_and(|life| life.said.claim(id).may_act());
+                now >= clear_at && !acts
+            };
+        }
+        may
+    }
+
+    /// A member follows the plan that we follow, and says under it that it holds nothing.
+    fn has_let_go(&self, node: NodeId, id: GroupId) -> bool {
+        self.peers[node.index()].alive().is_some_and(|life| {
+            let said = &life.said;
+            said.view == self.view && said.plan == self.plan.version && !said.claim(id).may_act()
+        })
+    }
+
+    /// A new tenure begins.
+    fn begin(&mut self, now: Now, id: GroupId, cause: Cause) {
+        let reason = cause.reason();
+        self.epoch += 1;
+        let (epoch, me) = (self.epoch, self.config.me);
+        let over = self.groups[id.index()].newest_other(me);
+        let group = &mut self.groups[id.index()];
+        group.claim = Claim {
+            hold: Hold::Holding,
+            tenure: epoch,
+            over,
+        };
+        (group.phase, group.since, group.reason) = (Phase::Starting, now, reason);
+        (group.yielding, group.release_by, group.kept) = (false, None, None);
+        let released = |node: NodeId| {
+            let life = self.peers[node.index()].alive();
+            self.is_member(node)
+                && life.is_some_and(|life| life.said.claim(id).hold == Hold::Released)
+        };
+        match over {
+            Some((_, from)) if !released(from) => {
+                let absent = self.absent[from.index()];
+                let gone = absent.gone.unwrap_or(Gone::Silent);
+                let mut evidence = absent
+                    .evidence
+                    .unwrap_or_else(|| self.evidence(now, from, gone));
+                if gone == Gone::Silent {
+                    evidence.silent = self.silent(now, from);
+                }
+                self.log(Event::Takeover {
+                    group: id,
+                    from,
+                    epoch,
+                    evidence,
+                });
+            }
+            _ => self.log(Event::Starting {
+                group: id,
+                epoch,
+                reason,
+            }),
+        }
+        self.changed();
+    }
+
+    /// Stops a group in order.
+    fn end(&mut self, now: Now, id: GroupId, reason: Reason) {
+        let group = &mut self.groups[id.index()];
+        group.claim.hold = Hold::Releasing;
+        (group.phase, group.since, group.reason) = (Phase::Stopping, now, reason);
+        self.log(Event::Stopping { group: id, reason });
+        self.changed();
+    }
+
+    /// Stops the exclusive resources at once, then the rest.
+    fn give_way(&mut self, now: Now, id: GroupId) {
+        if self.groups[id.index()].yielding || !self.groups[id.index()].claim.may_act() {
+            return;
+        }
+        if self.groups[id.index()].phase != Phase::Stopping {
+            self.end(now, id, Reason::Yield);
+        }
+        let group = &mut self.groups[id.index()];
+        group.yielding = true;
+        group.reason = Reason::Yield;
+        group.release_by = Some(now + self.config.timing.release);
+        for m in 0..self.config.groups[id.index()].members.len() {
+            let resource = self.config.groups[id.index()].members[m];
+            if self.config.resources[resource.index()].kind == ResourceKind::Vip {
+                self.stop(now, resource, Reason::Yield);
+            }
+        }
+    }
+
+    /// Asks for the stop of a resource that is not down and not yet stopping.
+    fn stop(&mut self, now: Now, resource: ResourceId, reason: Reason) {
+        let member = &mut self.resources[resource.index()];
+        if !matches!(member, Member::Idle | Member::Stopping { .. }) {
+            *member = Member::Stopping {
+                by: now + self.config.resources[resource.index()].stop_timeout,
+            };
+            self.act(Small::Stop(resource, reason));
+        }
+    }
+
+    /// The next step of a start or stop under way.
+    pub(super) fn advance(&mut self, now: Now, id: GroupId) {
+        match self.groups[id.index()].phase {
+            Phase::Starting => self.advance_start(now, id),
+            Phase::Stopping => self.advance_stop(now, id),
+            Phase::Idle | Phase::Running => {}
+        }
+    }
+
+    fn advance_start(&mut self, now: Now, id: GroupId) {
+        for m in 0..self.config.groups[id.index()].members.len() {
+            let resource = self.config.groups[id.index()].members[m];
+            match self.resources[resource.index()] {
+                Member::Running | Member::Failed => {}
+                Member::Idle => {
+                    let by = now + self.config.resources[resource.index()].start_timeout;
+                    self.resources[resource.index()] = Member::Starting { by };
+                    self.act(Small::Start(resource, self.groups[id.index()].reason));
+                    return;
+                }
+                Member::Starting { .. } | Member::Blocked | Member::Stopping { .. } => return,
+            }
+        }
+        let took = now - self.groups[id.index()].since;
+        self.groups[id.index()].phase = Phase::Running;
+        self.groups[id.index()].since = now;
+        self.log(Event::Started { group: id, took });
+        self.changed();
+    }
+
+    fn advance_stop(&mut self, now: Now, id: GroupId) {
+        let reason = self.groups[id.index()].reason;
+        let file = &self.config.groups[id.index()];
+        let down = |resource: &ResourceId| self.resources[resource.index()] == Member::Idle;
+        let released = group::exclusive(&self.config, file).all(|resource| down(&resource));
+        let next = file
+            .members
+            .iter()
+            .rev()
+            .find(|resource| !down(resource))
+            .copied();
+        if let Some(resource) = next {
+            self.stop(now, resource, reason);
+        }
+        let group = &mut self.groups[id.index()];
+        if released && group.claim.hold == Hold::Releasing {
+            group.claim.hold = Hold::Released;
+            group.release_by = None;
+            let epoch = group.claim.tenure;
+            self.log(Event::Released { group: id, epoch });
+            self.changed();
+        }
+        if next.is_none() {
+            let group = &mut self.groups[id.index()];
+            (group.phase, group.since, group.yielding) = (Phase::Idle, now, false);
+            self.log(Event::Stopped { group: id });
+            self.changed();
+        }
+    }
+
+    /// A release that is not confirmed in time is one that cannot be trusted.
+    fn watch_release(&mut self, now: Now, id: GroupId) {
+        if let Some(by) = self.groups[id.index()].release_by {
+            self.timers.set(Timer::Run, by);
+            if now >= by {
+                self.reset(Fatal::ReleaseOverdue, None);
+            }
+        }
+    }
+
+    /// Starts and stops that take too long.
+    fn watch_members(&mut self, now: Now) {
+        for n in 0..self.config.resources.len() {
+            let resource = ResourceId::from_index(n);
+            match self.resources[n] {
+                Member::Starting { by } if now >= by => self.start_failed(now, resource, true),
+                Member::Stopping { by } if now >= by => {
+                    self.reset(Fatal::StopFailed, Some(resource))
+                }
+                Member::Starting { by } | Member::Stopping { by } => {
+                    self.timers.set(Timer::Run, by)
+                }
+                Member::Idle | Member::Running | Member::Failed | Member::Blocked => {}
+            }
+        }
+    }
+
+    /// A start did not succeed: the group may not run here for a while. What was
+    /// overdue may still come up, so it is stopped.
+    pub(super) fn start_failed(&mut self, now: Now, resource: ResourceId, overdue: bool) {
+        self.log(Event::StartFailed { resource, overdue });
+        if !overdue {
+            self.resources[resource.index()] = Member::Idle;
+        } else {
+            // counts as up until its stop is confirmed
+            self.resources[resource.index()] = Member::Failed;
+        }
+        let Some(id) = self.group_of(resource) else {
+            return;
+        };
+        self.ban(now, id);
+        if matches!(
+            self.groups[id.index()].phase,
+            Phase::Starting | Phase::Running
+        ) {
+            self.end(now, id, Reason::Failover);
+            self.advance(now, id);
+        }
+    }
+
+    /// The group may not run here until its failure timeout.
+    pub(super) fn ban(&mut self, now: Now, id: GroupId) {
+        let until = now + self.config.groups[id.index()].failure_timeout;
+        let group = &mut self.groups[id.index()];
+        let news = group.banned_until.is_none();
+        group.banned_until = Some(until);
+        if news {
+            self.log(Event::Banned {
+                group: id,
+                until: Some(until),
+            });
+        }
+        self.timers.set(Timer::Run, until);
+        self.changed();
+    }
+
+    /// The group that a resource belongs to.
+    pub(super) fn group_of(&self, resource: ResourceId) -> Option<GroupId> {
+        self.config
+            .groups
+            .iter()
+            .position(|group| group.members.contains(&resource))
+            .map(GroupId::from_index)
+    }
+
+    /// Leaving ends when everything is down and nobody counts on this node any more.
+    fn leave(&mut self, now: Now) {
+        if self.role != Role::Leaving || self.groups.iter().any(|group| group.phase != Phase::Idle)
+        {
+            return;
+        }
+        let stopped_at = self
+            .groups
+            .iter()
+            .map(|group| group.since)
+            .max()
+            .unwrap_or(now);
+        let patience = stopped_at.max(self.leaving_since) + self.config.timing.deadtime;
+        self.timers.set(Timer::Run, patience);
+        let members = self
+            .view
+            .map(|view| view.members.without(self.config.me))
+            .unwrap_or_default();
+        let counted_on = members.iter().any(|node| {
+            let said = self.peers[node.index()].alive().map(|life| &life.said);
+            said.is_some_and(|said| {
+                said.view
+                    .is_some_and(|view| view.members.contains(self.config.me))
+            })
+        });
+        if !counted_on || now >= patience {
+            self.role = Role::Left;
+            self.view = None;
+            self.ballot = None;
+            self.log(Event::Left);
+            self.changed();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What this node does with its groups and their members.
+//!
+//! Owns the state; the engine's `run` stage moves it. A group's claim says to others
+//! how far it is; its phase says to ourselves.
+
+use crate::claims::Claim;
+use crate::config::{self, ResourceKind};
+use crate::limits;
+use crate::operator::Stamp;
+use crate::surface::{Reason, RunState};
+use crate::types::{NodeId, Now, ResourceId};
+
+/// A resource on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Member {
+    /// Down for certain.
+    Idle,
+    /// Start was asked for.
+    Starting { by: Now },
+    /// It runs.
+    Running,
+    /// It failed; the supervisor restarts it in place.
+    Failed,
+    /// A stranger has its address; it comes up by itself when that one goes away.
+    Blocked,
+    /// Stop was asked for.
+    Stopping { by: Now },
+}
+
+impl Member {
+    pub(crate) fn shown(self) -> RunState {
+        match self {
+            Member::Idle => RunState::Stopped,
+            Member::Starting { .. } => RunState::Starting,
+            Member::Running | Member::Failed => RunState::Started,
+            Member::Blocked => RunState::Blocked,
+            Member::Stopping { .. } => RunState::Stopping,
+        }
+    }
+}
+
+/// How far a group is on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing of it runs.
+    Idle,
+    /// Its members start in order.
+    Starting,
+    /// All of it was started.
+    Running,
+    /// Its members stop in reverse order.
+    Stopping,
+}
+
+/// A group on this node.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) phase: Phase,
+    /// Since when.
+    pub(crate) since: Now,
+    /// Why, for the start or stop under way.
+    pub(crate) reason: Reason,
+    /// What others are told.
+    pub(crate) claim: Claim,
+    /// Stopping with the exclusive resources first, all at once.
+    pub(crate) yielding: bool,
+    /// The exclusive resources must be down by then.
+    pub(crate) release_by: Option<Now>,
+    pub(crate) failures: u8,
+    pub(crate) failed_at: Now,
+    /// It may not run here until then.
+    pub(crate) banned_until: Option<Now>,
+    /// The newest cleanup that was followed.
+    pub(crate) cleaned: Option<Stamp>,
+    /// Newest tenure of each node, as far as heard.
+    pub(crate) known: [u64; limits::NODES],
+    /// The last move for reachability.
+    pub(crate) moved_at: Option<Now>,
+    /// The peer's tenure against which it was kept, so that it is said once.
+    pub(crate) kept: Option<(u64, NodeId)>,
+    /// The coordinator found no node for it, and said so.
+    pub(crate) unplaced: bool,
+}
+
+impl Group {
+    pub(crate) fn new() -> Group {
+        Group {
+            phase: Phase::Idle,
+            since: Now::ZERO,
+            reason: Reason::Start,
+            claim: Claim::default(),
+            yielding: false,
+            release_by: None,
+            failures: 0,
+            failed_at: Now::ZERO,
+            banned_until: None,
+            cleaned: None,
+            known: [0; limits::NODES],
+            moved_at: None,
+            kept: None,
+            unplaced: false,
+        }
+    }
+
+    /// The newest tenure of all nodes other than `me`.
+    pub(crate) fn newest_other(&self, me: NodeId) -> Option<(u64, NodeId)> {
+        let others = self
+            .known
+            .iter()
+            .enumerate()
+            .map(|(n, tenure)| (*tenure, NodeId::from_index(n)));
+        others
+            .filter(|(tenure, node)| *tenure > 0 && *node != me)
+            .max()
+    }
+}
+
+/// The resources that must never run on two nodes at once: the VIPs of a light
+/// group; of a group without any, all of it.
+pub(crate) fn exclusive<'a>(
+    config: &'a config::Config,
+    group: &'a config::Group,
+) -> impl Iterator<Item = ResourceId> + 'a {
+    let vip = |resource: &ResourceId| config.resources[resource.index()].kind == ResourceKind::Vip;
+    let light = group.members.iter().any(vip);
+    group
+        .members
+        .iter()
+        .copied()
+        .filter(move |resource| !light || vip(resource))
+}

@@ -1,0 +1,277 @@
+//! What operators asked for: one register per wish, the newest stamp wins.
+//!
+//! Owns the table and its merge. Registers travel in every heartbeat (as many as
+//! fit, in turn), so that every node comes to know them, also after a split. Never
+//! judges whether a wish is sensible.
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::limits;
+use crate::types::{GroupId, NodeId};
+
+/// Orders wishes: by the epoch in which they were made, then by how many wishes the
+/// node had seen, then by node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The newest epoch known where it was made. A move bumps it, so that a tenure
+    /// older than the stamp has not fulfilled the wish yet.
+    pub epoch: u64,
+    /// Grows with every wish seen.
+    pub counter: u32,
+    /// Where it was made.
+    pub node: NodeId,
+}
+
+/// What a register is about. Groups go by [`tag`], not by position: nodes may run
+/// different files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Key {
+    /// Standby of a node: value 1 or 0.
+    Standby(NodeId),
+    /// Preferred node of a group: value is the node.
+    Prefer(u32),
+    /// Cleanup of a group's fail counts: any value, the stamp counts.
+    Cleanup(u32),
+}
+
+/// One wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    /// About what.
+    pub key: Key,
+    /// What.
+    pub value: u8,
+    /// How new.
+    pub stamp: Stamp,
+}
+
+/// Names a group across different cluster files: FNV-1a of its name. `kodo-config`
+/// refuses a file in which two groups share a tag.
+pub fn tag(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// A register and whether it came from another view (a healed split).
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    register: Register,
+    foreign: bool,
+}
+
+/// All registers of the cluster.
+#[derive(Clone, Debug)]
+pub struct Registers {
+    table: Vec<Entry, { limits::REGISTERS }>,
+    groups: [u32; limits::GROUPS],
+    nodes: usize,
+    count: usize,
+    newest: u32,
+}
+
+impl Registers {
+    /// No wishes yet.
+    pub fn new(config: &Config) -> Registers {
+        let mut groups = [0; limits::GROUPS];
+        for (slot, group) in groups.iter_mut().zip(&config.groups) {
+            *slot = tag(&group.name);
+        }
+        Registers {
+            table: Vec::new(),
+            groups,
+            nodes: config.nodes.len(),
+            count: config.groups.len(),
+            newest: 0,
+        }
+    }
+
+    /// A new wish made here.
+    pub fn write(&mut self, key: Key, value: u8, epoch: u64, node: NodeId) {
+        let stamp = Stamp {
+            epoch,
+            counter: self.newest.saturating_add(1),
+            node,
+        };
+        self.merge(Register { key, value, stamp }, false);
+    }
+
+    /// A wish heard of. True when it is news. Wishes about what this file does not
+    /// know are ignored.
+    pub fn merge(&mut self, register: Register, foreign: bool) -> bool {
+        if !self.known(&register) {
+            return false;
+        }
+        self.newest = self.newest.max(register.stamp.counter);
+        let entry = Entry { register, foreign };
+        if let Some(old) = self
+            .table
+            .iter_mut()
+            .find(|old| old.register.key == register.key)
+        {
+            let newer = register.stamp > old.register.stamp;
+            if newer {
+                *old = entry;
+            }
+            return newer;
+        }
+        self.table.push(entry).is_ok()
+    }
+
+    /// Whether a node is on standby.
+    pub fn standby(&self, node: NodeId) -> bool {
+        self.find(Key::Standby(node))
+            .is_some_and(|entry| entry.register.value == 1)
+    }
+
+    /// Whether a node's standby was learned from another view.
+    pub fn standby_is_foreign(&self, node: NodeId) -> bool {
+        self.find(Key::Standby(node))
+            .is_some_and(|entry| entry.register.value == 1 && entry.foreign)
+    }
+
+    /// The preferred node of a group, and the epoch of that wish.
+    pub fn prefer(&self, group: GroupId) -> Option<(NodeId, u64)> {
+        let register = self.find(Key::Prefer(self.tag(group)))?.register;
+        Some((NodeId(register.value), register.stamp.epoch))
+    }
+
+    /// The newest cleanup of a group.
+    pub fn cleanup(&self, group: GroupId) -> Option<Stamp> {
+        Some(self.find(Key::Cleanup(self.tag(group)))?.register.stamp)
+    }
+
+    /// A group's tag.
+    pub fn tag(&self, group: GroupId) -> u32 {
+        self.groups[group.index()]
+    }
+
+    /// The group with a tag, in this node's file.
+    pub fn group(&self, tag: u32) -> Option<GroupId> {
+        self.groups[..self.count]
+            .iter()
+            .position(|known| *known == tag)
+            .map(GroupId::from_index)
+    }
+
+    /// All registers, starting with the one in turn.
+    pub fn in_turn(&self, turn: u64) -> impl Iterator<Item = Register> + '_ {
+        let len = self.table.len();
+        let first = if len == 0 {
+            0
+        } else {
+            usize::try_from(turn % len as u64).unwrap_or(0)
+        };
+        (0..len).map(move |n| self.table[(first + n) % len].register)
+    }
+
+    fn find(&self, key: Key) -> Option<&Entry> {
+        self.table.iter().find(|entry| entry.register.key == key)
+    }
+
+    fn known(&self, register: &Register) -> bool {
+        match register.key {
+            Key::Standby(node) => node.index() < self.nodes && register.value <= 1,
+            Key::Prefer(tag) => {
+                self.group(tag).is_some() && usize::from(register.value) < self.nodes
+            }
+            Key::Cleanup(tag) => self.group(tag).is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use proptest::prelude::*;
+
+    fn register(node: u8, value: u8, epoch: u64, counter: u32, author: u8) -> Register {
+        Register {
+            key: Key::Standby(NodeId(node)),
+            value,
+            stamp: Stamp {
+                epoch,
+                counter,
+                node: NodeId(author),
+            },
+        }
+    }
+
+    #[test]
+    fn the_newest_wish_wins_whatever_the_order() {
+        let old = register(0, 1, 3, 9, 1);
+        let new = register(0, 0, 4, 1, 0);
+        for order in [[old, new], [new, old]] {
+            let mut registers = Registers::new(&testing::config(0));
+            order.iter().for_each(|r| {
+                registers.merge(*r, false);
+            });
+            assert!(!registers.standby(NodeId(0)));
+        }
+    }
+
+    #[test]
+    fn a_wish_made_here_is_newer_than_all_seen() {
+        let mut registers = Registers::new(&testing::config(0));
+        registers.merge(register(1, 1, 5, 100, 1), true);
+        assert!(registers.standby_is_foreign(NodeId(1)));
+        registers.write(Key::Standby(NodeId(1)), 0, 5, NodeId(0));
+        assert!(!registers.standby(NodeId(1)));
+    }
+
+    #[test]
+    fn wishes_about_strangers_are_ignored() {
+        let mut registers = Registers::new(&testing::config(0));
+        assert!(!registers.merge(register(7, 1, 1, 1, 0), false));
+        let stamp = Stamp {
+            epoch: 1,
+            counter: 1,
+            node: NodeId(0),
+        };
+        assert!(!registers.merge(
+            Register {
+                key: Key::Prefer(12345),
+                value: 0,
+                stamp
+            },
+            false
+        ));
+        assert!(!registers.merge(
+            Register {
+                key: Key::Prefer(tag("www")),
+                value: 2,
+                stamp
+            },
+            false
+        ));
+        assert!(registers.merge(
+            Register {
+                key: Key::Prefer(tag("www")),
+                value: 1,
+                stamp
+            },
+            false
+        ));
+        assert_eq!(registers.prefer(GroupId(0)), Some((NodeId(1), 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn all_nodes_come_to_agree(wishes in prop::collection::vec((0u8..2, 0u8..2, 0u64..4, 0u32..4, 0u8..2), 0..12)) {
+            let mut there = Registers::new(&testing::config(0));
+            let mut back = there.clone();
+            let all: std::vec::Vec<_> = wishes.into_iter().map(|(n, v, e, c, a)| register(n, v, e, c, a)).collect();
+            // one author never gives one stamp to two wishes
+            let mut seen = std::collections::HashSet::new();
+            let all: std::vec::Vec<_> = all.into_iter().filter(|r| seen.insert((r.stamp.epoch, r.stamp.counter, r.stamp.node))).collect();
+            all.iter().for_each(|r| { there.merge(*r, false); });
+            all.iter().rev().for_each(|r| { back.merge(*r, false); });
+            for node in [NodeId(0), NodeId(1)] {
+                prop_assert_eq!(there.standby(node), back.standby(node));
+            }
+        }
+    }
+}
