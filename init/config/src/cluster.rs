@@ -334,6 +334,12 @@ pub struct Path {
     pub public: bool,
 }
 
+/// Bits on a serial line of a heartbeat of so many bytes: its framing, and start, eight
+/// data bits and stop for each byte.
+pub(crate) fn serial_bits(bytes: usize) -> u64 {
+    u64::try_from(kodo_netstack::serial::wire_len(bytes)).map_or(u64::MAX, |bytes| bytes * 10)
+}
+
 /// What a heartbeat path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum PathKind {

@@ -11,6 +11,8 @@
 pub mod cluster;
 pub mod diagnostic;
 #[cfg(feature = "report")]
+pub mod explain;
+#[cfg(feature = "report")]
 pub mod report;
 pub mod secrets;
 pub mod time;
@@ -18,13 +20,17 @@ pub mod time;
 mod check;
 mod hints;
 mod leaf;
+mod lower;
 mod net;
 mod raw;
 mod read;
 mod syntax;
+#[cfg(feature = "report")]
+mod wrap;
 
 pub use cluster::Cluster;
 pub use diagnostic::{Diagnostic, Severity};
+pub use lower::UnknownNode;
 pub use secrets::{Loader, Secret};
 
 /// Largest cluster file that is looked at: a thousand times the example.

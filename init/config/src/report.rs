@@ -8,9 +8,9 @@ use std::path::Path;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, Sink};
 use crate::secrets::beside;
-use crate::{Cluster, Diagnostic as Item};
+use crate::{Cluster, Diagnostic as Item, wrap};
 
 /// How messages are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,15 @@ pub fn load(path: &Path, style: Style) -> Result<(Cluster, String), String> {
             + 1;
         format!("{name}:{line}: error: this line is not UTF-8 text\nhelp: save the file as UTF-8\n")
     })?;
-    match Cluster::parse(&name, &text, &beside(path)) {
+    let read = Cluster::parse(&name, &text, &beside(path)).and_then(|cluster| {
+        let missing = missing_files(&cluster, path, &text);
+        if missing.is_empty() {
+            Ok(cluster)
+        } else {
+            Err(missing)
+        }
+    });
+    match read {
         Ok(cluster) => {
             let drawn = render(&cluster.notes, &text, style);
             Ok((cluster, drawn))
@@ -93,6 +101,30 @@ pub fn load(path: &Path, style: Style) -> Result<(Cluster, String), String> {
             Err(format!("{drawn}{name} is refused: {}\n", summary(&items)))
         }
     }
+}
+
+/// Services whose `files` are not there.
+fn missing_files(cluster: &Cluster, path: &Path, text: &str) -> Vec<Diagnostic> {
+    let name = path.display().to_string();
+    let mut sink = Sink::new(&name, text);
+    for files in cluster
+        .services
+        .iter()
+        .filter_map(|service| service.files.as_ref())
+    {
+        let directory = path.parent().unwrap_or(Path::new("")).join(files.get_ref());
+        if !directory.is_dir() {
+            sink.push(
+                Diagnostic::error(
+                    files.span(),
+                    format!("there is no directory {}", directory.display()),
+                )
+                .because("the image carries a copy of it, and the service serves from there")
+                .help("create it, or correct the path; it is relative to the cluster file"),
+            );
+        }
+    }
+    sink.finish()
 }
 
 fn one(item: &Item, text: &str, renderer: &Renderer) -> String {
@@ -121,11 +153,7 @@ fn one(item: &Item, text: &str, renderer: &Renderer) -> String {
         );
     }
     if let Some(reason) = &item.reason {
-        main = main.element(
-            Level::NOTE
-                .with_name(Some("why"))
-                .message(wrapped(reason, 6)),
-        );
+        main = main.element(Level::NOTE.with_name(Some("why")).message(wrapped(reason)));
     }
     let mut repair = None;
     if let Some(help) = &item.help {
@@ -135,31 +163,16 @@ fn one(item: &Item, text: &str, renderer: &Renderer) -> String {
                 let title = Level::HELP.secondary_title(help);
                 repair = Some(title.element(Snippet::source(text).patch(patch)));
             }
-            None => main = main.element(Level::HELP.message(wrapped(help, 6))),
+            None => main = main.element(Level::HELP.message(wrapped(help))),
         }
     }
     let groups: Vec<_> = core::iter::once(main).chain(repair).collect();
     renderer.render(&groups)
 }
 
-/// Breaks a long sentence into lines.
-fn wrapped(text: &str, indent: usize) -> String {
-    let width = 88_usize.saturating_sub(indent);
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines
-            .last_mut()
-            .unwrap_or_else(|| unreachable!("never empty"));
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
+/// A sentence in lines that fit beside the drawing.
+fn wrapped(text: &str) -> String {
+    wrap::lines(text, 82).join("\n")
 }
 
 /// The text with every long run of hex digits replaced by as many `x`.
@@ -197,6 +210,31 @@ mod tests {
             format!("é key = \"{}\" # deadbeef", "x".repeat(64))
         );
         assert_eq!(struck_out("52:54:00:00:01:01"), "52:54:00:00:01:01");
+    }
+
+    #[test]
+    fn files_must_exist() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../image/examples/web.toml");
+        let text = std::fs::read_to_string(&example).unwrap();
+        let path = std::env::temp_dir().join(format!("kodo-config-{}.toml", std::process::id()));
+        std::fs::write(
+            &path,
+            text.replace("# files = \"site\"", "files = \"kodo-no-such-site\""),
+        )
+        .unwrap();
+        let refused = load(&path, Style::Plain).unwrap_err();
+        assert!(
+            refused.contains("error: there is no directory")
+                && refused.contains("refused: 1 error"),
+            "{refused}"
+        );
+        std::fs::remove_file(&path).unwrap();
+        assert!(
+            load(&path, Style::Plain)
+                .unwrap_err()
+                .contains("cannot be read")
+        );
+        assert!(load(&example, Style::Terminal).is_ok());
     }
 
     #[test]

@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use kodo_config::cluster::{IdentityError, Mac};
 use kodo_config::{Cluster, Diagnostic, Secret, Severity};
+use kodo_engine::ResourceId;
+use kodo_node::config::{Target, Wire};
+use kodo_node::io::{Line, Port, ServiceId};
 use proptest::prelude::*;
 
 const OTHER_KEY: &str = "ffeeddccbbaa99887766554433221100fedcba9876543210fedcba9876543210";
@@ -147,6 +151,63 @@ fn every_meaning_changes_the_hash() {
 }
 
 #[test]
+fn a_node_gets_its_own_ends() {
+    let reordered = example().replacen(
+        "role = \"lan\"                    # clients, the VIP, operators; heartbeats too\nmac = \"52:54:00:00:01:01\"",
+        "role = \"crossover\"\nmac = \"52:54:00:00:01:02\"\n[[node.nic]]\nrole = \"lan\"\nmac = \"52:54:00:00:01:01\"",
+        1,
+    );
+    let second = "[[node.nic]]\nrole = \"crossover\"              # a cable to the other node; needs no address\nmac = \"52:54:00:00:01:02\"\n";
+    let reordered = reordered.replacen(second, "", 1);
+    let cluster = parse(&reordered).unwrap();
+    let (one, two) = (
+        cluster.node("node1").unwrap(),
+        cluster.node("node2").unwrap(),
+    );
+    let wires = |ports: [u8; 2]| {
+        [
+            Some(Wire::Port(Port(ports[0]))),
+            Some(Wire::Port(Port(ports[1]))),
+            Some(Wire::Line(Line(0))),
+        ]
+    };
+    assert_eq!(
+        one.paths[..],
+        wires([0, 1]),
+        "node1 names its crossover first"
+    );
+    assert_eq!(two.paths[..], wires([1, 0]));
+    assert_eq!((one.public, two.public), (Port(1), Port(0)));
+    assert_eq!(one.netstack.vips[0].port.0, 1);
+    assert_eq!(one.netstack.targets[0].port.0, 1);
+    assert_eq!(
+        one.netstack.ports[1].addresses[0].address,
+        IpAddr::from([192, 168, 0, 18])
+    );
+    assert_eq!((one.engine.me.0, two.engine.me.0), (0, 1));
+    assert_eq!(
+        one.engine.groups[0].members[..],
+        [ResourceId(0), ResourceId(1)]
+    );
+    assert_eq!(one.resources[0], Target::Service(ServiceId(0)));
+    assert_eq!(one.engine.file_hash, two.engine.file_hash);
+    let error = cluster.node("node3").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the cluster file has no node `node3`; it has node1 and node2"
+    );
+}
+
+#[test]
+fn the_parts_bounds_outlast_each_other() {
+    let config = parse(&example()).unwrap().node("node1").unwrap();
+    let (service, vip) = (&config.engine.resources[0], &config.engine.resources[1]);
+    assert!(service.stop_timeout > config.supervisor.services[0].stop_bound());
+    assert!(service.start_timeout > config.supervisor.services[0].start_bound());
+    assert!(vip.stop_timeout > config.act_timeout);
+}
+
+#[test]
 fn the_cluster_id_is_its_name() {
     let id = |text: &str| parse(text).unwrap().cluster_id();
     assert_eq!(
@@ -162,12 +223,17 @@ fn the_cluster_id_is_its_name() {
 /// Whatever came in: no panic, and a refusal names at least one error, each inside the text.
 fn survives(text: &str) -> Result<(), TestCaseError> {
     match parse(text) {
-        Ok(cluster) => prop_assert!(
-            cluster
-                .notes
-                .iter()
-                .all(|note| note.severity > Severity::Error)
-        ),
+        Ok(cluster) => {
+            prop_assert!(
+                cluster
+                    .notes
+                    .iter()
+                    .all(|note| note.severity > Severity::Error)
+            );
+            for node in &cluster.nodes {
+                prop_assert!(cluster.node(&node.name).is_ok());
+            }
+        }
         Err(items) => {
             prop_assert!(items.iter().any(|item| item.severity == Severity::Error));
             for item in &items {

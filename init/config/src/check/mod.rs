@@ -38,7 +38,7 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
         .map(|(table, tokens)| policy::admin(sink, table, tokens, load));
 
     let nodes = nodes::read(sink, file.nodes, readable);
-    let paths = paths::derive(sink, &nodes, timing.as_ref());
+    let paths = paths::derive(sink, &nodes, timing.as_ref(), file.groups.len());
     let resources = resources::read(
         sink,
         file.services,

@@ -119,6 +119,22 @@ pub(super) fn read(sink: &mut Sink<'_>, tables: Vec<NodeEntry>, readable: bool) 
         });
     }
     complete &= count == 2;
+    if complete {
+        for node in list
+            .iter()
+            .filter(|node| node.ports(Role::Lan).next().is_none())
+        {
+            sink.push(
+                Diagnostic::error(
+                    node.span.clone(),
+                    format!("{} has no lan port", node.title()),
+                )
+                .because("clients, VIPs, pings and operators reach a node through it")
+                .help("add a `[[node.nic]]` with `role = \"lan\"`, `mac` and `address`"),
+            );
+            complete = false;
+        }
+    }
     distinct(sink, &list);
     same_networks(sink, &list);
     Nodes { list, complete }

@@ -3,26 +3,32 @@
 use core::ops::Range;
 use core::time::Duration;
 
-use kodo_engine::limits;
+use kodo_engine::{codec, limits};
 use toml::Spanned;
 
 use super::nodes::{Node, Nodes, Serial};
 use super::timing;
-use crate::cluster::{Path, PathKind, Role};
+use crate::cluster::{Path, PathKind, Role, serial_bits};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::time::Show;
 
-/// Largest heartbeat on a serial line: one peer's echo and a digest.
-const SERIAL_BUDGET: usize = 256;
-/// Bits on the wire for each byte: start, eight data bits, stop.
-const BITS_PER_BYTE: u64 = 10;
+/// Peers that a heartbeat on a serial line echoes: the other end, and a life of it that
+/// is not confirmed yet.
+const ECHOES: usize = 2;
+/// Bytes for the operators' registers, which go round one at a time.
+const GOSSIP: usize = 24;
 /// Heartbeats may use one part in so many of a line's rate.
 const SHARE: u64 = 2;
 
+/// Largest heartbeat on a serial line, for a file with this many groups.
+fn serial_budget(groups: usize) -> usize {
+    (codec::floor(groups.min(limits::GROUPS), ECHOES) + GOSSIP).min(limits::FRAME)
+}
+
 /// Shortest keepalive of a line, rounded up to a millisecond.
-fn shortest(baud: u32) -> Duration {
-    let bytes = u64::try_from(kodo_netstack::serial::wire_len(SERIAL_BUDGET)).unwrap_or(u64::MAX);
-    Duration::from_millis((bytes * BITS_PER_BYTE * SHARE * 1_000).div_ceil(u64::from(baud.max(1))))
+fn shortest(budget: usize, baud: u32) -> Duration {
+    let bits = serial_bits(budget) * SHARE;
+    Duration::from_millis((bits * 1_000).div_ceil(u64::from(baud.max(1))))
 }
 
 /// Pairs the ends of every path; `None` when something about them could not be read.
@@ -30,7 +36,9 @@ pub(super) fn derive(
     sink: &mut Sink<'_>,
     nodes: &Nodes,
     timing: Option<&timing::Checked>,
+    groups: usize,
 ) -> Option<Vec<Path>> {
+    let budget = serial_budget(groups);
     let timing = timing?;
     if !nodes.complete {
         return None;
@@ -55,8 +63,8 @@ pub(super) fn derive(
     });
     unpaired(sink, [a, b], "serial", "line", &ends);
     for (index, (one, other)) in a.serial.iter().zip(&b.serial).enumerate() {
-        let keepalive = serial(sink, [one, other], timing);
-        paths.push(path(PathKind::Serial, index, keepalive, SERIAL_BUDGET));
+        let keepalive = serial(sink, [one, other], timing, budget);
+        paths.push(path(PathKind::Serial, index, keepalive, budget));
     }
     enough(sink, &paths, a);
     Some(paths)
@@ -138,7 +146,12 @@ fn unpaired(
 }
 
 /// The keepalive of one serial line: as written, or stretched to fit.
-fn serial(sink: &mut Sink<'_>, ends: [&Serial; 2], timing: &timing::Checked) -> Duration {
+fn serial(
+    sink: &mut Sink<'_>,
+    ends: [&Serial; 2],
+    timing: &timing::Checked,
+    budget: usize,
+) -> Duration {
     let [a, b] = ends;
     if a.baud.get_ref() != b.baud.get_ref() {
         sink.push(
@@ -172,9 +185,10 @@ fn serial(sink: &mut Sink<'_>, ends: [&Serial; 2], timing: &timing::Checked) -> 
         );
     }
     let baud = (*a.baud.get_ref()).min(*b.baud.get_ref());
-    let (fits, keepalive) = (shortest(baud), timing.value.keepalive);
+    let (fits, keepalive) = (shortest(budget, baud), timing.value.keepalive);
     let why = format!(
-        "a heartbeat is up to {SERIAL_BUDGET} bytes with its framing around it, 10 bits each, and heartbeats may use half of the line's rate, so that none waits behind the one before"
+        "a heartbeat takes up to {} bits on the line, and heartbeats may use half of its rate, so that none waits behind the one before",
+        serial_bits(budget)
     );
     let chosen = match written.first() {
         Some(written) if *written.get_ref() < keepalive => {
@@ -248,9 +262,6 @@ fn serial(sink: &mut Sink<'_>, ends: [&Serial; 2], timing: &timing::Checked) -> 
 /// Few paths are worth a word.
 fn enough(sink: &mut Sink<'_>, paths: &[Path], node: &Node) {
     let item = match paths {
-        [] => Diagnostic::error(node.span.clone(), "the nodes have no heartbeat path")
-            .because("nodes that cannot hear each other both take the groups")
-            .help("give both nodes a `[[node.nic]]` of role \"crossover\" and one of role \"lan\""),
         [only] => Diagnostic::warning(
             node.span.clone(),
             format!("`{}` is the only heartbeat path", only.name),
@@ -277,12 +288,12 @@ mod tests {
 
     #[test]
     fn half_of_a_line() {
-        for baud in [9_600, 115_200] {
-            let bits = u64::try_from(kodo_netstack::serial::wire_len(SERIAL_BUDGET)).unwrap()
-                * BITS_PER_BYTE;
-            let keepalive = u64::try_from(shortest(baud).as_millis()).unwrap();
-            assert!(bits * 1_000 * SHARE <= keepalive * u64::from(baud));
-            assert!(bits * 1_000 * SHARE > (keepalive - 1) * u64::from(baud));
+        for (groups, baud) in [(1, 9_600), (8, 115_200)] {
+            let budget = serial_budget(groups);
+            let bits = serial_bits(budget) * 1_000 * SHARE;
+            let keepalive = u64::try_from(shortest(budget, baud).as_millis()).unwrap();
+            assert!(bits <= keepalive * u64::from(baud));
+            assert!(bits > (keepalive - 1) * u64::from(baud));
         }
     }
 }

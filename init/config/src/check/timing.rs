@@ -4,6 +4,7 @@ use core::ops::Range;
 use core::time::Duration;
 
 use kodo_engine::limits::BEATS_PER_DEADTIME;
+use kodo_engine::timing::{RHO_PERCENT, largest_lease, wait_bound};
 use toml::Spanned;
 
 use super::take;
@@ -272,7 +273,7 @@ fn lease(sink: &mut Sink<'_>, timing: &Timing, at: &Places, deadtime_text: &str)
                 format!("`lease` {} needs a wait of {}, longer than {deadtime_text}", Show(lease), Show(ceil_ms(wait))),
             )
             .because(format!(
-                "the peer may take over only when the lease has run out by the slowest clock (1 % apart) and {} were spent on releasing",
+                "the peer may take over only when the lease has run out by the slowest clock ({RHO_PERCENT}% off) and {} were spent on releasing",
                 Show(release)
             ));
             let largest = floor_ms(largest);
@@ -294,7 +295,7 @@ fn lease(sink: &mut Sink<'_>, timing: &Timing, at: &Places, deadtime_text: &str)
                         Show(minimum)
                     ),
                 )
-                .because("one lost heartbeat would make a healthy holder give up its groups")
+                .because("the echo of a heartbeat takes up to two keepalives: a healthy holder would give up its groups")
                 .help("leave it out for the largest that fits deadtime"),
             );
         } else if lease < keepalive * 3 {
@@ -315,7 +316,7 @@ fn lease(sink: &mut Sink<'_>, timing: &Timing, at: &Places, deadtime_text: &str)
                     Show(release)
                 ),
             )
-            .because("one lost heartbeat would make a healthy holder give up its groups")
+            .because("the echo of a heartbeat takes up to two keepalives: a healthy holder would give up its groups")
             .help(format!(
                 "write a deadtime of {} or more, or a shorter keepalive",
                 Show(ceil_ms(wait_bound(keepalive * 3, release)))
@@ -335,7 +336,7 @@ fn short_lease(at: &Range<usize>, lease: Duration, keepalive: Duration) -> Diagn
             Show(keepalive)
         ),
     )
-    .because("two heartbeats lost in a row on every path make a healthy holder give up its groups")
+    .because("a single heartbeat lost on every path makes a healthy holder give up its groups")
     .help("write a longer deadtime or a shorter keepalive")
 }
 
@@ -350,14 +351,4 @@ fn ceil_ms(value: Duration) -> Duration {
 
 fn floor_ms(value: Duration) -> Duration {
     Duration::new(value.as_secs(), value.subsec_millis() * 1_000_000)
-}
-
-fn wait_bound(lease: Duration, release: Duration) -> Duration {
-    let nanos = (lease.as_nanos() * 100).div_ceil(99) + release.as_nanos();
-    Duration::from_nanos(u64::try_from((nanos * 101).div_ceil(100)).unwrap_or(u64::MAX))
-}
-
-fn largest_lease(deadtime: Duration, release: Duration) -> Option<Duration> {
-    let spare = (deadtime.as_nanos() * 100 / 101).checked_sub(release.as_nanos())?;
-    Some(Duration::from_nanos(u64::try_from(spare * 99 / 100).ok()?))
 }

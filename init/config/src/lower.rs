@@ -1,0 +1,268 @@
+//! From the whole cluster to one node's configuration, in its parts' own terms.
+//!
+//! Owns the numbering: nodes, paths, ports, lines, VIPs and services keep their position
+//! in the file; resources are the services, then the VIPs. Every bound of a part was
+//! checked with the file, so nothing here can overflow.
+
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use heapless::{String, Vec};
+use kodo_engine::config as engine;
+use kodo_engine::{NodeId, ResourceId};
+use kodo_netstack::config as netstack;
+use kodo_netstack::{IfIndex, Prefix};
+use kodo_node::config::{Target, Wire};
+use kodo_node::io::{Line, Port, ServiceId};
+use kodo_supervisor::{ProbeConfig, ServiceConfig};
+
+use crate::cluster::{Cidr, Cluster, Failback, Member, Node, Path, PathKind, Role, SplitBrain};
+
+/// The shortest time after which a privileged helper is overdue. Binding an address
+/// takes microseconds; a driver that resets a port holds the kernel's lock for tenths of
+/// a second.
+const ACT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A name that is no node of the cluster file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownNode {
+    /// The name asked for.
+    pub name: std::string::String,
+    /// The names there are.
+    pub known: std::vec::Vec<std::string::String>,
+}
+
+impl fmt::Display for UnknownNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the cluster file has no node `{}`; it has {}",
+            self.name,
+            self.known.join(" and ")
+        )
+    }
+}
+
+impl std::error::Error for UnknownNode {}
+
+impl Cluster {
+    /// The configuration of the node called `name`.
+    ///
+    /// # Errors
+    /// When the file has no such node.
+    pub fn node(&self, name: &str) -> Result<kodo_node::Config, UnknownNode> {
+        let position = self.node_by_name(name).ok_or_else(|| UnknownNode {
+            name: name.into(),
+            known: self.nodes.iter().map(|node| node.name.clone()).collect(),
+        })?;
+        let node = &self.nodes[position];
+        let public = self.public_lan();
+        Ok(kodo_node::Config {
+            cluster: word(&self.name),
+            engine: self.engine(position),
+            supervisor: self.supervisor(),
+            netstack: self.netstack(node),
+            paths: all(self.paths.iter().map(|path| wire(node, path))),
+            resources: all(self.services().chain(self.vips.iter().enumerate().map(
+                |(index, vip)| Target::Vip {
+                    index: id(index),
+                    port: port(node, vip.lan),
+                    address: vip.address.address,
+                },
+            ))),
+            public: port(node, public),
+            act_timeout: self.act_timeout(),
+            drills: self.drills,
+        })
+    }
+
+    /// Which LAN carries the VIPs.
+    fn public_lan(&self) -> usize {
+        let public = self.paths.iter().find(|path| path.public);
+        public.map_or(0, |path| path.index)
+    }
+
+    fn act_timeout(&self) -> Duration {
+        ACT_TIMEOUT.max(self.timing.deadtime)
+    }
+
+    fn services(&self) -> impl Iterator<Item = Target> {
+        (0..self.services.len()).map(|index| Target::Service(ServiceId(id(index))))
+    }
+
+    /// A member's position among all resources.
+    fn resource(&self, member: Member) -> ResourceId {
+        ResourceId(id(match member {
+            Member::Service(index) => index,
+            Member::Vip(index) => self.services.len() + index,
+        }))
+    }
+
+    fn engine(&self, me: usize) -> kodo_engine::Config {
+        let timing = &self.timing;
+        let act = self.act_timeout();
+        let services = self.supervisor().services;
+        let services = services.iter().map(|service| engine::Resource {
+            name: service.name.clone(),
+            kind: engine::ResourceKind::Service,
+            // The supervisor answers within its bound; the helper's last answer comes on top.
+            start_timeout: service.start_bound() + act,
+            stop_timeout: service.stop_bound() + act,
+        });
+        let vips = self.vips.iter().map(|vip| engine::Resource {
+            name: word(&vip.name),
+            kind: engine::ResourceKind::Vip,
+            // Looking for a stranger, binding, and undoing an overdue binding.
+            start_timeout: kodo_netstack::limits::PROBE_TIME + act * 3,
+            stop_timeout: act * 2,
+        });
+        kodo_engine::Config {
+            cluster_id: self.cluster_id(),
+            file_hash: self.file_hash(),
+            keys: all(self.keys.iter().cloned()),
+            me: NodeId(id(me)),
+            nodes: all(self.nodes.iter().map(|node| word(&node.name))),
+            timing: engine::Timing {
+                keepalive: timing.keepalive,
+                warntime: timing.warntime,
+                deadtime: timing.deadtime,
+                initdead: timing.initdead,
+                linkwait: timing.linkwait,
+                lease: timing.lease,
+                release: timing.release,
+            },
+            split_brain: match self.split_brain {
+                SplitBrain::Accept => engine::SplitBrain::Accept,
+                SplitBrain::Ping => engine::SplitBrain::Ping,
+            },
+            pings: !self.ping.is_empty(),
+            paths: all(self.paths.iter().map(|path| engine::Path {
+                name: word(&path.name),
+                keepalive: path.keepalive,
+                budget: path.budget,
+                public: path.public,
+            })),
+            resources: all(services.chain(vips)),
+            groups: all(self.groups.iter().map(|group| engine::Group {
+                name: word(&group.name),
+                members: all(group.members.iter().map(|member| self.resource(*member))),
+                prefer: all(group.prefer.iter().map(|node| NodeId(id(*node)))),
+                failback: match group.failback {
+                    Failback::Auto => engine::Failback::Auto,
+                    Failback::Manual => engine::Failback::Manual,
+                },
+                migration_threshold: group.migration_threshold,
+                failure_timeout: group.failure_timeout,
+            })),
+        }
+    }
+
+    fn supervisor(&self) -> kodo_supervisor::Config {
+        kodo_supervisor::Config {
+            services: all(self.services.iter().map(|service| ServiceConfig {
+                name: word(&service.name),
+                start_timeout: service.start_timeout,
+                stop_timeout: service.stop_timeout,
+                probe: Some(ProbeConfig {
+                    interval: service.probe.interval,
+                    timeout: service.probe.timeout,
+                    rise: service.probe.rise,
+                    fall: service.probe.fall,
+                }),
+                backoff_min: service.backoff_min,
+                backoff_max: service.backoff_max,
+            })),
+        }
+    }
+
+    fn netstack(&self, node: &Node) -> kodo_netstack::Config {
+        netstack::Config {
+            ports: all(node.nics.iter().map(|nic| netstack::PortConfig {
+                addresses: all(nic.addresses.iter().map(prefix)),
+                gateways: all(nic.gateways.iter().copied()),
+            })),
+            lines: id(node.serial.len()),
+            vips: all(self.vips.iter().map(|vip| netstack::VipConfig {
+                address: vip.address.address,
+                port: IfIndex(port(node, vip.lan).0),
+            })),
+            targets: all(self.ping.iter().map(|address| netstack::TargetConfig {
+                address: *address,
+                port: IfIndex(self.towards(node, *address).0),
+                // An answer renews the lease as a heartbeat does, so it comes as often.
+                interval: self.timing.keepalive,
+            })),
+        }
+    }
+
+    /// The lan port that reaches a ping target: on its network, or by its gateway; the
+    /// clients' LAN first.
+    fn towards(&self, node: &Node, target: IpAddr) -> Port {
+        let public = port(node, self.public_lan());
+        let lans = || {
+            let public = node
+                .nics
+                .get(usize::from(public.0))
+                .map(|nic| (usize::from(public.0), nic));
+            public.into_iter().chain(Self::ports(node, Role::Lan))
+        };
+        let direct = lans().find(|(_, nic)| nic.addresses.iter().any(|own| own.contains(target)));
+        let routed = || {
+            lans().find(|(_, nic)| {
+                nic.gateways
+                    .iter()
+                    .any(|gateway| gateway.is_ipv4() == target.is_ipv4())
+            })
+        };
+        direct
+            .or_else(routed)
+            .map_or(public, |(position, _)| Port(id(position)))
+    }
+}
+
+/// This node's end of a path.
+fn wire(node: &Node, path: &Path) -> Option<Wire> {
+    let nth = |role| Cluster::ports(node, role).nth(path.index);
+    match path.kind {
+        PathKind::Crossover => {
+            nth(Role::Crossover).map(|(position, _)| Wire::Port(Port(id(position))))
+        }
+        PathKind::Lan => nth(Role::Lan).map(|(position, _)| Wire::Port(Port(id(position)))),
+        PathKind::Serial => {
+            (path.index < node.serial.len()).then(|| Wire::Line(Line(id(path.index))))
+        }
+    }
+}
+
+/// The port of a node's n-th LAN.
+fn port(node: &Node, lan: usize) -> Port {
+    let found = Cluster::ports(node, Role::Lan).nth(lan);
+    Port(found.map_or(0, |(position, _)| id(position)))
+}
+
+fn prefix(cidr: &Cidr) -> Prefix {
+    Prefix {
+        address: cidr.address,
+        len: cidr.prefix,
+    }
+}
+
+/// A position as an id.
+fn id(position: usize) -> u8 {
+    u8::try_from(position).unwrap_or_else(|_| unreachable!("checked: tables are short"))
+}
+
+/// A name in a bounded string.
+fn word<const N: usize>(text: &str) -> String<N> {
+    String::try_from(text).unwrap_or_else(|_| unreachable!("checked: names are short"))
+}
+
+/// Items in a bounded list.
+fn all<T, const N: usize>(items: impl Iterator<Item = T>) -> Vec<T, N> {
+    let mut list = Vec::new();
+    for item in items {
+        assert!(list.push(item).is_ok(), "checked: the list has room");
+    }
+    list
+}

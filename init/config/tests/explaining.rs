@@ -1,0 +1,34 @@
+//! The page of `kodo explain timing`, as its reader sees it. `KODO_BLESS=1` renews it.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::fs;
+use std::path::Path;
+
+use kodo_config::{Cluster, explain};
+
+fn check(file: &str, page: &str) {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(home.join(file)).unwrap();
+    let cluster = Cluster::parse(file, &text, &|_, _| Err("none".into())).unwrap();
+    let explained = explain::timing(&cluster);
+    assert!(
+        explained.lines().all(|line| line.chars().count() <= 88),
+        "{explained}"
+    );
+    let page = home.join("tests/explain").join(page);
+    if std::env::var_os("KODO_BLESS").is_some() {
+        fs::write(&page, &explained).unwrap();
+    }
+    assert_eq!(explained, fs::read_to_string(&page).unwrap_or_default());
+}
+
+#[test]
+fn the_example() {
+    check("../../image/examples/web.toml", "web.txt");
+}
+
+#[test]
+fn everything_written_or_unusual() {
+    check("tests/good/written.toml", "written.txt");
+}
