@@ -1,1 +1,15 @@
-//! See the package description; filled by its first commit.
+//! Stories told on the shipped image: real kernels in QEMU, faults from outside only.
+//!
+//! Owns the door through which every scenario begins ([`Story::begin`]), the states that
+//! scenarios wait for, and the judgement at their end ([`Story::end`]): from recorded
+//! frames, never from the nodes' own word, whether two nodes spoke for a VIP at once.
+//! Never sleeps: it waits for states, each with a deadline.
+//!
+//! A scenario that panics prints its timeline and keeps its captures (see
+//! [`kodo_qemu::Lab`]).
+
+mod image;
+mod story;
+
+pub use image::Variant;
+pub use story::{GROUP, Story, TWIN};

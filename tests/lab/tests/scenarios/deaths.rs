@@ -1,0 +1,158 @@
+//! A machine, its kernel, PID 1 or its service dies.
+
+use std::time::Duration;
+
+use kodo_qemu::Event;
+use kodo_tests_lab::{GROUP, Story};
+
+/// Takeover at the lab profile: deadtime 2 s, then agreement, start of the service under
+/// emulation, and announcement.
+const TAKEOVER: Duration = Duration::from_secs(15);
+/// A machine resets, boots under emulation and joins.
+const REJOIN: Duration = Duration::from_secs(90);
+
+#[test]
+fn power_loss() {
+    let story = Story::begin(&[]);
+    let active = story.serving(TAKEOVER);
+    let standby = story.other(&active);
+    let cut = story.now();
+    story.lab.power_off(&active).expect("power off");
+    story.served_by(&standby, TAKEOVER);
+    let evidence = story.says(&standby, "taking", cut, TAKEOVER);
+    println!("power-loss: outage {:?}; {evidence}", story.outage(cut));
+
+    story.lab.power_on(&active).expect("power on");
+    story.settled();
+    assert_eq!(
+        story.serving(TAKEOVER),
+        standby,
+        "failback is manual: it stays"
+    );
+    story.end();
+}
+
+#[test]
+fn kernel_panic() {
+    let story = Story::begin(&[]);
+    let active = story.serving(TAKEOVER);
+    let standby = story.other(&active);
+    let before = story.now();
+    story
+        .admin(&active)
+        .drill("kernel-panic")
+        .expect("drills are allowed");
+    story.says(&active, "Kernel panic", before, TAKEOVER);
+    story.served_by(&standby, TAKEOVER);
+    println!("kernel-panic: outage {:?}", story.outage(before));
+    reset(&story, &active, before);
+    story.status(&standby, "the other node back", REJOIN, |status| {
+        (status["health"] == "healthy").then_some(())
+    });
+    story.end();
+}
+
+#[test]
+fn pid1_stuck() {
+    let story = Story::begin(&[]);
+    let active = story.serving(TAKEOVER);
+    let standby = story.other(&active);
+    let granted = story.status(&active, "a watchdog", TAKEOVER, |status| {
+        status["watchdog"]["timeout_ms"]
+            .as_u64()
+            .map(Duration::from_millis)
+    });
+    let before = story.now();
+    story
+        .admin(&active)
+        .drill("pid1-stuck")
+        .expect("drills are allowed");
+    story.sees(
+        "the hardware watchdog",
+        before,
+        granted + TAKEOVER,
+        |event| match event {
+            Event::Watchdog { node, .. } => (**node == *active).then_some(()),
+            _ => None,
+        },
+    );
+    story.served_by(&standby, TAKEOVER);
+    // Until the kernel gate exists, a stuck PID 1 leaves the kernel answering ARP until
+    // the watchdog fires: the window is bounded by what the driver granted.
+    let both = story.two_owners();
+    println!(
+        "pid1-stuck: both answered for {both:?}, watchdog granted {granted:?}, outage {:?}",
+        story.outage(before)
+    );
+    assert!(
+        both <= granted,
+        "two owners for {both:?}, longer than the watchdog's {granted:?}"
+    );
+    story.status(&standby, "the other node back", REJOIN, |status| {
+        (status["health"] == "healthy").then_some(())
+    });
+}
+
+#[test]
+fn pid1_dies() {
+    let story = Story::begin(&[]);
+    let active = story.serving(TAKEOVER);
+    let standby = story.other(&active);
+    let before = story.now();
+    story
+        .admin(&active)
+        .drill("pid1-dies")
+        .expect("drills are allowed");
+    story.says(&active, "Attempted to kill init", before, TAKEOVER);
+    story.served_by(&standby, TAKEOVER);
+    reset(&story, &active, before);
+    story.end();
+}
+
+#[test]
+fn service_crash() {
+    let story = Story::begin(&[("migration_threshold = 3", "migration_threshold = 2")]);
+    let active = story.serving(TAKEOVER);
+    let standby = story.other(&active);
+
+    let first = story.now();
+    story
+        .admin(&active)
+        .drill("service-kill")
+        .expect("drills are allowed");
+    story.says(&active, "restarted in place", first, TAKEOVER);
+    let failures = |wanted: u64| {
+        move |status: &serde_json::Value| {
+            let group = status["groups"]
+                .as_array()?
+                .iter()
+                .find(|group| group["name"] == GROUP)?;
+            (group["failures"] == wanted && group["state"] == "started").then_some(())
+        }
+    };
+    story.status(
+        &active,
+        "one failure counted, running again",
+        TAKEOVER,
+        failures(1),
+    );
+    story.served_by(&active, TAKEOVER);
+    println!("service-crash: outage in place {:?}", story.outage(first));
+
+    let second = story.now();
+    story
+        .admin(&active)
+        .drill("service-kill")
+        .expect("drills are allowed");
+    story.served_by(&standby, TAKEOVER);
+    println!("service-crash: outage with move {:?}", story.outage(second));
+    story.end();
+}
+
+/// Waits until a machine has restarted by itself.
+fn reset(story: &Story, machine: &str, since: kodo_qemu::Mark) {
+    story.sees("a reset", since, REJOIN, |event| match event {
+        Event::Reset { node, .. } => (**node == *machine).then_some(()),
+        _ => None,
+    });
+}
