@@ -24,8 +24,8 @@ pub(crate) fn mac(n: u8) -> Mac {
 }
 
 /// Chooses addresses in every network that the nodes have on their first LAN. The gateway
-/// gets `wished` ones instead, when there are any.
-pub(crate) fn plan(boot: &Boot, wished: &[Cidr]) -> Plan {
+/// has the `wished` ones too, even those beyond the LAN.
+pub(crate) fn plan(boot: &Boot, wished: &[IpAddr]) -> Plan {
     let first_lans = boot
         .nodes
         .values()
@@ -41,31 +41,42 @@ pub(crate) fn plan(boot: &Boot, wished: &[Cidr]) -> Plan {
             networks.push(cidr);
         }
     }
+    let alone = |addr: IpAddr| Cidr {
+        addr,
+        prefix: if addr.is_ipv4() { 32 } else { 128 },
+    };
+    let at_home = |addr| {
+        let here = |net: &Cidr| same_network(*net, Cidr { addr, ..*net });
+        networks
+            .iter()
+            .find(|net| here(net))
+            .map(|net| Cidr { addr, ..*net })
+    };
+    let mut gateway: Vec<Cidr> = wished
+        .iter()
+        .map(|addr| at_home(*addr).unwrap_or(alone(*addr)))
+        .collect();
     let mut taken: Vec<IpAddr> = nodes
         .iter()
         .chain(&boot.vips)
-        .chain(wished)
+        .chain(&gateway)
         .map(|cidr| cidr.addr)
         .collect();
-    let mut choose = |numbers: &[u16]| -> Vec<Cidr> {
-        let chosen: Vec<Cidr> = networks
-            .iter()
-            .filter_map(|network| {
-                numbers
-                    .iter()
-                    .map(|n| host(*network, *n))
-                    .find(|c| !taken.contains(&c.addr))
-            })
-            .collect();
+    let mut choose = |networks: &[Cidr], numbers: &[u16]| -> Vec<Cidr> {
+        let free = |network: &Cidr| {
+            numbers
+                .iter()
+                .map(|n| host(*network, *n))
+                .find(|c| !taken.contains(&c.addr))
+        };
+        let chosen: Vec<Cidr> = networks.iter().filter_map(free).collect();
         taken.extend(chosen.iter().map(|cidr| cidr.addr));
         chosen
     };
-    let gateway = if wished.is_empty() {
-        choose(&GATEWAY)
-    } else {
-        wished.to_vec()
-    };
-    let (client, observer) = (choose(&CLIENT), choose(&OBSERVER));
+    let has_none = |net: &Cidr| !gateway.iter().any(|own| same_network(*own, *net));
+    let bare: Vec<Cidr> = networks.iter().copied().filter(has_none).collect();
+    gateway.extend(choose(&bare, &GATEWAY));
+    let (client, observer) = (choose(&networks, &CLIENT), choose(&networks, &OBSERVER));
     Plan {
         gateway,
         client,
@@ -133,10 +144,10 @@ mod tests {
         assert_eq!(text(&plan_.gateway), "192.168.0.1/24 fd00::1/64");
         assert_eq!(text(&plan_.client), "192.168.0.99/24 fd00::64/64");
         assert_eq!(text(&plan_.observer), "192.168.0.101/24 fd00::65/64");
-        let wished = Cidr {
-            addr: "192.168.0.254".parse().unwrap(),
-            prefix: 24,
-        };
-        assert_eq!(plan(&boot, &[wished]).gateway, [wished]);
+        let wished = ["192.168.0.254", "10.9.8.7"].map(|addr| addr.parse().unwrap());
+        assert_eq!(
+            text(&plan(&boot, &wished).gateway),
+            "192.168.0.254/24 10.9.8.7/32 fd00::1/64"
+        );
     }
 }

@@ -25,8 +25,10 @@
 //! ```
 
 mod admin;
+mod board;
 mod boot;
 mod client;
+pub mod command;
 mod console;
 mod core;
 mod error;

@@ -1,9 +1,9 @@
 //! What a lab may be asked to be.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::boot::Cidr;
 use crate::host::probe::ProbeOptions;
 use crate::machine::NicModel;
 use crate::machine::accel::Accel;
@@ -32,8 +32,9 @@ pub struct Options {
     pub qemu: PathBuf,
     /// Further arguments for every QEMU.
     pub qemu_args: Vec<String>,
-    /// Addresses of the gateway, which answers pings; empty for the first of each network.
-    pub gateway: Vec<Cidr>,
+    /// Addresses at which the gateway answers pings. In a network without any of them it has
+    /// the first address.
+    pub gateway: Vec<IpAddr>,
     /// Port of the service behind the VIP.
     pub service_port: u16,
     /// Port of the nodes' admin API.

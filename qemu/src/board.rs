@@ -1,0 +1,277 @@
+//! The lab at a glance.
+//!
+//! Owns a snapshot of everything a person asks for first, made of what is seen from
+//! outside and of what the nodes say of themselves; each node is asked twice a second by a
+//! thread of its own, so that a silent one holds nothing up.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::lab::Lab;
+use crate::machine::Power;
+use crate::time::{LabTime, seconds};
+
+/// Each node is asked this often.
+const EVERY: Duration = Duration::from_millis(500);
+/// A node that does not answer within this is silent.
+const WITHIN: Duration = Duration::from_millis(900);
+
+type Answers = Arc<Mutex<HashMap<String, Value>>>;
+
+/// Keeps asking all nodes.
+pub(crate) struct Board {
+    answers: Answers,
+    /// Wakes the threads, to see that they shall end.
+    wake: Arc<(Mutex<()>, Condvar)>,
+    ended: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// One node's line.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) node: String,
+    pub(crate) power: String,
+    pub(crate) role: String,
+    /// Path and state.
+    pub(crate) paths: Vec<(String, String)>,
+    pub(crate) holds: Vec<String>,
+    pub(crate) concerns: Vec<String>,
+}
+
+/// Everything at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) cluster: String,
+    pub(crate) at: LabTime,
+    pub(crate) url: Option<String>,
+    pub(crate) rows: Vec<Row>,
+    /// VIP and who speaks for it.
+    pub(crate) vips: Vec<(String, Vec<String>)>,
+    pub(crate) client: Option<String>,
+    /// The last outage that ended, in milliseconds.
+    pub(crate) last_outage: Option<u128>,
+    /// Cables that are not as they should be, with what is wrong.
+    pub(crate) faults: Vec<String>,
+}
+
+impl Board {
+    pub(crate) fn start(lab: &Lab) -> Self {
+        let answers = Answers::default();
+        let wake = Arc::new((Mutex::new(()), Condvar::new()));
+        let ended = Arc::new(AtomicBool::new(false));
+        let admins = lab
+            .nodes()
+            .filter_map(|node| Some((node.to_owned(), lab.admin(node).ok()?.timeout(WITHIN))));
+        let threads = admins.filter_map(|(node, admin)| {
+            let (answers, wake, ended) =
+                (Arc::clone(&answers), Arc::clone(&wake), Arc::clone(&ended));
+            let ask = move || {
+                while !ended.load(Ordering::Relaxed) {
+                    let answer = admin.status();
+                    {
+                        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                        match answer {
+                            Ok(status) => answers.insert(node.clone(), status),
+                            Err(_) => answers.remove(&node),
+                        };
+                    }
+                    let guard = wake.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    drop(wake.1.wait_timeout(guard, EVERY));
+                }
+            };
+            std::thread::Builder::new()
+                .name("board".to_owned())
+                .spawn(ask)
+                .ok()
+        });
+        let threads = threads.collect();
+        Self {
+            answers,
+            wake,
+            ended,
+            threads,
+        }
+    }
+
+    /// Everything now; the nodes' words are at most a second old.
+    pub(crate) fn snapshot(&self, lab: &Lab) -> Snapshot {
+        let answers = self
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let rows = lab
+            .nodes()
+            .map(|node| row(lab, node, answers.get(node)))
+            .collect();
+        let client = lab.client();
+        let now = lab.now();
+        let ended = client
+            .outages(LabTime::ZERO)
+            .into_iter()
+            .filter(|outage| outage.until.is_some() && outage.before.is_some());
+        let faults = lab.wire().cables().into_iter().filter_map(|cable| {
+            if cable.cut {
+                return Some(format!("{} cut", cable.name));
+            }
+            let [there, back] = &cable.flows;
+            match (there.faults.is_empty(), back.faults.is_empty()) {
+                (true, true) => None,
+                _ if there.faults == back.faults => {
+                    Some(format!("{} {}", cable.name, there.faults))
+                }
+                (false, _) => Some(format!(
+                    "{} {} from {}",
+                    cable.name, there.faults, there.from
+                )),
+                (true, false) => Some(format!("{} {} from {}", cable.name, back.faults, back.from)),
+            }
+        });
+        Snapshot {
+            cluster: lab.boot().cluster.clone(),
+            at: now,
+            url: client.url(),
+            rows,
+            vips: lab
+                .wire()
+                .owners()
+                .into_iter()
+                .map(|vip| {
+                    (
+                        vip.vip.to_string(),
+                        vip.owners.iter().map(ToString::to_string).collect(),
+                    )
+                })
+                .collect(),
+            client: client.answering().map(|node| node.to_string()),
+            last_outage: ended.last().map(|outage| outage.duration(now).as_millis()),
+            faults: faults.collect(),
+        }
+    }
+}
+
+fn row(lab: &Lab, node: &str, status: Option<&Value>) -> Row {
+    let power = lab
+        .machine(node)
+        .map(|machine| machine.power())
+        .unwrap_or(Power::Off);
+    let mut row = Row {
+        node: node.to_owned(),
+        power: power.to_string(),
+        ..Row::default()
+    };
+    let Some(status) = status.filter(|_| power == Power::On) else {
+        row.role = if power == Power::On {
+            "silent".to_owned()
+        } else {
+            "-".to_owned()
+        };
+        return row;
+    };
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    row.role = text(&status["role"]);
+    for peer in list(&status["nodes"]) {
+        row.paths.extend(
+            list(&peer["paths"])
+                .iter()
+                .map(|path| (text(&path["name"]), text(&path["state"]))),
+        );
+    }
+    let groups = list(&status["groups"]);
+    row.holds = groups
+        .iter()
+        .filter(|group| group["holder"] == node)
+        .map(|group| text(&group["name"]))
+        .collect();
+    row.concerns = list(&status["concerns"]).iter().map(text).collect();
+    row
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.wake.1.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Snapshot {
+    /// The lines under the nodes' table: VIPs, client, faults.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (vip, owners) in &self.vips {
+            let owners = match owners.as_slice() {
+                [] => "nobody".to_owned(),
+                [one] => one.clone(),
+                several => format!("{} AT ONCE", several.join(" and ")),
+            };
+            lines.push(format!("VIP {vip}: {owners}"));
+        }
+        let outage = self
+            .last_outage
+            .map(|ms| format!("; last outage {ms} ms"))
+            .unwrap_or_default();
+        let client = self.client.as_deref().unwrap_or("no answer");
+        lines.push(format!("client: {client}{outage}"));
+        if !self.faults.is_empty() {
+            lines.push(format!("cables: {}", self.faults.join("; ")));
+        }
+        lines
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.url.as_deref().unwrap_or("no VIP");
+        writeln!(
+            f,
+            "cluster {} at {} s, {url}",
+            self.cluster,
+            seconds(self.at)
+        )?;
+        writeln!(
+            f,
+            "{:<10} {:<8} {:<9} {:<42} HOLDS",
+            "NODE", "POWER", "ROLE", "PATHS"
+        )?;
+        for row in &self.rows {
+            let paths: Vec<String> = row
+                .paths
+                .iter()
+                .map(|(name, state)| format!("{name} {state}"))
+                .collect();
+            let Row {
+                node,
+                power,
+                role,
+                holds,
+                ..
+            } = row;
+            writeln!(
+                f,
+                "{node:<10} {power:<8} {role:<9} {:<42} {}",
+                paths.join(", "),
+                holds.join(" ")
+            )?;
+        }
+        for line in self.remarks() {
+            writeln!(f, "{line}")?;
+        }
+        for row in &self.rows {
+            for concern in &row.concerns {
+                writeln!(f, "{}: {concern}", row.node)?;
+            }
+        }
+        Ok(())
+    }
+}
