@@ -12,6 +12,12 @@ First steps:
   kodo status                                  is all well? what is not?
   kodo log                                     what happened, and on which evidence
 
+Before there is a cluster:
+  kodo keygen cluster.key        the key that signs heartbeats
+  kodo keygen --token anna       a token for an operator
+  kodo check cluster.toml        is the cluster file sound?
+  kodo explain timing cluster.toml   what will clients notice of a failure?
+
 Planned work on node1:
   kodo standby node1     its groups move away and it takes nothing
   ...                    work, restart, reflash
@@ -19,7 +25,7 @@ Planned work on node1:
 
 Exit codes:
   0   done; of status: healthy
-  1   refused by the node; of status: degraded
+  1   refused; of status: degraded; of check: not a cluster file to build from
   2   unknown: no node answered, or none accepted the token
   64  the command line was not understood";
 
@@ -125,6 +131,42 @@ pub(crate) enum Command {
     ///
     /// Name exactly one node.
     Halt(Halt),
+    /// Judge a cluster file: everything that is wrong, where, why, and what to write instead.
+    ///
+    /// The same judgement as when an image is built. Needs no node.
+    Check {
+        /// The cluster file.
+        file: PathBuf,
+    },
+    /// Say what a cluster file means in practice. Needs no node.
+    Explain {
+        #[command(subcommand)]
+        what: Explain,
+    },
+    /// Make a cluster key, or an operator's token. Needs no node.
+    ///
+    /// `kodo keygen FILE` writes a fresh cluster key to a file that does not exist yet.
+    /// `kodo keygen --token NAME` shows a fresh token once, and the table for the cluster file
+    /// that makes nodes accept it; with FILE its hash is added to that tokens file instead.
+    Keygen {
+        /// Make a token for this operator instead of a key.
+        #[arg(long, value_name = "NAME")]
+        token: Option<String>,
+        /// Where to: a new file for a key, a tokens file for a token.
+        #[arg(required_unless_present = "token")]
+        file: Option<PathBuf>,
+    },
+}
+
+/// What can be explained.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Explain {
+    /// How long failures take to be noticed and served elsewhere, and where each bound
+    /// comes from.
+    Timing {
+        /// The cluster file.
+        file: PathBuf,
+    },
 }
 
 /// Ways to break a node.

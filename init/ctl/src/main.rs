@@ -1,11 +1,12 @@
 //! `kodo`, the operator's command.
 //!
 //! Owns the words on the command line, the conversation with a node's admin API and what
-//! a person reads of it. Decides nothing: a node that refuses says why, and this repeats
+//! a person reads of it; [`offline`] is what needs no node. Decides nothing: a node that refuses says why, and this repeats
 //! it. Needs no privilege and no cluster key, only an operator's token.
 
 mod cli;
 mod client;
+mod offline;
 mod run;
 mod show;
 

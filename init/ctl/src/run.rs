@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use kodo_admin::api::{self, HaltKind, Health, LogLine};
 
-use crate::cli::{Access, Cli, Command};
+use crate::cli::{Access, Cli, Command, Explain};
 use crate::client::{Authority, Client, Failure};
-use crate::show;
+use crate::{offline, show};
 
 /// Done; of `status`: healthy.
 pub(crate) const DONE: u8 = 0;
-/// Refused by the node; of `status`: degraded.
+/// Refused; of `status`: degraded.
 pub(crate) const REFUSED: u8 = 1;
 /// Nobody could say.
 pub(crate) const UNKNOWN: u8 = 2;
@@ -131,6 +131,24 @@ fn carry_out(cli: Cli) -> Result<u8, Stop> {
                 "the node leaves in order",
             )
         }
+        Command::Check { file } => Ok(offline::check(&file)),
+        Command::Explain {
+            what: Explain::Timing { file },
+        } => Ok(offline::explain_timing(&file)),
+        Command::Keygen {
+            token: Some(name),
+            file,
+        } => Ok(offline::keygen_token(&name, file.as_deref())),
+        Command::Keygen {
+            token: None,
+            file: Some(file),
+        } => Ok(offline::keygen(&file)),
+        Command::Keygen {
+            token: None,
+            file: None,
+        } => Err(Stop::Usage(
+            "keygen wants a file for the key, or --token NAME".to_owned(),
+        )),
     }
 }
 
