@@ -46,6 +46,7 @@ const STEPS: &[Step] = &[
         cargo: &[
             "test",
             "--quiet",
+            "--no-fail-fast",
             "--workspace",
             "--exclude",
             "kodo-tests-lab",
@@ -60,6 +61,7 @@ const STEPS: &[Step] = &[
         cargo: &[
             "test",
             "--quiet",
+            "--no-fail-fast",
             "--release",
             "--package",
             "kodo-tests-sim",
@@ -72,6 +74,7 @@ const STEPS: &[Step] = &[
         cargo: &[
             "test",
             "--quiet",
+            "--no-fail-fast",
             "--package",
             "kodo-tests-lab",
             "--",
