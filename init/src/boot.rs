@@ -78,7 +78,9 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
         notes.push((Level::Warn, format!("host name: {error}")));
     }
     set_up_lanes(&plan, &dev, &svc).map_err(|error| format!("a helper takes no setup: {error}"))?;
-    let config = crate::lowering::node(&cluster, position);
+    let config = cluster
+        .node(&plan.node)
+        .map_err(|error| error.to_string())?;
     let configured = clock::boottime();
 
     notes.extend(harden());

@@ -11,7 +11,6 @@ mod console;
 mod kernel;
 mod lanes;
 mod last_words;
-mod lowering;
 mod pid1;
 mod plan;
 mod wire;

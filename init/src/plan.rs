@@ -12,6 +12,8 @@ use kodo_node::io::{Line, Port};
 
 use crate::wire::{AdminSetup, LineSetup, Nic, PortSetup, ProbeSetup, ServiceSetup};
 
+/// This binary, which is every built-in service's program.
+const SELF: &str = "/proc/self/exe";
 /// User id of the first service; the children's are below.
 const FIRST_SERVICE_ID: u32 = 200;
 
@@ -129,6 +131,7 @@ fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceSetup> {
             let arguments = match service.kind {
                 ServiceKind::Builtin => {
                     let mut arguments = vec![
+                        "init".to_owned(),
                         "web".to_owned(),
                         format!("port={}", service.port),
                         format!("node={}", node.name),
@@ -142,6 +145,7 @@ fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceSetup> {
             };
             ServiceSetup {
                 name: service.name.clone(),
+                program: SELF.to_owned(),
                 arguments,
                 id,
                 low_port: service.port < 1024,

@@ -152,7 +152,9 @@ pub(crate) enum ToSvc {
 pub(crate) struct ServiceSetup {
     /// From the cluster file; names its cgroup too.
     pub(crate) name: String,
-    /// Arguments to this binary, which is every service's program for now.
+    /// Its program file.
+    pub(crate) program: String,
+    /// The program's arguments, the zeroth included.
     pub(crate) arguments: Vec<String>,
     /// User and group id.
     pub(crate) id: u32,

@@ -241,3 +241,126 @@ fn carrier(route: &mut Route, index: u32) -> Result<bool> {
         .and_then(|change| change.carrier)
         .unwrap_or(false))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kodo_node::io::{Port, Token};
+    use std::net::UdpSocket;
+
+    /// Runs `test` in a network of its own, so that this machine's is left alone.
+    fn in_new_network(test: fn(&mut Route)) {
+        let thread = std::thread::spawn(move || {
+            kodo_sys::process::new_network().unwrap();
+            test(&mut Route::open(PATIENCE).unwrap());
+        });
+        thread.join().unwrap();
+    }
+
+    fn lo(addresses: &[(&str, u8)], gateways: &[&str]) -> PortSetup {
+        let address = |(address, prefix): &(&str, u8)| (address.parse().unwrap(), *prefix);
+        PortSetup {
+            port: Port(0),
+            index: LOOPBACK,
+            name: "lo".into(),
+            addresses: addresses.iter().map(address).collect(),
+            gateways: gateways
+                .iter()
+                .map(|gateway| gateway.parse().unwrap())
+                .collect(),
+        }
+    }
+
+    fn bound(address: &str) -> bool {
+        UdpSocket::bind((address.parse::<IpAddr>().unwrap(), 0)).is_ok()
+    }
+
+    #[test]
+    fn a_port_gets_its_settings_addresses_and_routes() {
+        in_new_network(|route| {
+            // Loopback takes no IPv6 gateway; a real NIC does.
+            let setup = lo(&[("192.168.0.18", 24), ("fd00::18", 64)], &["192.168.0.1"]);
+            let (_socket, _mac, detail) = set_up(route, &setup).unwrap();
+            assert_eq!(detail, None);
+            assert!(bound("192.168.0.18") && bound("fd00::18"));
+            assert!(carrier(route, LOOPBACK).unwrap());
+            let setting =
+                |path: &str| std::fs::read_to_string(format!("/proc/sys/net/{path}")).unwrap();
+            assert_eq!(setting("ipv4/conf/lo/arp_ignore").trim(), "1");
+            assert_eq!(setting("ipv4/conf/lo/arp_announce").trim(), "2");
+            // Again, as after a driver's reset.
+            assert_eq!(set_up(route, &setup).unwrap().2, None);
+        });
+    }
+
+    #[test]
+    fn what_does_not_work_is_told_and_the_rest_is_done() {
+        in_new_network(|route| {
+            let setup = lo(&[("192.168.0.18", 24)], &["10.9.9.9"]);
+            let (_, _, detail) = set_up(route, &setup).unwrap();
+            assert!(
+                detail
+                    .unwrap()
+                    .starts_with("default route through 10.9.9.9: ")
+            );
+            assert!(bound("192.168.0.18"));
+        });
+    }
+
+    #[test]
+    fn vips_come_and_go_as_often_as_asked() {
+        in_new_network(|route| {
+            link_up(route, LOOPBACK).unwrap();
+            for vip in ["192.168.0.33", "fd00::33"] {
+                let address: IpAddr = vip.parse().unwrap();
+                for _ in 0..2 {
+                    add_address(route, LOOPBACK, (address, host_prefix(address)), true).unwrap();
+                    assert!(bound(vip), "{vip}");
+                }
+                for _ in 0..2 {
+                    del_address(route, LOOPBACK, address).unwrap();
+                    assert!(!bound(vip), "{vip}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_nic_that_is_gone_takes_no_address_and_carries_none() {
+        in_new_network(|route| {
+            let vip: IpAddr = "192.168.0.33".parse().unwrap();
+            let error = add_address(route, 99, (vip, 32), true).unwrap_err();
+            assert_eq!(act_error(&error), ActError::Absent);
+            del_address(route, 99, vip).unwrap();
+            let setup = PortSetup {
+                index: 99,
+                ..lo(&[], &[])
+            };
+            assert!(set_up(route, &setup).is_err());
+        });
+    }
+
+    #[test]
+    fn every_request_is_answered() {
+        in_new_network(|route| {
+            let (ours, theirs) = kodo_sys::seqpacket::pair().unwrap();
+            let (mut lane, mut pid1) = (Link::new(theirs), Link::new(ours));
+            let vip = "192.168.0.33".parse().unwrap();
+            serve(route, &mut lane, ToNet::Port(lo(&[], &[]))).unwrap();
+            serve(route, &mut lane, ToNet::AddAddress(Token(1), LOOPBACK, vip)).unwrap();
+            serve(route, &mut lane, ToNet::DelAddress(Token(2), LOOPBACK, vip)).unwrap();
+            serve(route, &mut lane, ToNet::Carrier(Port(0), 99)).unwrap();
+            let mut next = || pid1.receive::<FromNet>().unwrap().unwrap();
+            assert!(matches!(
+                next(),
+                (FromNet::Ready { carrier: true, .. }, Some(_))
+            ));
+            assert!(matches!(next(), (FromNet::Done(Token(1), Ok(())), None)));
+            assert!(matches!(next(), (FromNet::Done(Token(2), Ok(())), None)));
+            assert!(matches!(
+                next(),
+                (FromNet::Carrier(Port(0), 99, None), None)
+            ));
+        });
+    }
+}

@@ -11,6 +11,7 @@
 
 pub mod clock;
 pub mod confine;
+pub mod counting;
 pub mod filter;
 pub mod kmsg;
 pub mod link;

@@ -1,7 +1,8 @@
 //! The svc lane: parent of every unprivileged process.
 //!
 //! Owns starting services and this node's own children in cgroups, signalling and reaping
-//! them, and what services write. It decides nothing: restarts, timeouts and their
+//! them (ends of those started here come through their pidfds, ends of orphans adopted
+//! from below through SIGCHLD), and what services write. It decides nothing: restarts, timeouts and their
 //! order are the node's business, and so are overdue answers. PID 1 itself never forks
 //! after boot, because a fork may have to wait for memory.
 
@@ -23,7 +24,8 @@ use super::{Link, PRIORITY};
 use crate::wire::{Child, FromSvc, ToSvc};
 
 const KEY_PID1: u64 = 0;
-const KEY_SIGNALS: u64 = 1;
+/// Something below this process ended.
+const KEY_ENDED: u64 = 1;
 /// Plus the service's position: its cgroup changed.
 const KEY_GROUP: u64 = 0x100;
 /// Plus the service's position: it wrote something.
@@ -31,7 +33,7 @@ const KEY_OUTPUT: u64 = 0x200;
 
 /// Runs until PID 1 is gone.
 pub(crate) fn run() -> Result<()> {
-    let mut lane = Lane::new(Link::inherit("kodo-svc")?)?;
+    let mut lane = Lane::new(Link::inherit("kodo-svc")?, Tree::standard())?;
     // Its children are ordinary again.
     kodo_sys::schedule::real_time(PRIORITY)?;
     process::adopt_orphans()?;
@@ -48,16 +50,16 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(pid1: Link) -> Result<Lane> {
+    fn new(pid1: Link, tree: Tree) -> Result<Lane> {
         let poller = Poller::new()?;
         let signals = SignalFd::new(&[Signal::Child])?;
         poller.add(&pid1, KEY_PID1, Interest::Read)?;
-        poller.add(&signals, KEY_SIGNALS, Interest::Read)?;
+        poller.add(&signals, KEY_ENDED, Interest::Read)?;
         Ok(Lane {
             pid1,
             poller,
             signals,
-            tree: Tree::standard(),
+            tree,
             services: Vec::new(),
             children: Child::ALL.map(OwnChild::new),
         })
@@ -75,7 +77,7 @@ impl Lane {
                         };
                         self.request(request, descriptor)?;
                     }
-                    KEY_SIGNALS => {
+                    KEY_ENDED => {
                         self.signals.take();
                         self.reap()?;
                     }
@@ -113,9 +115,16 @@ impl Lane {
                     return self.done(token, Err(ActError::Absent));
                 };
                 let result = service.spawn(reason);
-                if let (Ok(true), Some(output)) = (&result, service.written()) {
-                    self.poller
-                        .add(output, KEY_OUTPUT + u64::from(id.0), Interest::Read)?;
+                if let Ok(true) = result {
+                    let id = u64::from(id.0);
+                    for (descriptor, key) in [
+                        (service.written(), KEY_OUTPUT + id),
+                        (service.ended(), KEY_ENDED),
+                    ] {
+                        if let Some(descriptor) = descriptor {
+                            self.poller.add(descriptor, key, Interest::Read)?;
+                        }
+                    }
                 }
                 self.done(
                     token,
@@ -162,7 +171,10 @@ impl Lane {
             None => Err(std::io::ErrorKind::InvalidInput.into()),
         };
         match started {
-            Ok(()) => Ok(()),
+            Ok(()) => match self.children[child as usize].descriptor() {
+                Some(descriptor) => self.poller.add(descriptor, KEY_ENDED, Interest::Read),
+                None => Ok(()),
+            },
             Err(error) => self.pid1.send(
                 &FromSvc::ChildEnded(child, format!("not started: {error}")),
                 None,
@@ -242,3 +254,6 @@ impl Lane {
 fn index(key: u64) -> usize {
     usize::try_from(key).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use super::output::Lines;
 use crate::lanes::CHANNEL;
 use crate::wire::{Child, ServiceSetup};
 
-/// This binary, which is also every service's and child's program.
+/// This binary, which is also every child's program.
 const SELF: &str = "/proc/self/exe";
 const EBUSY: i32 = 16;
 
@@ -79,9 +79,6 @@ impl Service {
             return Err(std::io::Error::from_raw_os_error(EBUSY));
         }
         let (reader, writer) = process::pipe()?;
-        let arguments: Vec<String> = std::iter::once("init".to_owned())
-            .chain(self.setup.arguments.iter().cloned())
-            .collect();
         let environment = [
             "PATH=/".to_owned(),
             format!("KODO_NODE={}", self.setup.node),
@@ -99,8 +96,8 @@ impl Service {
             },
         ];
         let child = Spawn {
-            program: Path::new(SELF),
-            arguments: &arguments,
+            program: Path::new(&self.setup.program),
+            arguments: &self.setup.arguments,
             environment: &environment,
             directory: Path::new("/"),
             give: &give,
@@ -118,6 +115,11 @@ impl Service {
         self.main = Some(child);
         self.output = Some((reader, Lines::new(kodo_sys::clock::boottime())));
         Ok(true)
+    }
+
+    /// Readable when the main process has ended.
+    pub(super) fn ended(&self) -> Option<BorrowedFd<'_>> {
+        self.main.as_ref().map(|main| main.pidfd.as_fd())
     }
 
     /// What it writes.
@@ -191,6 +193,11 @@ impl OwnChild {
 
     pub(super) fn is_main(&self, pid: i32) -> bool {
         self.main.as_ref().is_some_and(|main| main.pid == pid)
+    }
+
+    /// Readable when its main process has ended.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.main.as_ref().map(|main| main.pidfd.as_fd())
     }
 
     /// Its main process is gone; which child that was.

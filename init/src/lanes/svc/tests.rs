@@ -1,0 +1,204 @@
+//! The lane with real processes in real cgroups. It reaps whatever ends below it, so one
+//! lane at a time runs in this process, on a thread of its own.
+
+use std::io::ErrorKind::BrokenPipe;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use kodo_engine::surface::Reason;
+use kodo_node::io::{ActError, Exit, ServiceId, Token};
+use kodo_sys::seqpacket;
+
+use super::Lane;
+use super::cgroup::Tree;
+use crate::lanes::Link;
+use crate::wire::{FromSvc, ServiceSetup, ToSvc};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+const WEB: ServiceId = ServiceId(0);
+const REASON: Reason = Reason::Failover;
+
+/// Where this machine has cgroup v2, which is not always the standard place.
+fn hierarchy() -> PathBuf {
+    let places = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+    let found = places
+        .iter()
+        .map(Path::new)
+        .find(|place| place.join("cgroup.controllers").exists());
+    found.expect("cgroup v2 is mounted").to_path_buf()
+}
+
+/// PID 1's side of a lane that runs one shell script as its service.
+struct Bench {
+    link: Link,
+    tree: PathBuf,
+}
+
+fn bench(script: &str, test: impl FnOnce(&mut Bench)) {
+    let _one = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let tree = hierarchy().join(format!("kodo-test-{}", std::process::id()));
+    let (ours, theirs) = seqpacket::pair().unwrap();
+    let at = tree.clone();
+    let lane =
+        std::thread::spawn(move || Lane::new(Link::new(theirs), Tree::at(at)).unwrap().serve());
+    let mut bench = Bench {
+        link: Link::new(ours),
+        tree,
+    };
+    let setup = ServiceSetup {
+        name: "web".into(),
+        program: "/bin/sh".into(),
+        arguments: vec![
+            "sh".into(),
+            "-c".into(),
+            format!("PATH=/usr/bin:/bin; {script}"),
+        ],
+        id: 4711,
+        low_port: false,
+        node: "node1".into(),
+    };
+    bench.tell(&ToSvc::Setup(vec![setup]));
+    test(&mut bench);
+    bench.tell(&ToSvc::Kill(Token(999), WEB));
+    bench.until(|heard| matches!(heard, FromSvc::Done(Token(999), Ok(()))));
+    let Bench { link, tree } = bench;
+    drop(link);
+    // It may still have had an end to tell.
+    let ended = lane.join().unwrap();
+    assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == BrokenPipe));
+    for directory in ["services/web", "services", "children", ""] {
+        std::fs::remove_dir(tree.join(directory)).unwrap();
+    }
+}
+
+impl Bench {
+    fn tell(&mut self, request: &ToSvc) {
+        self.link.send(request, None).unwrap();
+    }
+
+    fn hear(&mut self) -> FromSvc {
+        loop {
+            let (heard, _) = self.link.receive::<FromSvc>().unwrap().unwrap();
+            // A test machine need not hand its controllers to cgroup v2.
+            if !matches!(heard, FromSvc::Trouble(_)) {
+                return heard;
+            }
+        }
+    }
+
+    fn until(&mut self, wanted: impl Fn(&FromSvc) -> bool) -> Vec<FromSvc> {
+        let mut before = Vec::new();
+        loop {
+            let heard = self.hear();
+            if wanted(&heard) {
+                return before;
+            }
+            before.push(heard);
+        }
+    }
+
+    fn spawn(&mut self, token: u32) {
+        self.tell(&ToSvc::Spawn(Token(token), WEB, REASON));
+        self.until(|heard| matches!(heard, FromSvc::Done(t, Ok(())) if *t == Token(token)));
+    }
+}
+
+fn said(heard: &[FromSvc]) -> Vec<&str> {
+    let lines = heard.iter().filter_map(|heard| match heard {
+        FromSvc::Said { line, .. } => Some(line.as_str()),
+        _ => None,
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_service_knows_why_it_runs_and_its_words_and_end_are_told() {
+    bench(
+        "echo $KODO_REASON on $KODO_NODE as $(id -u) >&2; exit 3",
+        |bench| {
+            bench.spawn(1);
+            let before = bench.until(|heard| matches!(heard, FromSvc::Exited(WEB, Exit::Code(3))));
+            assert_eq!(said(&before), ["FAILOVER on node1 as 4711"]);
+        },
+    );
+}
+
+#[test]
+fn terminate_ends_a_service_that_listens() {
+    bench(
+        "trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done",
+        |bench| {
+            bench.spawn(1);
+            bench.until(|heard| matches!(heard, FromSvc::Said { .. }));
+            bench.tell(&ToSvc::Terminate(Token(2), WEB));
+            bench.until(|heard| matches!(heard, FromSvc::Exited(WEB, Exit::Code(0))));
+        },
+    );
+}
+
+#[test]
+fn kill_takes_a_whole_family_that_does_not_listen() {
+    // Two generations that ignore TERM, one of them out of its parent's session.
+    let script =
+        "trap '' TERM; (trap '' TERM; setsid sleep 1000 & sleep 1000) & echo ready; sleep 1000";
+    bench(script, |bench| {
+        bench.spawn(1);
+        bench.until(|heard| matches!(heard, FromSvc::Said { .. }));
+        bench.tell(&ToSvc::Kill(Token(2), WEB));
+        let before = bench.until(|heard| matches!(heard, FromSvc::Done(Token(2), Ok(()))));
+        let text = std::fs::read_to_string(bench.tree.join("services/web/cgroup.procs")).unwrap();
+        assert_eq!(text, "", "{before:?}");
+        // And it can run again.
+        if !before
+            .iter()
+            .any(|heard| matches!(heard, FromSvc::Exited(..)))
+        {
+            bench.until(|heard| matches!(heard, FromSvc::Exited(WEB, Exit::Signal(9))));
+        }
+        bench.spawn(3);
+    });
+}
+
+#[test]
+fn a_service_that_left_something_behind_does_not_start_beside_it() {
+    bench("(sleep 1000 >/dev/null 2>&1 &) ; exit 0", |bench| {
+        bench.spawn(1);
+        bench.until(|heard| matches!(heard, FromSvc::Exited(WEB, Exit::Code(0))));
+        bench.tell(&ToSvc::Spawn(Token(2), WEB, REASON));
+        bench.until(|heard| matches!(heard, FromSvc::Done(Token(2), Err(ActError::Errno(16)))));
+    });
+}
+
+#[test]
+fn every_action_may_be_asked_twice() {
+    bench("exec sleep 1000", |bench| {
+        bench.spawn(1);
+        bench.spawn(2);
+        for token in [3, 4] {
+            bench.tell(&ToSvc::Kill(Token(token), WEB));
+            bench.until(|heard| matches!(heard, FromSvc::Done(t, Ok(())) if *t == Token(token)));
+        }
+        bench.tell(&ToSvc::Terminate(Token(5), WEB));
+        bench.until(|heard| matches!(heard, FromSvc::Done(Token(5), Ok(()))));
+        bench.tell(&ToSvc::Kill(Token(6), ServiceId(7)));
+        bench.until(|heard| matches!(heard, FromSvc::Done(Token(6), Err(ActError::Absent))));
+    });
+}
+
+#[test]
+fn a_drill_kills_the_main_process_only() {
+    bench(
+        "(sleep 1000 >/dev/null 2>&1 &); echo ready; exec sleep 1000",
+        |bench| {
+            bench.spawn(1);
+            bench.until(|heard| matches!(heard, FromSvc::Said { .. }));
+            bench.tell(&ToSvc::Drill);
+            bench.until(|heard| matches!(heard, FromSvc::Exited(WEB, Exit::Signal(9))));
+            let left =
+                std::fs::read_to_string(bench.tree.join("services/web/cgroup.procs")).unwrap();
+            assert_eq!(left.lines().count(), 1);
+        },
+    );
+}
