@@ -168,6 +168,11 @@ impl Lab {
         self.place.dir()
     }
 
+    /// Where sockets may be made.
+    pub(crate) fn socket_dir(&self) -> &Path {
+        self.place.sockets()
+    }
+
     /// The nodes' names, in order.
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
         self.machines.iter().map(|machine| &*machine.node)

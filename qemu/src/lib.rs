@@ -32,6 +32,7 @@ pub mod command;
 mod console;
 mod core;
 mod error;
+pub mod front;
 mod host;
 mod journal;
 mod lab;

@@ -3,6 +3,7 @@
 
 mod host;
 mod image;
+mod lab;
 mod progress;
 mod test;
 
@@ -27,6 +28,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Image(image::Args),
+    Lab(lab::Args),
     Test(test::Args),
 }
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let host = host::Host::new(!cli.no_install);
     let done = match cli.command {
         Command::Image(args) => image::run(&args, &host),
+        Command::Lab(args) => lab::run(&args, &host),
         Command::Test(args) => test::run(&args, &host),
     };
     match done {

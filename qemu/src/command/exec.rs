@@ -23,6 +23,8 @@ use crate::wire::flow::Faults;
 pub enum Outcome {
     /// Something to read, perhaps nothing.
     Said(String),
+    /// A console's lines are to be shown as they come, or no longer.
+    Watch(Option<String>),
     /// The lab is to end.
     Quit,
 }
@@ -149,6 +151,11 @@ impl Session {
                 lab.save(None)?;
                 said = format!("saved to {}\n", lab.dir().display());
             }
+            Command::Watch(Some(node)) => {
+                lab.machine(node)?;
+                return Ok(Outcome::Watch(Some(node.clone())));
+            }
+            Command::Watch(None) => return Ok(Outcome::Watch(None)),
             Command::Quit => return Ok(Outcome::Quit),
         }
         Ok(Outcome::Said(said))

@@ -61,6 +61,7 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
         "break a node from inside: service-kill, kernel-panic, pid1-stuck, pid1-dies",
     ),
     ("halt NODE power-off|reboot", "let a node leave in order"),
+    ("watch NODE|off", "show a machine's console as it prints"),
     ("console NODE [LINES]", "the end of a machine's console"),
     ("type NODE TEXT", "type a line on a machine's console"),
     ("timeline [LINES]", "what happened, with milliseconds"),

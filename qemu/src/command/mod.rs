@@ -92,6 +92,8 @@ pub enum Command {
     Halt(String, String),
     /// Show the end of a console.
     Console(String, usize),
+    /// Show a console's lines as they come, or no longer.
+    Watch(Option<String>),
     /// Type a line on a console.
     Type(String, String),
     /// Show the story so far; only its last lines with a number.
@@ -210,6 +212,10 @@ impl<'a> Words<'a> {
                     .optional()
                     .map(|n| number(n).ok_or_else(|| self.bad(n, "a number of lines")));
                 Command::Console(node, lines.transpose()?.unwrap_or(30))
+            }
+            "watch" => {
+                let node = self.owned("a node, or `off`")?;
+                Command::Watch((node != "off").then_some(node))
             }
             "type" => Command::Type(self.owned("a node")?, self.all()),
             "timeline" => {

@@ -55,15 +55,28 @@ impl Script {
         })
     }
 
-    /// Runs it; `tell` gets each line as it begins and what it said.
+    /// Runs it until it ends or `over` says so; `tell` gets each line as it begins and what
+    /// it said.
     ///
     /// # Errors
     /// The first command's that failed, with its line.
-    pub fn run(&self, session: &Session, tell: &mut dyn FnMut(&str)) -> Result<()> {
+    pub fn run(
+        &self,
+        session: &Session,
+        over: &dyn Fn() -> bool,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<()> {
         for (number, line, command) in &self.lines {
+            if over() {
+                return Err(Error::Command(format!(
+                    "{}:{number}: ended from outside",
+                    self.name
+                )));
+            }
             tell(&format!("{:>10}  > {line}\n", seconds(session.lab().now())));
             match session.execute(command) {
                 Ok(Outcome::Said(said)) => tell(&said),
+                Ok(Outcome::Watch(_)) => {}
                 Ok(Outcome::Quit) => return Ok(()),
                 Err(error) => {
                     return Err(Error::Command(format!(
