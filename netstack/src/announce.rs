@@ -220,7 +220,7 @@ impl Vip {
         if quiet {
             self.conflicted = Some(now);
             self.conflict = Some(mac);
-            if self.may_defend {
+            if self.may_defend && self.link {
                 self.tell(now);
             }
         }
@@ -291,7 +291,7 @@ impl Vip {
                     Phase::Second(limits::BURST),
                     Phase::Slow,
                 ];
-                self.pending.query = self.link && starts.contains(&phase);
+                self.pending.query = starts.contains(&phase);
                 self.state = State::Bound(next);
                 self.due = Some(now.saturating_add(wait));
             }
@@ -360,13 +360,11 @@ impl Vip {
         self.due = self.link.then(|| now.saturating_add(wait));
     }
 
-    /// One announcement, if it can leave.
+    /// One announcement.
     fn tell(&mut self, now: Now) {
-        self.pending.request = self.link;
-        self.pending.reply = self.link;
-        if self.link {
-            self.announced = Some(now);
-        }
+        self.pending.request = true;
+        self.pending.reply = true;
+        self.announced = Some(now);
     }
 }
 

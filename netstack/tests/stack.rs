@@ -169,11 +169,14 @@ fn answers_count_once_and_only_when_they_are_ours() {
         correct(&mut forged);
         lan.deliver(node, &forged);
         lan.settle();
+        let answers = lan.answers(node);
         assert_eq!(
-            lan.answers(node).len(),
+            answers.len(),
             before + 1,
             "and without the change it counts"
         );
+        let asked = lan.now - ms(50);
+        assert_eq!(answers.last(), Some(&asked), "as of when it was asked");
     }
     assert_eq!(
         lan.stack(node).counters().malformed,
@@ -204,6 +207,38 @@ fn without_carrier_nothing_is_said_and_after_it_everything_at_once() {
     lan.stack(node).handle_carrier(now, LAN, true);
     lan.settle();
     assert_eq!(lan.answers(node).last(), Some(&now));
+}
+
+#[test]
+fn a_gateway_replaced_while_the_cable_was_out_is_found_at_once() {
+    let mut lan = Lan::new();
+    let old = lan.host(1, &["192.168.0.1/24"]);
+    let node = lan.node(18, config(&["192.168.0.18/24"], &[], &[], &["192.168.0.1"]));
+    lan.run(ms(1_000));
+    let now = lan.now;
+    lan.stack(node).handle_carrier(now, LAN, false);
+    lan.unplugged.push(old);
+    lan.host(2, &["192.168.0.1/24"]);
+    lan.run(ms(10));
+    let now = lan.now;
+    lan.stack(node).handle_carrier(now, LAN, true);
+    lan.settle();
+    assert_eq!(lan.answers(node).last(), Some(&now));
+}
+
+#[test]
+fn a_new_device_has_no_carrier_until_it_says_so() {
+    let mut lan = Lan::new();
+    let a = lan.node(18, pair_node());
+    let now = lan.now;
+    lan.stack(a).handle_port(now, LAN, None);
+    lan.stack(a).handle_port(now, LAN, Some(mac(77)));
+    assert_eq!(
+        lan.stack(a).send_heartbeat(LAN, b"beat"),
+        Err(Unsent::NoLink)
+    );
+    lan.stack(a).handle_carrier(now, LAN, true);
+    assert_eq!(lan.stack(a).send_heartbeat(LAN, b"beat"), Ok(()));
 }
 
 #[test]

@@ -417,7 +417,11 @@ fn a_bound_address_is_announced_when_the_carrier_returns() {
     story.announce();
     story.run(1000);
     story.link(false);
+    assert_eq!(story.vip.due(), None);
+    story.claimed(PEER);
+    story.vip.defend(true);
     story.run(60_000);
+    story.claimed(PEER);
     let before = story.announced().len();
     assert_eq!(before, 3, "silent without carrier");
     story.link(true);

@@ -79,6 +79,7 @@ fn changed(frame: &Frame, change: impl FnOnce(&mut [u8])) -> Result<Packet<'stat
             mac,
             replaces,
         }),
+        Ok(Packet::Query { address, mac }) => Ok(Packet::Query { address, mac }),
         Ok(packet) => panic!("{packet:?}"),
         Err(error) => Err(error),
     }
@@ -138,6 +139,41 @@ fn advertisements_that_rfc_4861_says_to_discard() {
         changed(&frame, |frame| frame[57] ^= 1),
         Err(Malformed::Icmp),
         "checksum"
+    );
+}
+
+#[test]
+fn questions_that_rfc_4861_says_to_discard() {
+    let address: Ipv6Addr = "fd00::33".parse().unwrap();
+    let asked = |own: Ipv6Addr, group: Ipv6Addr, lladdr: Option<Mac>| {
+        let message = Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit {
+            target_addr: address,
+            lladdr: lladdr.map(hardware),
+        });
+        let frame = icmpv6(MAC, group_mac(group), (own, group), NDP_HOPS, &message);
+        changed(&frame, |_| ())
+    };
+    let nowhere = Ipv6Addr::UNSPECIFIED;
+    let group = solicited_node(address);
+    let query = Packet::Query {
+        address: address.into(),
+        mac: MAC,
+    };
+    assert_eq!(asked(nowhere, group, None), Ok(query));
+    assert_eq!(
+        asked(nowhere, group, Some(MAC)),
+        Err(Malformed::Ndp),
+        "from nowhere, yet at"
+    );
+    assert_eq!(
+        asked(nowhere, ALL_NODES, None),
+        Err(Malformed::Ndp),
+        "to everybody"
+    );
+    assert_eq!(
+        asked(address, group, Some(MAC)),
+        Ok(Packet::Other),
+        "an ordinary question"
     );
 }
 

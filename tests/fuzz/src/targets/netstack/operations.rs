@@ -232,7 +232,7 @@ impl World {
         let who = mac(program.byte());
         let which = program.byte();
         let about = [VIPS.as_slice(), &["192.168.0.1", "fe80::1", "10.0.0.1"]].concat();
-        let address = ip(about[usize::from(which) % about.len()]);
+        let address = ip(about[usize::from(which & 0x7f) % about.len()]);
         let frame = match (which & 0x80 == 0, address) {
             (true, _) => packet::query(who, address),
             (false, IpAddr::V4(address)) => packet::announce_request(who, address),
