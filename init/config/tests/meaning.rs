@@ -198,6 +198,32 @@ fn a_node_gets_its_own_ends() {
     );
 }
 
+/// Engine and netstack assert what the checks promise.
+#[test]
+fn the_parts_accept_what_was_accepted() {
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good");
+    let files = fs::read_dir(good)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let texts = files.filter(|path| path.extension().is_some_and(|kind| kind == "toml"));
+    let texts = texts.map(|path| fs::read_to_string(path).unwrap());
+    for text in texts.chain([example()]) {
+        let cluster = parse(&text).unwrap();
+        for node in &cluster.nodes {
+            let config = cluster.node(&node.name).unwrap();
+            let start = Duration::from_secs(1);
+            let _ = Box::new(kodo_engine::Engine::new(
+                config.engine,
+                kodo_engine::BootId(1),
+                1,
+                start,
+            ));
+            let _ = Box::new(kodo_netstack::Stack::new(config.netstack, 1));
+            let _ = kodo_supervisor::Supervisor::new(config.supervisor, 1);
+        }
+    }
+}
+
 #[test]
 fn the_parts_bounds_outlast_each_other() {
     let config = parse(&example()).unwrap().node("node1").unwrap();
@@ -231,7 +257,14 @@ fn survives(text: &str) -> Result<(), TestCaseError> {
                     .all(|note| note.severity > Severity::Error)
             );
             for node in &cluster.nodes {
-                prop_assert!(cluster.node(&node.name).is_ok());
+                let config = cluster.node(&node.name).unwrap();
+                let start = Duration::from_secs(1);
+                let _ = Box::new(kodo_engine::Engine::new(
+                    config.engine,
+                    kodo_engine::BootId(1),
+                    1,
+                    start,
+                ));
             }
         }
         Err(items) => {

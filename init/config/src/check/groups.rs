@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use kodo_engine::limits;
+use kodo_engine::operator::tag;
 use toml::Spanned;
 
 use super::nodes::Nodes;
@@ -26,6 +27,7 @@ pub(super) fn read(
     too_many(sink, "groups", &spans, limits::GROUPS);
     let empty = tables.is_empty();
     let mut names = Unique::new();
+    let mut tags = Unique::new();
     let mut used: Unique<Member> = Unique::new();
     let mut complete = readable && resources.complete;
     let mut groups = Vec::new();
@@ -41,6 +43,22 @@ pub(super) fn read(
                 )
                 .see(first, "the first one")
                 .help("give every group its own name; capitals make no difference"),
+            );
+        }
+        if let Some(name) = &name
+            && let Some(first) = tags.insert(tag(&name.get_ref().0), name.span())
+            && !sink
+                .text(first.clone())
+                .eq_ignore_ascii_case(sink.text(name.span()))
+        {
+            sink.push(
+                Diagnostic::error(
+                    name.span(),
+                    format!("the name `{}` has a twin", name.get_ref().0),
+                )
+                .see(first, "this one")
+                .because("heartbeats name a group by a short hash of its name, and the two have the same")
+                .help("change one of the names in any letter"),
             );
         }
         let members = members(sink, raw.members, resources, &mut used, &mut complete);

@@ -296,4 +296,18 @@ mod tests {
             assert!(bits > (keepalive - 1) * u64::from(baud));
         }
     }
+
+    #[test]
+    fn heartbeats_can_tell_all_paths_apart() {
+        let kinds = [PathKind::Crossover, PathKind::Lan, PathKind::Serial];
+        let mut tags = Vec::new();
+        for (kind, index) in kinds
+            .into_iter()
+            .flat_map(|kind| (0..limits::PATHS).map(move |n| (kind, n)))
+        {
+            let tag = kodo_engine::operator::tag(&path(kind, index, Duration::ZERO, 0).name);
+            assert!(!tags.contains(&tag));
+            tags.push(tag);
+        }
+    }
 }
