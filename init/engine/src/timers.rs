@@ -9,8 +9,6 @@ use crate::types::Now;
 /// What waits for an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// The next ordinary beat.
-    Beat,
     /// An extra beat that the rate limit holds back.
     Extra,
     /// A path or a peer gets old: path down, late, dead.
@@ -84,7 +82,7 @@ mod tests {
         timers.set(Timer::Run, ms(30));
         timers.set(Timer::Run, ms(20));
         timers.set(Timer::Run, ms(25));
-        timers.set(Timer::Beat, ms(40));
+        timers.set(Timer::Lease, ms(40));
         assert_eq!(timers.next(), Some(ms(20)));
         timers.clear(Timer::Run);
         assert_eq!(timers.next(), Some(ms(40)));

@@ -1,9 +1,10 @@
 //! Stage six: heartbeats. When, on which paths, and what they say.
 //!
 //! Owns the tick. Every keepalive one beat goes out on all paths that are due (a slow
-//! line may have a longer interval), with one sequence number. A change that others
-//! wait for sends an extra beat at once, at most [`limits::EXTRA_BEATS`] times per
-//! keepalive, on a narrow or slow path less often.
+//! line may have a longer interval), with one sequence number; only the timer input
+//! makes it. A change that others wait for sends an extra beat at once, with any
+//! input: a burst of [`limits::EXTRA_BEATS`], and as many per keepalive after that;
+//! on a narrow or slow path at most one per half its interval.
 
 use super::{Engine, Pending};
 use crate::codec::{Bond, Core, GroupLine, Hears, Standing};
@@ -21,10 +22,11 @@ pub(super) struct Beats {
     /// By path: when the next ordinary beat is due, and when the last beat went out.
     due: [Now; limits::PATHS],
     last: [Option<Now>; limits::PATHS],
-    /// Newest beat on any path.
-    newest: Option<Now>,
     /// Paths that owe an extra beat, one bit each.
     urgent: u8,
+    /// When the extra beats sent so far would be paid off at the long-term rate (the
+    /// generic cell rate algorithm, ITU-T I.371 annex A).
+    paid: Now,
     /// The beat going out.
     seq: u64,
     at: Now,
@@ -36,8 +38,8 @@ impl Beats {
             tick: now,
             due: [now; limits::PATHS],
             last: [None; limits::PATHS],
-            newest: None,
             urgent: 0,
+            paid: Now::ZERO,
             seq: 0,
             at: now,
         }
@@ -47,47 +49,42 @@ impl Beats {
     pub(super) fn urge(&mut self) {
         self.urgent = u8::MAX;
     }
+
+    /// When the next keepalive tick is due.
+    pub(super) fn tick(&self) -> Now {
+        self.tick
+    }
 }
 
 impl Engine {
-    /// Sends what is due. True when the keepalive tick was.
-    pub(super) fn beat(&mut self, now: Now) -> bool {
+    /// The keepalive tick, if it is due.
+    pub(super) fn tick(&mut self, now: Now) -> bool {
         let keepalive = self.config.timing.keepalive;
-        let ticked = now >= self.beats.tick;
+        if now < self.beats.tick {
+            return false;
+        }
+        self.beats.tick += keepalive;
+        if self.beats.tick <= now {
+            self.beats.tick = now + keepalive;
+        }
         let mut paths = 0u8;
-        if ticked {
-            self.beats.tick += keepalive;
-            if self.beats.tick <= now {
-                self.beats.tick = now + keepalive;
-            }
-            for n in 0..self.config.paths.len() {
-                if now >= self.beats.due[n] {
-                    paths |= 1 << n;
-                    // due at the tick that is nearest to a whole interval
-                    self.beats.due[n] = now + self.config.paths[n].keepalive - keepalive / 2;
-                }
+        for n in 0..self.config.paths.len() {
+            if now >= self.beats.due[n] {
+                paths |= 1 << n;
+                // due at the tick that is nearest to a whole interval
+                self.beats.due[n] = now + self.config.paths[n].keepalive - keepalive / 2;
             }
         }
-        paths |= self.extra(now);
-        if paths != 0 {
-            self.beats.seq = self.sends.next(now);
-            self.beats.at = now;
-            self.beats.newest = Some(now);
-            for n in 0..self.config.paths.len() {
-                if paths & (1 << n) != 0 {
-                    self.beats.last[n] = Some(now);
-                    self.send(PathId::from_index(n));
-                }
-            }
-        }
-        self.beats.urgent &= !paths;
-        self.timers.set(Timer::Beat, self.beats.tick);
-        ticked
+        self.send_on(now, paths);
+        true
     }
 
-    /// Paths that owe an extra beat and may send it; the others get a timer.
-    fn extra(&mut self, now: Now) -> u8 {
+    /// Extra beats on the paths that owe one and may send it; the others get a timer.
+    pub(super) fn urgent(&mut self, now: Now) {
+        self.timers.clear(Timer::Extra);
         let keepalive = self.config.timing.keepalive;
+        let interval = keepalive / limits::EXTRA_BEATS;
+        let burst = interval * (limits::EXTRA_BEATS - 1);
         let mut paths = 0;
         for (n, path) in self.config.paths.iter().enumerate() {
             if self.beats.urgent & (1 << n) == 0 {
@@ -97,21 +94,36 @@ impl Engine {
             let spacing = if narrow {
                 path.keepalive / 2
             } else {
-                path.keepalive / limits::EXTRA_BEATS
+                Now::ZERO
             };
-            let path_free = self.beats.last[n].map_or(now, |last| last + spacing);
-            let free = self
-                .beats
-                .newest
-                .map_or(now, |last| last + keepalive / limits::EXTRA_BEATS);
-            let at = path_free.max(free);
+            let rested = self.beats.last[n].map_or(Now::ZERO, |last| last + spacing);
+            let at = rested.max(self.beats.paid.saturating_sub(burst));
             if now >= at {
                 paths |= 1 << n;
             } else {
                 self.timers.set(Timer::Extra, at);
             }
         }
-        paths
+        if paths != 0 {
+            self.beats.paid = self.beats.paid.max(now) + interval;
+            self.send_on(now, paths);
+        }
+    }
+
+    /// One beat on some paths.
+    fn send_on(&mut self, now: Now, paths: u8) {
+        self.beats.urgent &= !paths;
+        if paths == 0 {
+            return;
+        }
+        self.beats.seq = self.sends.next(now);
+        self.beats.at = now;
+        for n in 0..self.config.paths.len() {
+            if paths & (1 << n) != 0 {
+                self.beats.last[n] = Some(now);
+                self.send(PathId::from_index(n));
+            }
+        }
     }
 
     fn send(&mut self, path: PathId) {

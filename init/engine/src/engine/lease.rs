@@ -9,12 +9,23 @@
 //! ago do. Two halves that are cut off at one instant therefore both hold a lease of
 //! grants only, and a ping that was in flight at that instant stretches neither.
 
-use super::Engine;
+use super::{Engine, Lease};
 use crate::codec::{Beat, Bond};
 use crate::config::SplitBrain;
 use crate::surface::{Event, Role};
 use crate::timers::Timer;
 use crate::types::{NodeId, Now};
+
+impl Lease {
+    /// A ping request sent at `sent` was answered, the newest so far. A longer gap
+    /// than `patience` breaks the run.
+    pub(super) fn answered(&mut self, sent: Now, patience: Now) {
+        if self.ping.is_none_or(|before| sent - before > patience) {
+            self.ping_since = sent;
+        }
+        self.ping = Some(sent);
+    }
+}
 
 impl Engine {
     /// A fresh beat of `peer`: grant it, and take what it grants.
@@ -100,13 +111,15 @@ impl Engine {
             }
     }
 
-    /// Whether this node may decide alone: nobody else to ask, or the arbiter answers.
-    pub(super) fn may_decide_alone(&self, now: Now) -> bool {
-        match self.config.split_brain {
-            SplitBrain::Accept => true,
-            SplitBrain::Ping => {
-                self.lease.vouched || self.ping_lease().is_some_and(|until| now < until)
-            }
+    /// Whether this node may decide alone: nobody else to ask, or the arbiter answers
+    /// now, and has for W: while it answered only the other side, that side held a
+    /// lease by it. When a cut heals, the peer is heard before W is over.
+    pub(super) fn may_decide_alone(&mut self, now: Now) -> bool {
+        if self.config.split_brain == SplitBrain::Accept || self.lease.vouched {
+            return true;
         }
+        let steady = self.lease.ping_since + self.wait_bound;
+        self.timers.set(Timer::Agree, steady);
+        now >= steady && self.ping_lease().is_some_and(|until| now < until)
     }
 }

@@ -147,6 +147,8 @@ struct Lease {
     until: Now,
     /// Newest answered ping, by the time its request was sent.
     ping: Option<Now>,
+    /// The first of the unbroken run of answers that the newest belongs to.
+    ping_since: Now,
     /// An operator vouched that the others are dead.
     vouched: bool,
     /// Its end was said.
@@ -249,7 +251,11 @@ impl Engine {
     pub fn handle_timer(&mut self, now: Now) {
         self.enter(now);
         self.progress.begin();
-        let ticked = self.decide(now);
+        self.judge(now);
+        let ticked = self.tick(now);
+        self.progress.mark(Stage::Beat);
+        self.urgent(now);
+        self.schedule(now);
         if self.progress.spend() && ticked && !self.resetting {
             self.act(Small::FeedWatchdog);
         }
@@ -258,8 +264,8 @@ impl Engine {
     /// A member of the ping group answered a request that was sent at `sent`.
     pub fn handle_ping(&mut self, now: Now, sent: Now) {
         self.enter(now);
-        if sent <= now {
-            self.lease.ping = self.lease.ping.max(Some(sent));
+        if sent <= now && self.lease.ping.is_none_or(|newest| sent > newest) {
+            self.lease.answered(sent, self.config.timing.warntime);
         }
         self.decide(now);
     }
@@ -319,9 +325,15 @@ impl Engine {
         self.deadline = self.deadline.max(now);
     }
 
-    /// All stages, in their order, until they agree. True when the keepalive tick
-    /// was due.
-    fn decide(&mut self, now: Now) -> bool {
+    /// What follows from an input other than the timer.
+    fn decide(&mut self, now: Now) {
+        self.judge(now);
+        self.urgent(now);
+        self.schedule(now);
+    }
+
+    /// All stages, in their order, until they agree.
+    fn judge(&mut self, now: Now) {
         self.timers.begin(now);
         for _ in 0..ROUNDS {
             self.again = false;
@@ -339,11 +351,13 @@ impl Engine {
                 break;
             }
         }
-        let ticked = self.beat(now);
-        self.progress.mark(Stage::Beat);
-        let keepalive = self.config.timing.keepalive;
-        self.deadline = self.timers.next().unwrap_or(now + keepalive);
-        ticked
+    }
+
+    /// The next deadline. A keepalive tick that is due stays due until
+    /// [`Engine::handle_timer`] comes: no other input may take its place.
+    fn schedule(&mut self, now: Now) {
+        let next = self.timers.next().unwrap_or(Now::MAX);
+        self.deadline = next.min(self.beats.tick()).max(now);
     }
 
     /// Notes that others should hear of a change now, and that earlier stages should

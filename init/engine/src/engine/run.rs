@@ -6,6 +6,7 @@
 
 use super::{Engine, Small};
 use crate::claims::{self, Claim, Hold, Verdict};
+use crate::codec::Standing;
 use crate::config::ResourceKind;
 use crate::group::{self, Member, Phase};
 use crate::surface::{Cause, Event, Fatal, Gone, Reason, Role};
@@ -161,6 +162,15 @@ impl Engine {
         may
     }
 
+    /// A node outside our view is heard, and it holds the group or has a view of its
+    /// own by which it might take it: the views merge first.
+    fn decides_apart(&self, node: NodeId, id: GroupId) -> bool {
+        self.peers[node.index()].alive().is_some_and(|life| {
+            life.said.claim(id).may_act()
+                || (life.said.view.is_some() && life.said.standing == Standing::Member)
+        })
+    }
+
     /// A member follows the plan that we follow, and says under it that it holds nothing.
     fn has_let_go(&self, node: NodeId, id: GroupId) -> bool {
         self.peers[node.index()].alive().is_some_and(|life| {
@@ -195,7 +205,7 @@ impl Engine {
                 let mut evidence = absent
                     .evidence
                     .unwrap_or_else(|| self.evidence(now, from, gone));
-                if gone == Gone::Silent {
+                if gone == Gone::Silent && self.peers[from.index()].alive().is_none() {
                     evidence.silent = self.silent(now, from);
                 }
                 self.log(Event::Takeover {
