@@ -90,7 +90,7 @@ fn forged_and_random_frames() {
             let noise: Vec<u8> = frame[..14]
                 .iter()
                 .copied()
-                .chain((0..200).map(|n| (n * 7 + at) as u8))
+                .chain((0..200).map(|n| (n * 7 + at % 251).to_le_bytes()[0]))
                 .collect();
             story
                 .lab
@@ -154,7 +154,7 @@ fn serial_noise() {
         story
             .lab
             .fault("serial", &Direction::To(node.clone()), |faults| {
-                faults.noise = 2000
+                faults.noise = 2000;
             })
             .expect("a line");
         counted(&story, &node, &["noise"], noise, 2000);
