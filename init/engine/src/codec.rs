@@ -378,3 +378,6 @@ fn decode(body: &[u8]) -> Option<Beat> {
     }
     Some(beat)
 }
+
+#[cfg(test)]
+mod tests;

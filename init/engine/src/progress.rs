@@ -74,7 +74,7 @@ mod tests {
         let mut progress = Progress::default();
         assert!(!progress.spend(), "nothing was done");
         progress.begin();
-        ALL.map(|stage| progress.mark(stage));
+        ALL.iter().for_each(|stage| progress.mark(*stage));
         assert!(progress.spend());
         assert!(!progress.spend(), "spent");
     }
@@ -99,7 +99,7 @@ mod tests {
     fn yesterdays_work_does_not_count() {
         let mut progress = Progress::default();
         progress.begin();
-        ALL.map(|stage| progress.mark(stage));
+        ALL.iter().for_each(|stage| progress.mark(*stage));
         progress.begin();
         assert!(!progress.spend());
     }

@@ -36,6 +36,10 @@ impl Sends {
     }
 }
 
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the remainder is smaller than an array"
+)]
 fn slot(seq: u64) -> usize {
     (seq % limits::SENT as u64) as usize
 }

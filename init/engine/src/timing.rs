@@ -69,10 +69,11 @@ mod tests {
         }
 
         #[test]
-        fn a_slow_holder_is_done_before_a_fast_taker(lease in 1u64..100_000, release in 0u64..100_000) {
+        fn a_slow_holder_is_done_before_a_fast_taker(lease in 1u128..100_000, release in 0u128..100_000) {
             // worst case: the holder's clock runs 1 % slow, the taker's 1 % fast
             let real_hold = lease * 1000 * 100 / 99 + release * 1000;
-            let wait = wait_bound(Now::from_millis(lease), Now::from_millis(release)).as_micros() as u64;
+            let ms = |n: u128| Now::from_micros(u64::try_from(n * 1000).expect("short"));
+            let wait = wait_bound(ms(lease), ms(release)).as_micros();
             prop_assert!(wait * 100 / 101 + 1 >= real_hold);
         }
     }

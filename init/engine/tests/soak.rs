@@ -21,6 +21,15 @@ impl Dice {
             .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % below
     }
+
+    /// In parts per thousand: a clock may be one percent off either way.
+    fn drift(&mut self) -> i64 {
+        i64::try_from(self.roll(21)).expect("small") - 10
+    }
+
+    fn node(&mut self) -> NodeId {
+        NodeId(u8::from(self.roll(2) == 1))
+    }
 }
 
 fn edit(dice: &Dice, arbiter: SplitBrain) -> impl Fn(&mut Config) + use<> {
@@ -81,13 +90,16 @@ fn one_fault(world: &mut World, dice: &mut Dice, isolations: bool) {
             let dead = [dice.roll(2) == 0, dice.roll(2) == 0, false];
             world.machines[A].gateway = true;
             world.machines[B].gateway = true;
-            rough(world, dice.clone(), dice.clone().roll(30), None, dead);
+            // both reach the arbiter: what is left must carry beats, or two owners are documented
+            let loss = if dead == [false; 3] {
+                dice.roll(30)
+            } else {
+                dice.roll(4)
+            };
+            rough(world, dice.clone(), loss, None, dead);
         }
-        4 if powered => drop(world.command(n, Command::Move(WWW, NodeId((dice.roll(2)) as u8)))),
-        5 if powered => drop(world.command(
-            n,
-            Command::Standby(NodeId((dice.roll(2)) as u8), dice.roll(3) == 0),
-        )),
+        4 if powered => drop(world.command(n, Command::Move(WWW, dice.node()))),
+        5 if powered => drop(world.command(n, Command::Standby(dice.node(), dice.roll(3) == 0))),
         6 if powered && world.machines[n].acts[WEB.index()] => world.report(n, WEB, Report::Failed),
         7 if powered => {
             let up = dice.roll(2) == 0;
@@ -153,8 +165,8 @@ fn heal(world: &mut World) {
 fn story(seed: u64, arbiter: SplitBrain) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995);
     let mut world = World::new(edit(&dice, arbiter));
-    world.machines[A].drift = dice.roll(21) as i64 - 10;
-    world.machines[B].drift = dice.roll(21) as i64 - 10;
+    world.machines[A].drift = dice.drift();
+    world.machines[B].drift = dice.drift();
     world.power_on(A);
     world.run(ms(dice.roll(1500)));
     world.power_on(B);

@@ -54,51 +54,37 @@ impl Engine {
     fn make_plan(&mut self, now: Now, members: NodeSet) {
         let nodes = self.survey(now, members);
         let mut lines = self.plan.lines;
-        for n in 0..self.config.groups.len() {
+        for (n, slot) in lines.iter_mut().take(self.config.groups.len()).enumerate() {
             let group = GroupId::from_index(n);
-            let scene = self.scene(now, group, &nodes);
-            let placed = placement::place(&scene);
-            let before = lines[n];
-            let line = match placed {
-                Placed::Stay(node) | Placed::Keep(node) => {
-                    let cause = before.map_or(Cause::Failover, |line| line.cause);
-                    Assigned {
-                        node: Some(node),
-                        cause,
-                    }
-                }
-                Placed::Go(node, cause) => Assigned {
-                    node: Some(node),
-                    cause,
-                },
-                Placed::Nowhere => Assigned {
-                    node: None,
-                    cause: Cause::Move,
-                },
-            };
-            if before == Some(line) {
-                continue;
+            let placed = placement::place(&self.scene(now, group, &nodes));
+            let line = assigned(placed, *slot);
+            if slot.replace(line) != Some(line) {
+                self.tell(group, placed, line);
             }
-            lines[n] = Some(line);
-            let moved = before.is_none_or(|before| before.node != line.node);
-            if moved && !matches!(placed, Placed::Stay(_)) {
-                self.log(Event::Plan {
-                    group,
-                    to: line.node,
-                    cause: line.cause,
-                });
-            }
-            let unplaced = matches!(placed, Placed::Keep(_) | Placed::Nowhere);
-            if unplaced && !core::mem::replace(&mut self.groups[n].unplaced, unplaced) {
-                self.log(Event::NoEligible {
-                    group,
-                    kept: line.node,
-                });
-            }
-            self.groups[n].unplaced = unplaced;
         }
         if lines != self.plan.lines {
             self.follow_plan(now, self.plan.version + 1, lines);
+        }
+    }
+
+    /// Says where a group goes, when that is news.
+    fn tell(&mut self, group: GroupId, placed: Placed, line: Assigned) {
+        let before = self.plan.lines[group.index()];
+        let moved = before.is_none_or(|before| before.node != line.node);
+        if moved && matches!(placed, Placed::Go(..)) {
+            self.log(Event::Plan {
+                group,
+                to: line.node,
+                cause: line.cause,
+            });
+        }
+        let unplaced = matches!(placed, Placed::Keep(_) | Placed::Nowhere);
+        let known = core::mem::replace(&mut self.groups[group.index()].unplaced, unplaced);
+        if unplaced && !known {
+            self.log(Event::NoEligible {
+                group,
+                kept: line.node,
+            });
         }
     }
 
@@ -223,6 +209,27 @@ impl Engine {
             damped: damped_until.is_some_and(|until| now < until),
             first: tenure == 0,
         }
+    }
+}
+
+/// A plan's line for what placement found; where it stays, the cause stays too.
+fn assigned(placed: Placed, before: Option<Assigned>) -> Assigned {
+    match placed {
+        Placed::Go(node, cause) => Assigned {
+            node: Some(node),
+            cause,
+        },
+        Placed::Stay(node) | Placed::Keep(node) => {
+            let cause = before.map_or(Cause::Failover, |line| line.cause);
+            Assigned {
+                node: Some(node),
+                cause,
+            }
+        }
+        Placed::Nowhere => Assigned {
+            node: None,
+            cause: Cause::Move,
+        },
     }
 }
 

@@ -21,27 +21,8 @@ impl Engine {
     fn take_report(&mut self, now: Now, resource: ResourceId, report: Report) {
         let n = resource.index();
         match (self.resources[n], report) {
-            (Member::Stopping { .. }, Report::Stopped) => self.resources[n] = Member::Idle,
             (_, Report::StopFailed) => self.reset(Fatal::StopFailed, Some(resource)),
-            (Member::Idle | Member::Stopping { .. }, Report::AddressTaken)
-            | (Member::Running, Report::AddressTaken) => {
-                self.log(Event::AddressTaken { resource });
-            }
-            (Member::Idle | Member::Stopping { .. }, _) => {}
-
-            (Member::Blocked, Report::Started) => {
-                self.resources[n] = Member::Running;
-                if let Some(group) = self.group_of(resource) {
-                    self.unban(group);
-                }
-            }
-            (Member::Starting { .. }, Report::Started) => self.resources[n] = Member::Running,
-            (Member::Failed, Report::Started | Report::Recovered) => {
-                self.resources[n] = Member::Running;
-                self.log(Event::Recovered { resource });
-            }
-            (_, Report::Started | Report::Recovered) => {}
-
+            (Member::Stopping { .. }, Report::Stopped) => self.resources[n] = Member::Idle,
             (Member::Starting { .. }, Report::AddressTaken) => {
                 self.resources[n] = Member::Blocked;
                 self.log(Event::AddressTaken { resource });
@@ -49,8 +30,21 @@ impl Engine {
                     self.ban(now, group);
                 }
             }
-            (_, Report::AddressTaken) => {}
-
+            (_, Report::AddressTaken) => self.log(Event::AddressTaken { resource }),
+            (Member::Starting { .. }, Report::Started) => self.resources[n] = Member::Running,
+            (Member::Blocked, Report::Started) => {
+                self.resources[n] = Member::Running;
+                if let Some(group) = self.group_of(resource) {
+                    self.unban(group);
+                }
+            }
+            (Member::Failed, Report::Started | Report::Recovered) => {
+                self.resources[n] = Member::Running;
+                self.log(Event::Recovered { resource });
+            }
+            // the answer to an older request, or news of what runs anyway
+            (Member::Idle | Member::Stopping { .. }, _)
+            | (_, Report::Started | Report::Recovered) => {}
             // down for certain without having been asked, and nobody restarts it
             (_, Report::StartFailed | Report::Stopped) => self.start_failed(now, resource, false),
             (_, Report::Failed) => {

@@ -35,13 +35,13 @@ impl Engine {
             self.meet(now, group);
             match (self.wish(now, group), self.groups[n].phase) {
                 (Wish::Run(cause), Phase::Idle) if self.may_take(now, group) => {
-                    self.begin(now, group, cause)
+                    self.begin(now, group, cause);
                 }
                 (Wish::Rest(reason), Phase::Starting | Phase::Running) => {
-                    self.end(now, group, reason)
+                    self.end(now, group, reason);
                 }
                 (Wish::Yield, Phase::Starting | Phase::Running | Phase::Stopping) => {
-                    self.give_way(now, group)
+                    self.give_way(now, group);
                 }
                 _ => {}
             }
@@ -153,10 +153,7 @@ impl Engine {
             } else {
                 let clear_at = self.absent[node.index()].clear_at;
                 self.timers.set(Timer::Run, clear_at);
-                let acts = self.peers[node.index()]
-                    .alive()
-                    .is_some_and(|life| life.said.claim(id).may_act());
-                now >= clear_at && !acts
+                now >= clear_at && !self.decides_apart(node, id)
             };
         }
         may
@@ -341,10 +338,10 @@ impl Engine {
             match self.resources[n] {
                 Member::Starting { by } if now >= by => self.start_failed(now, resource, true),
                 Member::Stopping { by } if now >= by => {
-                    self.reset(Fatal::StopFailed, Some(resource))
+                    self.reset(Fatal::StopFailed, Some(resource));
                 }
                 Member::Starting { by } | Member::Stopping { by } => {
-                    self.timers.set(Timer::Run, by)
+                    self.timers.set(Timer::Run, by);
                 }
                 Member::Idle | Member::Running | Member::Failed | Member::Blocked => {}
             }

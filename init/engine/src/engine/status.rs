@@ -115,8 +115,7 @@ impl Engine {
         });
         let banned = group.banned_until.is_some();
         let state = match group.phase {
-            Phase::Starting if banned => RunState::Blocked,
-            Phase::Idle if banned => RunState::Blocked,
+            Phase::Starting | Phase::Idle if banned => RunState::Blocked,
             Phase::Idle => RunState::Stopped,
             Phase::Starting => RunState::Starting,
             Phase::Running => RunState::Started,

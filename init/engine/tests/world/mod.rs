@@ -184,6 +184,8 @@ pub(crate) struct World {
     pub(crate) held_by: Vec<(Duration, Option<usize>)>,
     boots: u64,
     quiet: bool,
+    /// Counts allocations of this thread; no engine call may move it.
+    pub(crate) gauge: fn() -> u64,
 }
 
 impl World {
@@ -202,6 +204,7 @@ impl World {
             held_by: Vec::new(),
             boots: 0,
             quiet: false,
+            gauge: || 0,
         };
         for me in 0..2 {
             let mut config = pair(me);
@@ -278,7 +281,10 @@ impl World {
         machine.inbox.clear();
         machine.acts = [false; 2];
         machine.next_ping = self.now;
-        machine.engine = Some(Engine::new(config, boot, self.boots, uptime));
+        let before = (self.gauge)();
+        let engine = Engine::new(config, boot, self.boots, uptime);
+        assert_eq!((self.gauge)(), before, "a boot allocated");
+        machine.engine = Some(engine);
         self.update_carriers();
     }
 
@@ -388,7 +394,7 @@ impl World {
     pub(crate) fn command(&mut self, n: usize, command: Command) -> Result<u8, Refusal> {
         let mut result = Err(Refusal::NotNow);
         self.input(n, |engine, now| {
-            result = engine.handle_command(now, command).map(|ack| ack.nodes)
+            result = engine.handle_command(now, command).map(|ack| ack.nodes);
         });
         result
     }
@@ -410,7 +416,7 @@ impl World {
     fn deliver(&mut self, n: usize, path: PathId, bytes: &[u8]) -> Result<NodeId, Reject> {
         let mut result = Err(Reject::Malformed);
         self.input(n, |engine, now| {
-            result = engine.handle_frame(now, path, bytes)
+            result = engine.handle_frame(now, path, bytes);
         });
         result
     }
@@ -420,10 +426,17 @@ impl World {
         let Some(mut engine) = self.machines[n].engine.take() else {
             return;
         };
+        let gauge = self.gauge;
+        let before = gauge();
         give(&mut engine, local);
+        assert_eq!(gauge(), before, "an input allocated");
         assert!(engine.poll_deadline() >= local, "a deadline lies ahead");
         let boot = engine.boot();
-        while let Some(effect) = engine.poll_effect() {
+        loop {
+            let before = gauge();
+            let effect = engine.poll_effect();
+            assert_eq!(gauge(), before, "an effect allocated");
+            let Some(effect) = effect else { break };
             self.perform(n, &engine, boot, effect);
         }
         if self.machines[n].reset.is_none() {
