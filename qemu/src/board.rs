@@ -22,7 +22,8 @@ const EVERY: Duration = Duration::from_millis(500);
 /// A node that does not answer within this is silent.
 const WITHIN: Duration = Duration::from_millis(900);
 
-type Answers = Arc<Mutex<HashMap<String, Value>>>;
+/// What each node said, and in which of its lives.
+type Answers = Arc<Mutex<HashMap<String, (u32, Value)>>>;
 
 /// Keeps asking all nodes.
 pub(crate) struct Board {
@@ -66,19 +67,21 @@ impl Board {
         let answers = Answers::default();
         let wake = Arc::new((Mutex::new(()), Condvar::new()));
         let ended = Arc::new(AtomicBool::new(false));
-        let admins = lab
-            .nodes()
-            .filter_map(|node| Some((node.to_owned(), lab.admin(node).ok()?.timeout(WITHIN))));
-        let threads = admins.filter_map(|(node, admin)| {
+        let admins = lab.nodes().filter_map(|node| {
+            let admin = lab.admin(node).ok()?.timeout(WITHIN);
+            Some((node.to_owned(), admin, lab.shared_state(node).ok()?))
+        });
+        let threads = admins.filter_map(|(node, admin, state)| {
             let (answers, wake, ended) =
                 (Arc::clone(&answers), Arc::clone(&wake), Arc::clone(&ended));
             let ask = move || {
                 while !ended.load(Ordering::Relaxed) {
+                    let life = state.lock().unwrap_or_else(PoisonError::into_inner).boots;
                     let answer = admin.status();
                     {
                         let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
                         match answer {
-                            Ok(status) => answers.insert(node.clone(), status),
+                            Ok(status) => answers.insert(node.clone(), (life, status)),
                             Err(_) => answers.remove(&node),
                         };
                     }
@@ -157,11 +160,11 @@ impl Board {
     }
 }
 
-fn row(lab: &Lab, node: &str, status: Option<&Value>) -> Row {
-    let power = lab
-        .machine(node)
-        .map(|machine| machine.power())
-        .unwrap_or(Power::Off);
+fn row(lab: &Lab, node: &str, answer: Option<&(u32, Value)>) -> Row {
+    let machine = lab.machine(node).unwrap_or_default();
+    let power = machine.power();
+    // What a former life said is no news of this one.
+    let status = answer.and_then(|(life, status)| (*life == machine.boots).then_some(status));
     let mut row = Row {
         node: node.to_owned(),
         power: power.to_string(),

@@ -61,10 +61,25 @@ pub fn log_line(line: &str) -> Option<LogLine<'_>> {
         "ALERT" => Level::Alert,
         _ => return None,
     };
+    let text = kernel_stamp(text).map_or(text, |at| &text[..at]);
     Some(LogLine {
         level,
         uptime: Duration::from_secs_f64(uptime),
         text: text.trim(),
+    })
+}
+
+/// Where the kernel broke into a line with one of its own, `[    3.133155] …`.
+fn kernel_stamp(text: &str) -> Option<usize> {
+    text.match_indices('[').map(|(at, _)| at).find(|at| {
+        let stamp = text[at + 1..]
+            .split_once("] ")
+            .map_or("", |(stamp, _)| stamp)
+            .trim_start();
+        let parts = stamp.split_once('.');
+        let digits =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        parts.is_some_and(|(whole, rest)| digits(whole) && rest.len() == 6 && digits(rest))
     })
 }
 
@@ -146,6 +161,19 @@ mod tests {
         ] {
             assert_eq!(log_line(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_kernel_may_break_in() {
+        let text = |line: &'static str| log_line(line).unwrap().text;
+        assert_eq!(
+            text("kodo[ 3.1] info boot: a [b] 1.5[    3.133155] load x"),
+            "boot: a [b] 1.5"
+        );
+        assert_eq!(
+            text("kodo[ 3.1] info [1.5] is no stamp [ 2.25] either"),
+            "[1.5] is no stamp [ 2.25] either"
+        );
     }
 
     #[test]

@@ -156,27 +156,27 @@ impl fmt::Display for Event {
         let who =
             |node: &Option<Arc<str>>| node.as_deref().unwrap_or("a nameless server").to_owned();
         match self {
-            Self::Action { text } => write!(f, "lab     {text}"),
-            Self::PowerOn { node } => write!(f, "{node:<7} powered on"),
-            Self::PowerOff { node, why } => write!(f, "{node:<7} off: {why}"),
-            Self::Reset { node, why } => write!(f, "{node:<7} reset ({why})"),
+            Self::Action { text } => write!(f, "lab       {text}"),
+            Self::PowerOn { node } => write!(f, "{node:<9} powered on"),
+            Self::PowerOff { node, why } => write!(f, "{node:<9} off: {why}"),
+            Self::Reset { node, why } => write!(f, "{node:<9} reset ({why})"),
             Self::Watchdog { node, action } => {
-                write!(f, "{node:<7} hardware watchdog fired: {action}")
+                write!(f, "{node:<9} hardware watchdog fired: {action}")
             }
             Self::Running {
                 node,
                 running: true,
                 how,
-            } => write!(f, "{node:<7} runs on after {how}"),
+            } => write!(f, "{node:<9} runs on after {how}"),
             Self::Running {
                 node,
                 running: false,
                 how,
-            } => write!(f, "{node:<7} stopped ({how})"),
+            } => write!(f, "{node:<9} stopped ({how})"),
             Self::Carrier { cable, end, up } => {
                 write!(
                     f,
-                    "{cable:<7} carrier {} at {end}",
+                    "{cable:<9} carrier {} at {end}",
                     if *up { "up" } else { "down" }
                 )
             }
@@ -188,14 +188,14 @@ impl fmt::Display for Event {
             } => {
                 write!(
                     f,
-                    "{node:<7} {level} {text} (at {} of its life)",
+                    "{node:<9} {level} {text} (at {} of its life)",
                     seconds(*uptime)
                 )
             }
-            Self::Console { node, text } => write!(f, "{node:<7} | {text}"),
-            Self::ClientLost { node: None } => write!(f, "client  no answer any more"),
+            Self::Console { node, text } => write!(f, "{node:<9} | {text}"),
+            Self::ClientLost { node: None } => write!(f, "client    no answer any more"),
             Self::ClientLost { node: Some(node) } => {
-                write!(f, "client  no answer any more; {node}'s was the last")
+                write!(f, "client    no answer any more; {node}'s was the last")
             }
             Self::ClientAnswered {
                 node,
@@ -204,7 +204,7 @@ impl fmt::Display for Event {
             } => {
                 write!(
                     f,
-                    "client  answered by {} after {} ms",
+                    "client    answered by {} after {} ms",
                     who(node),
                     silent.as_millis()
                 )?;
@@ -216,11 +216,11 @@ impl fmt::Display for Event {
                 }
             }
             Self::Owners { vip, owners } => match owners.as_slice() {
-                [] => write!(f, "wire    nobody speaks for {vip} any more"),
-                [one] => write!(f, "wire    {one} speaks for {vip}"),
+                [] => write!(f, "wire      nobody speaks for {vip} any more"),
+                [one] => write!(f, "wire      {one} speaks for {vip}"),
                 several => write!(
                     f,
-                    "wire    {} speak for {vip} AT ONCE",
+                    "wire      {} speak for {vip} AT ONCE",
                     several.join(" and ")
                 ),
             },

@@ -4,7 +4,7 @@
 //! consoles, frames, and the nodes' own admin API.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -665,6 +665,11 @@ impl Lab {
                 name: node.to_owned(),
                 known: self.nodes().map(str::to_owned).collect(),
             })
+    }
+
+    /// A machine's state for a thread that outlasts a look at it.
+    pub(crate) fn shared_state(&self, node: &str) -> Result<Arc<Mutex<MachineState>>> {
+        Ok(Arc::clone(&self.machine_named(node)?.state))
     }
 
     fn wiring(&self, node: &str) -> Result<&Wiring> {

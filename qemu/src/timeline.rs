@@ -134,10 +134,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "     0.995      +0  client  no answer any more; node1's was the last",
-                "     1.000      +5  lab     power off node1",
-                "     1.001      +1  node1   off: no current",
-                "     3.100   +2099  node2   ALERT www: taking over from node1 (at 9.500 of its life)",
+                "     0.995      +0  client    no answer any more; node1's was the last",
+                "     1.000      +5  lab       power off node1",
+                "     1.001      +1  node1     off: no current",
+                "     3.100   +2099  node2     ALERT www: taking over from node1 (at 9.500 of its life)",
             ]
         );
         let dir = crate::test::TempDir::new();

@@ -81,11 +81,15 @@ pub(crate) fn run(args: &Args, host: &Host) -> Result {
         }
         [verb, ..] if verb == "run" => Err("`run` needs one script: see qemu/scripts".into()),
         words => {
-            let line = words
-                .iter()
-                .map(|word| quoted(word))
-                .collect::<Vec<_>>()
-                .join(" ");
+            let line = match words {
+                // Quoted as a whole: `cargo xtask lab "wait outage <= 3s"`.
+                [line] => line.clone(),
+                words => words
+                    .iter()
+                    .map(|word| quoted(word))
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            };
             match control::send(&home, &line, &mut std::io::stdout())? {
                 true => Ok(()),
                 false => Err(format!("`{line}` was not done").into()),

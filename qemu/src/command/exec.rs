@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use super::expr::Expr;
 use super::{Command, Harm, Switch, help};
+use crate::admin::Admin;
 use crate::board::Board;
 use crate::error::{Error, Result};
 use crate::lab::{Lab, Mark};
@@ -94,25 +95,25 @@ impl Session {
                 }
             }
             Command::Harm(cable, harm, direction) => {
-                lab.fault(cable, direction, |faults| apply(harm, faults))?
+                lab.fault(cable, direction, |faults| apply(harm, faults))?;
             }
             Command::Move(group, node) => {
                 said = self.ask_any(&format!("move {group} {node}"), |admin| {
                     admin.move_group(group, node)
-                })?
+                })?;
             }
             Command::Standby(node, on) => {
                 let what = format!("{} {node}", if *on { "standby" } else { "online" });
                 said = self.ask_any(&what, |admin| admin.standby(node, *on))?;
             }
             Command::Takeover(node) => {
-                said = self.ask(node, "takeover", |admin| admin.takeover_anyway())?
+                said = self.ask(node, "takeover", Admin::takeover_anyway)?;
             }
             Command::Drill(node, kind) => {
-                said = self.ask(node, &format!("drill {kind}"), |admin| admin.drill(kind))?
+                said = self.ask(node, &format!("drill {kind}"), |admin| admin.drill(kind))?;
             }
             Command::Halt(node, kind) => {
-                said = self.ask(node, &format!("halt {kind}"), |admin| admin.halt(kind))?
+                said = self.ask(node, &format!("halt {kind}"), |admin| admin.halt(kind))?;
             }
             Command::Console(node, count) => {
                 lab.machine(node)?;
@@ -136,7 +137,7 @@ impl Session {
             }
             Command::Judge => said = self.judgement(),
             Command::Mark => {
-                *self.since.lock().unwrap_or_else(PoisonError::into_inner) = lab.mark()
+                *self.since.lock().unwrap_or_else(PoisonError::into_inner) = lab.mark();
             }
             Command::Wait(expr, within) => said = self.wait(expr, *within)?,
             Command::Expect(expr) => {
@@ -209,19 +210,14 @@ impl Session {
         }
     }
 
-    fn ask(
-        &self,
-        node: &str,
-        what: &str,
-        ask: impl Fn(&crate::Admin) -> Result<Json>,
-    ) -> Result<String> {
+    fn ask(&self, node: &str, what: &str, ask: impl Fn(&Admin) -> Result<Json>) -> Result<String> {
         let admin = self.lab.admin(node)?;
         self.lab.note(&format!("{what} (asked {node})"));
         ask(&admin).map(|answer| said_by(node, &answer))
     }
 
     /// Asks the first node that answers; what it does holds for the cluster.
-    fn ask_any(&self, what: &str, ask: impl Fn(&crate::Admin) -> Result<Json>) -> Result<String> {
+    fn ask_any(&self, what: &str, ask: impl Fn(&Admin) -> Result<Json>) -> Result<String> {
         let mut why = Error::Command("no machine is on".to_owned());
         for node in self.lab.nodes() {
             if self.lab.machine(node)?.pid.is_none() {

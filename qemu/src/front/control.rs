@@ -154,11 +154,11 @@ fn serve(listener: &UnixListener, shared: &Arc<Shared>) {
         // A client that cannot be served sees its connection close.
         let _ = std::thread::Builder::new()
             .name("command".to_owned())
-            .spawn(move || answer(stream, &shared));
+            .spawn(move || answer(&stream, &shared));
     }
 }
 
-fn answer(stream: UnixStream, shared: &Shared) {
+fn answer(stream: &UnixStream, shared: &Shared) {
     let mut line = String::new();
     let Ok(reader) = stream.try_clone() else {
         return;
@@ -169,13 +169,13 @@ fn answer(stream: UnixStream, shared: &Shared) {
     }
     let last = match shared.session.run(&line) {
         Ok(Outcome::Said(text)) => {
-            if !say(&stream, &Reply::Said(text)) {
+            if !say(stream, &Reply::Said(text)) {
                 return;
             }
             Reply::Done
         }
         Ok(Outcome::Watch(Some(node))) => {
-            watch(&stream, shared, &node);
+            watch(stream, shared, &node);
             Reply::Done
         }
         Ok(Outcome::Watch(None)) => Reply::Done,
@@ -185,7 +185,7 @@ fn answer(stream: UnixStream, shared: &Shared) {
         }
         Err(error) => Reply::Failed(format!("error: {error}")),
     };
-    say(&stream, &last);
+    say(stream, &last);
 }
 
 fn say(mut stream: &UnixStream, reply: &Reply) -> bool {

@@ -20,11 +20,15 @@ const USER0: u32 = 147;
 /// The longest frame kept whole.
 const SNAP: u32 = 65_535;
 
+/// A capture ends at this size: a lab left alone must not fill the disk.
+const LARGEST: u64 = 256 << 20;
+
 /// A capture file being written.
 #[derive(Debug)]
 pub(super) struct Pcap {
     out: BufWriter<File>,
     serial: bool,
+    written: u64,
 }
 
 impl Pcap {
@@ -43,11 +47,18 @@ impl Pcap {
         }
         out.write_all(&header)
             .context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { out, serial })
+        Ok(Self {
+            out,
+            serial,
+            written: 0,
+        })
     }
 
     /// Adds a frame, or serial bytes from the cable's end number `from`, at this time since 1970.
     pub(super) fn add(&mut self, at: Duration, from: usize, data: &[u8]) {
+        if self.written > LARGEST {
+            return;
+        }
         let extra = usize::from(self.serial);
         let data = &data[..data.len().min(SNAP as usize - extra)];
         let len = u32::try_from(data.len() + extra).unwrap_or(SNAP);
@@ -59,6 +70,7 @@ impl Pcap {
         if self.serial {
             header.push(u8::from(from != 0));
         }
+        self.written += (header.len() + data.len()) as u64;
         // A full disk must not stop the wires; the file is then short.
         let _ = self
             .out
