@@ -64,13 +64,18 @@ impl Cluster {
             supervisor: self.supervisor(),
             netstack: self.netstack(node),
             paths: all(self.paths.iter().map(|path| wire(node, path))),
-            resources: all(self.services().chain(self.vips.iter().enumerate().map(
-                |(index, vip)| Target::Vip {
-                    index: id(index),
-                    port: port(node, vip.lan),
-                    address: vip.address.address,
-                },
-            ))),
+            resources: all(self
+                .service_targets()
+                .chain(
+                    self.vips
+                        .iter()
+                        .enumerate()
+                        .map(|(index, vip)| Target::Vip {
+                            index: id(index),
+                            port: port(node, vip.lan),
+                            address: vip.address.address,
+                        }),
+                )),
             public: port(node, public),
             act_timeout: self.act_timeout(),
             drills: self.drills,
@@ -87,7 +92,7 @@ impl Cluster {
         ACT_TIMEOUT.max(self.timing.deadtime)
     }
 
-    fn services(&self) -> impl Iterator<Item = Target> {
+    fn service_targets(&self) -> impl Iterator<Item = Target> {
         (0..self.services.len()).map(|index| Target::Service(ServiceId(id(index))))
     }
 
