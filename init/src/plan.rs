@@ -128,6 +128,10 @@ fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceSetup> {
     let services = (FIRST_SERVICE_ID..)
         .zip(&cluster.services)
         .map(|(id, service)| {
+            let reads = service
+                .files
+                .as_ref()
+                .map(|_| format!("/srv/{}", service.name));
             let arguments = match service.kind {
                 ServiceKind::Builtin => {
                     let mut arguments = vec![
@@ -137,9 +141,7 @@ fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceSetup> {
                         format!("node={}", node.name),
                         format!("cluster={}", cluster.name),
                     ];
-                    if service.files.is_some() {
-                        arguments.push(format!("directory=/srv/{}", service.name));
-                    }
+                    arguments.extend(reads.iter().map(|reads| format!("directory={reads}")));
                     arguments
                 }
             };
@@ -147,6 +149,7 @@ fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceSetup> {
                 name: service.name.clone(),
                 program: SELF.to_owned(),
                 arguments,
+                reads,
                 id,
                 low_port: service.port < 1024,
                 node: node.name.clone(),

@@ -156,6 +156,8 @@ pub(crate) struct ServiceSetup {
     pub(crate) program: String,
     /// The program's arguments, the zeroth included.
     pub(crate) arguments: Vec<String>,
+    /// The only directory that it may read, if any.
+    pub(crate) reads: Option<String>,
     /// User and group id.
     pub(crate) id: u32,
     /// Whether it binds a port below 1024.

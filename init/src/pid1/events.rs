@@ -77,8 +77,9 @@ impl Pid1 {
     fn first_address(&mut self) {
         if self.booting {
             self.booting = false;
+            let resident = kodo_sys::memory::resident().unwrap_or(0) / 1024;
             let text = format!(
-                "boot: first VIP bound {} ms after PID 1 began",
+                "boot: first VIP bound {} ms after PID 1 began, PID 1 has {resident} kB resident",
                 milliseconds(self.since_start())
             );
             self.note(Level::Info, &text);

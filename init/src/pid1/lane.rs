@@ -44,15 +44,24 @@ impl Lane {
     /// What the kernel says.
     pub(crate) fn start(name: &'static str) -> Result<Lane> {
         let (ours, theirs) = seqpacket::pair()?;
+        let mut give = vec![Give {
+            number: CHANNEL,
+            descriptor: theirs.as_fd(),
+        }];
+        let kernel_log = std::fs::OpenOptions::new().write(true).open("/dev/kmsg");
+        if let Ok(kernel_log) = &kernel_log {
+            // Its last words, should it panic.
+            give.push(Give {
+                number: 2,
+                descriptor: kernel_log.as_fd(),
+            });
+        }
         let process = Spawn {
             program: Path::new("/proc/self/exe"),
             arguments: &["init".to_owned(), name.to_owned()],
             environment: &[],
             directory: Path::new("/"),
-            give: &[Give {
-                number: CHANNEL,
-                descriptor: theirs.as_fd(),
-            }],
+            give: &give,
             cgroup: None,
             confinement: None,
             oom_score: -1000,

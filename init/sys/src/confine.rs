@@ -1,20 +1,35 @@
-//! What a child process may do: identity, capabilities, limits.
+//! What a child process may do: identity, capabilities, files, limits.
 //!
 //! Owns the steps between `clone` and `exec` that take privileges away. They run in the
 //! child, in this order, and the child ends if one of them fails.
 
+use std::os::fd::OwnedFd;
+
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use crate::Result;
+use crate::{Result, sandbox};
+
+/// What of the file system a child may open.
+#[derive(Debug)]
+pub enum Files {
+    /// Whatever its user may.
+    All,
+    /// Nothing.
+    Nothing,
+    /// It may read below this directory.
+    Below(OwnedFd),
+}
 
 /// An unprivileged identity and its bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Confinement {
     /// User and group id; must not be 0.
     pub id: u32,
     /// May bind ports below 1024 (`CAP_NET_BIND_SERVICE` and nothing else).
     pub low_ports: bool,
+    /// What of the file system it may open.
+    pub reach: Files,
     /// Open files.
     pub files: u64,
     /// Processes and threads of this user.
@@ -74,6 +89,10 @@ impl Confinement {
             rustix::thread::configure_capability_in_ambient_set(kept, true)?;
         }
         rustix::thread::set_no_new_privs(true)?;
-        Ok(())
+        match &self.reach {
+            Files::All => Ok(()),
+            Files::Nothing => sandbox::forget_files(None),
+            Files::Below(directory) => sandbox::forget_files(Some(directory)),
+        }
     }
 }

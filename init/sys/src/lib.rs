@@ -23,6 +23,7 @@ pub mod netlink;
 pub mod packet;
 pub mod poll;
 pub mod process;
+mod sandbox;
 pub mod schedule;
 pub mod seqpacket;
 pub mod signal;

@@ -15,6 +15,19 @@ pub fn lock_all() -> Result<()> {
     )?)
 }
 
+/// Bytes of this process that are in memory now, by the kernel's count.
+#[must_use]
+pub fn resident() -> Option<u64> {
+    let mut text = [0u8; 128];
+    let file = std::fs::File::open("/proc/self/statm").ok()?;
+    let len = std::io::Read::read(&mut &file, &mut text).ok()?;
+    let pages = std::str::from_utf8(&text[..len])
+        .ok()?
+        .split_ascii_whitespace()
+        .nth(1)?;
+    Some(pages.parse::<u64>().ok()? * rustix::param::page_size() as u64)
+}
+
 /// Tells glibc to keep every allocation in its main heap and never to give memory
 /// back, so that a locked process does not map and unmap while it runs.
 pub fn keep_heap() {

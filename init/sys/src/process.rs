@@ -328,10 +328,14 @@ pub fn set_name(name: &str) {
     }
 }
 
-/// Whether a process with this id exists.
-#[must_use]
-pub fn exists(pid: i32) -> bool {
-    Pid::from_raw(pid).is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+/// Opens a directory, to be named in a [`Confinement`].
+///
+/// # Errors
+/// What `open` says.
+pub fn open_directory(path: &str) -> Result<OwnedFd> {
+    let flags =
+        rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?)
 }
 
 /// Takes over a descriptor that this process was started with.
@@ -371,6 +375,7 @@ pub fn new_network() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::confine::Files;
     use std::io::Read;
 
     fn shell<'a>(arguments: &'a [String], give: &'a [Give<'a>]) -> Spawn<'a> {
@@ -439,6 +444,7 @@ mod tests {
             let confinement = Confinement {
                 id: 4711,
                 low_ports,
+                reach: Files::All,
                 files: 64,
                 processes: 16,
             };
@@ -456,6 +462,35 @@ mod tests {
             }
             assert_eq!(lines[7..], ["NoNewPrivs:\t1", "64"]);
         }
+    }
+
+    #[test]
+    fn a_sandboxed_child_sees_one_directory_at_most() {
+        let confined = |reach| Confinement {
+            id: 4711,
+            low_ports: false,
+            reach,
+            files: 64,
+            processes: 16,
+        };
+        // The shell's own libraries count as files, so it may read below the root here.
+        let root = open_directory("/").unwrap();
+        let text = output(
+            "read line < /proc/self/status && echo $line; echo > /tmp/kodo-sandbox || echo no",
+            Some(confined(Files::Below(root))),
+        );
+        assert!(text.starts_with("Name: sh\n"), "{text}");
+        assert!(text.ends_with("no\n"), "{text}");
+
+        let arguments = ["sh".into(), "-c".into(), "true".into()];
+        let child = Spawn {
+            confinement: Some(confined(Files::Nothing)),
+            ..shell(&arguments, &[])
+        }
+        .start();
+        // Either it cannot even begin, or it ends because it finds no library.
+        let ended = child.map(|child| reap(child.pid));
+        assert!(!matches!(ended, Ok(Some((_, Ended::Code(0))))), "{ended:?}");
     }
 
     #[test]

@@ -192,6 +192,8 @@ impl Lane {
 
     /// The cgroup of a service may be empty now: a kill that waited for it is done.
     fn emptied(&mut self, position: usize) -> Result<()> {
+        // The end of the main process is told before the kill that closed its life.
+        self.reap()?;
         let Some(service) = self.services.get_mut(position) else {
             return Ok(());
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kodo_engine::surface::Reason;
 use kodo_node::io::Token;
 use kodo_sys::Result;
-use kodo_sys::confine::Confinement;
+use kodo_sys::confine::{Confinement, Files};
 use kodo_sys::process::{self, Give, Send, Spawn};
 
 use super::cgroup::{Bounds, Cgroup, Tree};
@@ -105,6 +105,10 @@ impl Service {
             confinement: Some(Confinement {
                 id: self.setup.id,
                 low_ports: self.setup.low_port,
+                reach: match &self.setup.reads {
+                    Some(directory) => Files::Below(process::open_directory(directory)?),
+                    None => Files::Nothing,
+                },
                 files: 4096,
                 processes: 512,
             }),
@@ -264,6 +268,7 @@ impl OwnChild {
             confinement: Some(Confinement {
                 id: identity(self.which),
                 low_ports: false,
+                reach: Files::Nothing,
                 files: 256,
                 processes: 32,
             }),

@@ -55,6 +55,8 @@ fn bench(script: &str, test: impl FnOnce(&mut Bench)) {
             "-c".into(),
             format!("PATH=/usr/bin:/bin; {script}"),
         ],
+        // The shell and its libraries.
+        reads: Some("/".into()),
         id: 4711,
         low_port: false,
         node: "node1".into(),
@@ -163,7 +165,7 @@ fn kill_takes_a_whole_family_that_does_not_listen() {
 
 #[test]
 fn a_service_that_left_something_behind_does_not_start_beside_it() {
-    bench("(sleep 1000 >/dev/null 2>&1 &) ; exit 0", |bench| {
+    bench("(sleep 1000 >&0 2>&0 &) ; exit 0", |bench| {
         bench.spawn(1);
         bench.until(|heard| matches!(heard, FromSvc::Exited(WEB, Exit::Code(0))));
         bench.tell(&ToSvc::Spawn(Token(2), WEB, REASON));
@@ -190,7 +192,7 @@ fn every_action_may_be_asked_twice() {
 #[test]
 fn a_drill_kills_the_main_process_only() {
     bench(
-        "(sleep 1000 >/dev/null 2>&1 &); echo ready; exec sleep 1000",
+        "(sleep 1000 >&0 2>&0 &); echo ready; exec sleep 1000",
         |bench| {
             bench.spawn(1);
             bench.until(|heard| matches!(heard, FromSvc::Said { .. }));
