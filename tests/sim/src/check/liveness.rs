@@ -1,0 +1,174 @@
+//! Promises 2 and 5: after the last fault the cluster converges within a stated bound, the
+//! client is served within one more second, and then nothing moves any more.
+//!
+//! Owns the statement of that bound.
+
+use core::time::Duration;
+
+use kodo_engine::config::Timing;
+use kodo_engine::limits;
+
+use crate::clock::At;
+use crate::cluster::{self, LAN_PORT};
+use crate::machine::Machine;
+use crate::packet::Mac;
+use crate::plan::{Fault, File, Plan, Wish};
+
+/// The client reaches the VIP so long after convergence.
+const REACHED: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    healed: At,
+    bound: Duration,
+    calm: Duration,
+    /// Where the group must be in the end, if the file says so.
+    home: Option<usize>,
+    placed: Option<(At, usize)>,
+    served: Option<At>,
+    promise: &'static str,
+}
+
+impl Liveness {
+    /// The bound is the sum of what may still be under way when the last fault ends:
+    /// a node boots and its links come up (or its watchdog has to fire first); it is held
+    /// back; a member that did not answer proposals waits out its longest back-off; a move
+    /// for reachability is damped; a service restarts after its longest pause, or a group
+    /// waits until its failures are forgotten; the service starts.
+    pub(crate) fn new(plan: &Plan, timing: &Timing) -> Liveness {
+        let dead = timing.deadtime;
+        let machines = || plan.machines.iter().take(2);
+        let longest = |of: fn(&crate::plan::MachinePlan) -> Duration| {
+            machines().map(of).max().unwrap_or_default()
+        };
+        let some = |which: fn(&Fault) -> bool| plan.episodes.iter().any(|e| which(&e.fault));
+        let stuck = some(|fault| {
+            matches!(
+                fault,
+                Fault::Stuck(_) | Fault::Stall(_) | Fault::Unkillable(_) | Fault::DeadNet(_)
+            )
+        });
+        let service = some(|fault| {
+            matches!(
+                fault,
+                Fault::ServiceCrash(_)
+                    | Fault::ServiceHang(_)
+                    | Fault::NoExec(_)
+                    | Fault::RefusedNet(_)
+                    | Fault::Unkillable(_)
+                    | Fault::IgnoreTerm(_)
+            )
+        });
+        let mut bound = longest(|m| m.boot) + longest(|m| m.negotiation) + Duration::from_secs(1);
+        bound += dead * (limits::BACKOFF + limits::DAMPING + 4);
+        bound += longest(|m| m.startup) * 2;
+        if stuck {
+            bound += plan.cluster.watchdog + Duration::from_secs(4);
+        }
+        if service {
+            bound += plan.cluster.failure_timeout + Duration::from_secs(12);
+        }
+        let same = machines().all(|m| m.file == File::Same);
+        Liveness {
+            healed: plan.healed,
+            bound,
+            calm: plan.calm,
+            home: (plan.cluster.auto_failback && same).then_some(0),
+            placed: None,
+            served: None,
+            promise: "5",
+        }
+    }
+
+    /// An operator's move is where the group belongs from then on, as far as it was heard.
+    pub(crate) fn obeyed(&mut self, wish: Wish) {
+        if matches!(wish, Wish::Move(_)) {
+            self.home = None;
+        }
+    }
+
+    pub(crate) fn healed(&mut self, now: At, _machines: &[Machine]) {
+        self.healed = now;
+    }
+
+    pub(crate) fn promise(&self) -> &'static str {
+        self.promise
+    }
+
+    pub(crate) fn converged(&self) -> Option<(At, usize)> {
+        self.placed.filter(|_| self.served.is_some())
+    }
+
+    pub(crate) fn bound(&self) -> Duration {
+        self.bound
+    }
+
+    /// One look; true when it stayed calm for long enough.
+    pub(crate) fn look(
+        &mut self,
+        now: At,
+        placement: &Result<usize, String>,
+        served_by: Option<Mac>,
+    ) -> Result<bool, String> {
+        let right = match placement {
+            Ok(holder) if self.home.is_some_and(|home| home != *holder) => {
+                Err("the group is not on its preferred node".to_owned())
+            }
+            Ok(holder) => Ok(*holder),
+            Err(why) => Err(why.clone()),
+        };
+        let after = now.saturating_sub(self.healed);
+        let (Some((since, holder)), Some(_)) = (self.placed, self.served) else {
+            return self.not_yet(now, after, right, served_by);
+        };
+        match right {
+            Ok(at) if at == holder => Ok(now >= since + self.calm),
+            // What was under way when the last fault ended may still show.
+            _ if after <= self.bound => {
+                (self.placed, self.served) = (None, None);
+                Ok(false)
+            }
+            Ok(at) => {
+                self.promise = "2";
+                Err(format!("healed and converged, the group moved to {at}"))
+            }
+            Err(why) => {
+                self.promise = "2";
+                Err(format!("healed and converged, and then: {why}"))
+            }
+        }
+    }
+
+    fn not_yet(
+        &mut self,
+        now: At,
+        after: Duration,
+        right: Result<usize, String>,
+        served_by: Option<Mac>,
+    ) -> Result<bool, String> {
+        match right {
+            Ok(holder) => {
+                let placed = self.placed.filter(|(_, before)| *before == holder);
+                let (since, _) = *self.placed.insert(placed.unwrap_or((now, holder)));
+                let expected = cluster::mac(holder, LAN_PORT);
+                if served_by == Some(expected) {
+                    self.served = Some(now);
+                } else if now > since + REACHED {
+                    return Err(format!(
+                        "converged, but the client is not served for {:?}",
+                        now - since
+                    ));
+                }
+            }
+            Err(why) => {
+                self.placed = None;
+                if after > self.bound {
+                    return Err(format!(
+                        "not converged {after:?} after the last fault: {why}"
+                    ));
+                }
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,211 @@
+//! The promises, checked from outside the nodes after every step.
+//!
+//! Owns what an observer of the wires and of the machines' kernels can know, and nothing
+//! that a node says about itself, but where a promise is about what it says (epochs).
+//! The first broken promise ends a run.
+
+mod bounds;
+mod epochs;
+mod exclusive;
+mod liveness;
+mod takeover;
+mod vigil;
+
+use core::fmt;
+
+use kodo_engine::config::Timing;
+use kodo_engine::surface::Fatal;
+use kodo_node::status::Status;
+
+use crate::clock::At;
+use crate::facts::Facts;
+use crate::machine::{Ills, Machine};
+use crate::origin::Origin;
+use crate::packet::Mac;
+use crate::plan::{Machine as Name, Plan, Wish};
+use crate::story::Stamp;
+
+use bounds::Bounds;
+use epochs::Epochs;
+use exclusive::Exclusive;
+use liveness::Liveness;
+use takeover::Takeover;
+use vigil::Vigil;
+
+/// A broken promise.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// Its number in the list of promises, or a word for what has none.
+    pub promise: &'static str,
+    /// When it was noticed.
+    pub at: At,
+    /// What was seen.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "promise {} at {}: {}",
+            self.promise,
+            Stamp(self.at),
+            self.text
+        )
+    }
+}
+
+/// What one checker found: promise and text.
+type Found = Option<(&'static str, String)>;
+
+/// All checkers.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    exclusive: Exclusive,
+    takeover: Takeover,
+    epochs: Epochs,
+    liveness: Liveness,
+    vigil: Vigil,
+    broken: Option<Violation>,
+}
+
+impl Checks {
+    pub(crate) fn new(plan: &Plan, timing: &Timing) -> Checks {
+        let bounds = Bounds::new(plan, timing);
+        Checks {
+            exclusive: Exclusive::new(plan, bounds),
+            takeover: Takeover::new(bounds),
+            epochs: Epochs::default(),
+            liveness: Liveness::new(plan, timing),
+            vigil: Vigil::new(bounds),
+            broken: None,
+        }
+    }
+
+    /// A promise is broken; the first one counts.
+    pub(crate) fn broken(&mut self, promise: &'static str, at: At, text: &str) {
+        self.broken.get_or_insert_with(|| Violation {
+            promise,
+            at,
+            text: text.to_owned(),
+        });
+    }
+
+    fn found(&mut self, at: At, found: Found) {
+        if let Some((promise, text)) = found {
+            self.broken(promise, at, &text);
+        }
+    }
+
+    /// The first broken promise.
+    pub(crate) fn take(&mut self) -> Option<Violation> {
+        self.broken.take()
+    }
+
+    /// After every event.
+    pub(crate) fn look(&mut self, now: At, machines: &[Machine]) {
+        let found = self.exclusive.look(now, machines);
+        self.found(now, found);
+        let found = self.vigil.look(now, machines);
+        self.found(now, found);
+    }
+
+    pub(crate) fn life_begins(&mut self, now: At, id: usize) {
+        self.exclusive.life_begins(id);
+        self.takeover.life_begins(id);
+        self.epochs.life_begins(id);
+        self.vigil.life_begins(now, id);
+    }
+
+    pub(crate) fn life_ends(&mut self, now: At, id: usize, machines: &[Machine]) {
+        self.takeover.life_ends(id, machines);
+        self.vigil.life_ends(now, id);
+    }
+
+    pub(crate) fn ails(&mut self, now: At, id: usize, old: Ills, new: Ills, machine: &Machine) {
+        self.exclusive.ails(now, id, old, new, machine);
+        self.vigil.ails(now, id, old, new);
+    }
+
+    pub(crate) fn heard(&mut self, now: At, id: usize, origin: &Origin, machines: &[Machine]) {
+        if self.exclusive.heard(now, id, origin, machines) {
+            self.takeover.heard(now, id, origin, machines);
+        }
+    }
+
+    pub(crate) fn pinged(&mut self, now: At, id: usize) {
+        self.exclusive.pinged(now, id);
+    }
+
+    pub(crate) fn bound(&mut self, now: At, id: usize, machines: &[Machine]) {
+        self.exclusive.bound(now, id);
+        let found = self.takeover.bound(now, id, machines);
+        self.found(now, found);
+    }
+
+    pub(crate) fn removed(&mut self, id: usize) {
+        self.exclusive.removed(id);
+        self.takeover.removed(id);
+    }
+
+    pub(crate) fn beats(&mut self, now: At, id: usize, port: u8, machine: &Machine) {
+        let found = self.vigil.beats(now, id, port, machine);
+        self.found(now, found);
+    }
+
+    pub(crate) fn watchdog_fires(&mut self, now: At, id: usize) {
+        let found = self.vigil.watchdog_fires(now, id);
+        self.found(now, found);
+    }
+
+    pub(crate) fn resets_itself(&mut self, now: At, id: usize, fatal: Fatal) {
+        let found = self.vigil.resets_itself(now, id, fatal);
+        self.found(now, found);
+    }
+
+    /// A node agreed to an operator's wish.
+    pub(crate) fn obeyed(&mut self, _now: At, _id: usize, wish: Wish) {
+        if wish == Wish::TakeoverAnyway {
+            self.exclusive.vouched();
+            self.takeover.vouched();
+        }
+        self.liveness.obeyed(wish);
+    }
+
+    pub(crate) fn wants_status(&mut self, now: At, id: usize) -> bool {
+        self.epochs.wants(now, id)
+    }
+
+    pub(crate) fn status(&mut self, now: At, id: usize, status: &Status, machines: &[Machine]) {
+        let parted = self.exclusive.parted(now, machines);
+        let found = self.epochs.status(id, status, parted);
+        let found = found.map(|(promise, text)| (promise, format!("{}: {text}", Name(id))));
+        self.found(now, found);
+    }
+
+    pub(crate) fn healed(&mut self, now: At, machines: &[Machine]) {
+        self.liveness.healed(now, machines);
+    }
+
+    /// Looks once in the healed phase; true when the run has shown all it can.
+    pub(crate) fn converging(
+        &mut self,
+        now: At,
+        placement: &Result<usize, String>,
+        served_by: Option<Mac>,
+    ) -> bool {
+        match self.liveness.look(now, placement, served_by) {
+            Ok(over) => over,
+            Err(text) => {
+                self.broken(self.liveness.promise(), now, &text);
+                true
+            }
+        }
+    }
+
+    /// When and where the healed cluster converged, and how soon after the healing.
+    pub(crate) fn converged(&self, facts: &mut Facts) {
+        facts.converged = self.liveness.converged();
+        facts.bound = self.liveness.bound();
+    }
+}

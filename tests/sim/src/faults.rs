@@ -1,0 +1,181 @@
+//! Faults begin and end; operators ask.
+
+use core::time::Duration;
+
+use kodo_engine::surface::Command;
+use kodo_engine::{GroupId, NodeId};
+use kodo_node::io::{Halt, Reply, Request, Token};
+use kodo_node::status::Name as Text;
+
+use crate::inject::Injector;
+use crate::plan::{Fault, Machine as Name, Wish};
+use crate::queue::{Event, Happening};
+use crate::story::Stamp;
+use crate::world::World;
+
+/// The only group.
+const GROUP: GroupId = GroupId(0);
+
+impl World {
+    /// An episode begins.
+    pub(crate) fn begin(&mut self, at: usize) {
+        let now = self.now();
+        let episode = self.plan.episodes[at].clone();
+        let fault = episode.fault;
+        if fault.is_instant() {
+            self.story.world(now, format_args!("{fault}"));
+        } else {
+            self.story
+                .world(now, format_args!("{fault}, until {}", Stamp(episode.until)));
+        }
+        match fault {
+            Fault::Crash(id, wait) => self.panic(id, wait),
+            Fault::ServiceCrash(id) => self.crash_service(id),
+            Fault::Operator(id, wish) => self.wish(id, wish),
+            _ => {
+                self.active[at] = true;
+                self.injectors[at] = match fault {
+                    Fault::Flap(..) => Some(Injector::Flap { down: false }),
+                    Fault::Replay { .. }
+                    | Fault::Forge { .. }
+                    | Fault::Junk { .. }
+                    | Fault::Noise { .. } => Some(Injector::Frames),
+                    _ => None,
+                };
+                if self.injectors[at].is_some() {
+                    self.queue.after(Duration::ZERO, Event::Inject(at));
+                }
+                if let Fault::Cut(wire) = fault {
+                    self.switch.unplugged(wire);
+                }
+                self.refresh();
+            }
+        }
+    }
+
+    /// An episode ends.
+    pub(crate) fn end(&mut self, at: usize) {
+        let now = self.now();
+        let fault = self.plan.episodes[at].fault;
+        self.story.world(now, format_args!("over: {fault}"));
+        self.active[at] = false;
+        self.injectors[at] = None;
+        self.refresh();
+    }
+
+    /// An operator asks something of a machine, if anybody listens there.
+    pub(crate) fn wish(&mut self, id: usize, wish: Wish) {
+        let operator = Text::try_from("sim").unwrap_or_default();
+        let node = |machine: usize| NodeId::from_index(self.machines[machine].plan.node);
+        let command = |command| Request::Command {
+            command,
+            operator: operator.clone(),
+        };
+        let request = match wish {
+            Wish::Move(to) => command(Command::Move(GROUP, node(to))),
+            Wish::Standby(of) => command(Command::Standby(node(of), true)),
+            Wish::Online(of) => command(Command::Standby(node(of), false)),
+            Wish::TakeoverAnyway => command(Command::TakeoverAnyway),
+            Wish::Cleanup => command(Command::Cleanup(GROUP)),
+            Wish::PowerOff => Request::Halt {
+                halt: Halt::PowerOff,
+                operator,
+            },
+            Wish::Reboot => Request::Halt {
+                halt: Halt::Reboot,
+                operator,
+            },
+            Wish::Ask => Request::Status,
+        };
+        let times = if wish == Wish::Ask { 200 } else { 1 };
+        for _ in 0..times {
+            let token = self.facts.asked(id, wish);
+            self.later(id, Duration::ZERO, Happening::Asked(token, request.clone()));
+        }
+    }
+
+    /// An operator is answered.
+    pub(crate) fn replied(&mut self, id: usize, token: Token, reply: &Reply) {
+        let now = self.now();
+        let Some(wish) = self.facts.replied(token, reply) else {
+            self.checks
+                .broken("8", now, "an answer that nobody asked for");
+            return;
+        };
+        if matches!(reply, Reply::Ok { .. }) && wish != Wish::Ask {
+            self.checks.obeyed(now, id, wish);
+        }
+        if wish != Wish::Ask {
+            let word = match reply {
+                Reply::Refused(why) => format!("refused: {why:?}"),
+                _ => "agreed".to_owned(),
+            };
+            self.story.world(
+                now,
+                format_args!("{} to operator's {wish:?}: {word}", Name(id)),
+            );
+        }
+    }
+
+    /// Operators put right what they did, once nothing goes wrong any more.
+    pub(crate) fn tidy(&mut self) {
+        let now = self.now();
+        if !self.facts.tidy_due(now) {
+            return;
+        }
+        for id in 0..2 {
+            let standby = self.machines[id].node.as_ref().and_then(|node| {
+                let status = node.status();
+                status.nodes.iter().position(|node| node.standby)
+            });
+            if let Some(of) = standby
+                && self.machines[id].decides()
+            {
+                self.wish(id, Wish::Online(of));
+                return;
+            }
+        }
+    }
+
+    /// Where things run, judged from outside: the holder, or why there is none yet.
+    pub(crate) fn placement(&self) -> Result<usize, String> {
+        let now = self.now();
+        let pair = &self.machines[..2];
+        let mut holder = None;
+        let mut views = Vec::new();
+        for (id, machine) in pair.iter().enumerate() {
+            let Some(node) = &machine.node else {
+                return Err(format!("{} is not up", Name(id)));
+            };
+            let status = node.status();
+            match &status.view {
+                Some(view) if view.members.len() == 2 => views.push(view.epoch),
+                _ => return Err(format!("{} is not in a view of two", Name(id))),
+            }
+            if machine.holds() {
+                if holder.is_some() {
+                    return Err("two machines hold the VIP".into());
+                }
+                if !machine.serves(now) {
+                    return Err(format!("the service on {} is not ready", Name(id)));
+                }
+                holder = Some(id);
+            } else if machine.kernel.process.is_some() {
+                return Err(format!("a service runs on {} without the VIP", Name(id)));
+            }
+            let group = &status.groups[0];
+            let started = group.state == kodo_node::status::GroupState::Started;
+            if started != machine.holds() {
+                return Err(format!(
+                    "{} says that its group is {:?}",
+                    Name(id),
+                    group.state
+                ));
+            }
+        }
+        if views[0] != views[1] {
+            return Err(format!("the views differ: {views:?}"));
+        }
+        holder.ok_or_else(|| "nobody holds the VIP".into())
+    }
+}

@@ -1,0 +1,234 @@
+//! One machine: its power, its clock, what runs on it and what ails it.
+//!
+//! Owns state only; [`crate::world::World`] moves it.
+
+use core::time::Duration;
+
+use kodo_node::Node;
+
+use crate::clock::{At, Clock};
+use crate::cluster;
+use crate::kernel::Kernel;
+use crate::origin::{Heard, MACHINES};
+use crate::plan::{Fault, MachinePlan};
+use crate::queue::Happening;
+use crate::rng::Rng;
+
+/// Ports of a machine: LAN and crossover.
+pub(crate) const PORTS: usize = 2;
+/// Frames that a network port, or a socket, keeps for a machine that does not run.
+const BACKLOG: usize = 256;
+
+/// One machine.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) plan: MachinePlan,
+    pub(crate) config: kodo_node::Config,
+    pub(crate) power: bool,
+    /// Changes with every change of power: what was to come is stale then.
+    pub(crate) power_turn: u32,
+    /// Counts lives: from one reset or power-off to the next.
+    pub(crate) life: u32,
+    pub(crate) clock: Clock,
+    /// Between PID 1's start and the end of the life.
+    pub(crate) node: Option<Box<Node>>,
+    pub(crate) kernel: Kernel,
+    pub(crate) ports: [Port; PORTS],
+    pub(crate) line: bool,
+    /// By machine: its newest heartbeat heard in this life.
+    pub(crate) heard: [Option<Heard>; MACHINES],
+    pub(crate) watchdog: Option<Watchdog>,
+    pub(crate) ills: Ills,
+    /// The kernel panicked, or a reset is on its way: nothing runs any more.
+    pub(crate) dying: bool,
+    /// PID 1 will never run again in this life.
+    pub(crate) hung: bool,
+    /// PID 1 is being woken up late.
+    pub(crate) napping: bool,
+    /// What waits for the machine to go on.
+    pub(crate) deferred: Vec<Happening>,
+    /// What waits for PID 1 to go on.
+    pub(crate) inbox: Vec<Happening>,
+    /// Version and local time of the timer that is set.
+    pub(crate) timer: (u64, Option<Duration>),
+    /// When the service helper has taken what it was asked.
+    pub(crate) helper_free: At,
+    /// When the serial line has sent what it was given.
+    pub(crate) serial_free: At,
+    pub(crate) rng: Rng,
+}
+
+/// A network port.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Port {
+    /// The driver is ready.
+    pub(crate) ready: bool,
+    /// The port sends light, also while the machine resets.
+    pub(crate) lit: bool,
+    /// The cable and the other end allow carrier.
+    pub(crate) wanted: bool,
+    /// Carrier as PID 1 was told.
+    pub(crate) carrier: bool,
+}
+
+/// The hardware watchdog.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watchdog {
+    pub(crate) granted: Duration,
+    pub(crate) fed: At,
+    pub(crate) due: At,
+    /// Since when its clock stands still.
+    pub(crate) stopped: Option<At>,
+}
+
+/// What ails a machine at present.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ills {
+    pub(crate) dark: bool,
+    pub(crate) paused: bool,
+    pub(crate) stalled: bool,
+    pub(crate) stuck: bool,
+    pub(crate) sluggish: Duration,
+    pub(crate) hangs: bool,
+    pub(crate) ignores_term: bool,
+    pub(crate) unkillable: bool,
+    pub(crate) no_exec: bool,
+    pub(crate) slow_net: Duration,
+    pub(crate) dead_net: bool,
+    pub(crate) refused_net: bool,
+}
+
+impl Ills {
+    /// Of machine `me`, from the faults that are active.
+    pub(crate) fn of<'a>(me: usize, active: impl Iterator<Item = &'a Fault>) -> Ills {
+        let mut ills = Ills::default();
+        for fault in active {
+            match fault {
+                Fault::PowerCut(m) if *m == me => ills.dark = true,
+                Fault::Pause(m) if *m == me => ills.paused = true,
+                Fault::Stall(m) if *m == me => ills.stalled = true,
+                Fault::Stuck(m) if *m == me => ills.stuck = true,
+                Fault::Sluggish(m, late) if *m == me => ills.sluggish = ills.sluggish.max(*late),
+                Fault::ServiceHang(m) if *m == me => ills.hangs = true,
+                Fault::IgnoreTerm(m) if *m == me => ills.ignores_term = true,
+                Fault::Unkillable(m) if *m == me => ills.unkillable = true,
+                Fault::NoExec(m) if *m == me => ills.no_exec = true,
+                Fault::SlowNet(m, late) if *m == me => ills.slow_net = ills.slow_net.max(*late),
+                Fault::DeadNet(m) if *m == me => ills.dead_net = true,
+                Fault::RefusedNet(m) if *m == me => ills.refused_net = true,
+                _ => {}
+            }
+        }
+        ills
+    }
+
+    /// The whole machine stands still.
+    pub(crate) fn still(&self) -> bool {
+        self.paused || self.stalled
+    }
+}
+
+impl Machine {
+    pub(crate) fn new(
+        id: usize,
+        plan: MachinePlan,
+        config: kodo_node::Config,
+        seed: u64,
+    ) -> Machine {
+        let mac = cluster::mac(id, cluster::LAN_PORT);
+        Machine {
+            clock: Clock::new(plan.ppm, Duration::ZERO, Duration::ZERO),
+            kernel: Kernel::new(mac, cluster::address(plan.node)),
+            plan,
+            config,
+            power: false,
+            power_turn: 0,
+            life: 0,
+            node: None,
+            ports: [Port::default(); PORTS],
+            line: false,
+            heard: [None; MACHINES],
+            watchdog: None,
+            ills: Ills::default(),
+            dying: false,
+            hung: false,
+            napping: false,
+            deferred: Vec::new(),
+            inbox: Vec::new(),
+            timer: (0, None),
+            helper_free: Duration::ZERO,
+            serial_free: Duration::ZERO,
+            rng: Rng::stream(seed, "machine", id as u64),
+        }
+    }
+
+    /// Everything of this life is gone; the ports keep their light when `lit`.
+    pub(crate) fn forget(&mut self, id: usize, lit: bool) {
+        self.life += 1;
+        self.node = None;
+        self.kernel = Kernel::new(
+            cluster::mac(id, cluster::LAN_PORT),
+            cluster::address(self.plan.node),
+        );
+        for port in &mut self.ports {
+            *port = Port {
+                lit: port.lit && lit,
+                ..Port::default()
+            };
+        }
+        self.line = false;
+        self.heard = [None; MACHINES];
+        self.watchdog = None;
+        self.dying = false;
+        self.hung = false;
+        self.napping = false;
+        self.deferred.clear();
+        self.inbox.clear();
+        self.timer = (self.timer.0, None);
+    }
+
+    /// Whether its kernel answers at present.
+    pub(crate) fn answers(&self) -> bool {
+        self.node.is_some() && !self.dying && !self.ills.still()
+    }
+
+    /// Whether it answers for the VIP at present.
+    pub(crate) fn holds(&self) -> bool {
+        self.kernel.bound && self.answers()
+    }
+
+    /// Whether PID 1 runs when something happens.
+    pub(crate) fn decides(&self) -> bool {
+        self.answers() && !self.ills.stuck && !self.hung && !self.napping
+    }
+
+    /// Whether the service answers at `now`.
+    pub(crate) fn serves(&self, now: At) -> bool {
+        let ready = self
+            .kernel
+            .process
+            .is_some_and(|process| process.ready <= now);
+        ready && !self.ills.hangs
+    }
+
+    /// Keeps what happens until the machine, or PID 1, goes on.
+    pub(crate) fn keep(&mut self, happening: Happening) {
+        let of = if self.ills.still() {
+            &mut self.deferred
+        } else {
+            &mut self.inbox
+        };
+        let is_frame = |h: &Happening| {
+            matches!(
+                h,
+                Happening::Frame(..)
+                    | Happening::Serial(_)
+                    | Happening::Foreign(..)
+                    | Happening::Replayed(..)
+            )
+        };
+        if !is_frame(&happening) || of.iter().filter(|h| is_frame(h)).count() < BACKLOG {
+            of.push(happening);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Where a frame on a wire came from, known to the world and to no node.
+//!
+//! Owns what the checkers need to judge freshness without reading a heartbeat: who sent
+//! it when, and what that sender had heard by then.
+
+use core::time::Duration;
+
+use crate::clock::At;
+
+/// Machines of a world: the pair and its twins.
+pub(crate) const MACHINES: usize = 4;
+
+/// Bytes on a wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) bytes: Vec<u8>,
+    /// `None`: harmed on its way, or not from a node's hand.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// A heartbeat as its sender made it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) machine: usize,
+    pub(crate) life: u32,
+    pub(crate) sent: At,
+    /// On the sender's clock.
+    pub(crate) sent_local: Duration,
+    /// By machine: the newest of its heartbeats that the sender had heard.
+    pub(crate) heard: [Option<Heard>; MACHINES],
+}
+
+/// A heartbeat that was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) life: u32,
+    pub(crate) sent: At,
+    /// On its sender's clock.
+    pub(crate) sent_local: Duration,
+}
+
+impl Origin {
+    /// As its hearer remembers it.
+    pub(crate) fn heard(&self) -> Heard {
+        Heard {
+            life: self.life,
+            sent: self.sent,
+            sent_local: self.sent_local,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Power, boot, reset, standing still and going on: the life of a machine.
+
+use core::time::Duration;
+
+use kodo_node::Node;
+
+use crate::clock::Clock;
+use crate::cluster::{CROSSOVER_PORT, LAN_PORT};
+use crate::machine::Ills;
+use crate::plan::Machine as Name;
+use crate::queue::{Event, Happening};
+use crate::world::World;
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+impl World {
+    /// Power comes on, unless it is cut or on already.
+    pub(crate) fn power_on(&mut self, id: usize) {
+        let now = self.now();
+        let machine = &mut self.machines[id];
+        if machine.power || machine.ills.dark {
+            return;
+        }
+        machine.power = true;
+        machine.power_turn += 1;
+        let boot = machine.plan.boot;
+        self.story
+            .world(now, format_args!("{} is powered on", Name(id)));
+        self.later(id, boot, Happening::Boot);
+    }
+
+    /// Power is gone.
+    pub(crate) fn power_off(&mut self, id: usize, why: &str) {
+        let now = self.now();
+        if !self.machines[id].power {
+            return;
+        }
+        self.story
+            .world(now, format_args!("{} loses its power: {why}", Name(id)));
+        self.end_life(id, why, false);
+        let machine = &mut self.machines[id];
+        machine.power = false;
+        machine.power_turn += 1;
+        self.links();
+    }
+
+    /// The machine starts over.
+    pub(crate) fn reset(&mut self, id: usize, why: &str) {
+        let now = self.now();
+        self.story
+            .world(now, format_args!("{} resets: {why}", Name(id)));
+        let lit = !self.machines[id].plan.drops_link_on_reset;
+        self.end_life(id, why, lit);
+        let boot = self.machines[id].plan.boot;
+        self.later(id, boot, Happening::Boot);
+        self.links();
+    }
+
+    fn end_life(&mut self, id: usize, why: &str, lit: bool) {
+        let now = self.now();
+        self.checks.life_ends(now, id, &self.machines);
+        self.facts.life_ends(now, id, why);
+        self.tape.life_ends();
+        self.machines[id].forget(id, lit);
+    }
+
+    /// PID 1 starts.
+    pub(crate) fn boot(&mut self, id: usize) {
+        let now = self.now();
+        let machine = &mut self.machines[id];
+        let rng = &mut machine.rng;
+        let (boot, seed) = (rng.bits(), rng.bits());
+        let mut soon = |low, high| rng.time(ms(low), ms(high));
+        let waits = [soon(5, 300), soon(5, 300), soon(2, 60), soon(5, 80)];
+        machine.clock = Clock::new(machine.plan.ppm, machine.plan.uptime, now);
+        let config = machine.config.clone();
+        machine.node = Some(Box::new(Node::new(config, boot, seed, machine.plan.uptime)));
+        self.story.world(
+            now,
+            format_args!("PID 1 starts on {} (boot {boot:016x})", Name(id)),
+        );
+        self.checks.life_begins(now, id);
+        for port in [LAN_PORT, CROSSOVER_PORT] {
+            self.later(id, waits[usize::from(port)], Happening::PortReady(port));
+        }
+        if id < 2 && self.plan.cluster.baud.is_some() {
+            self.later(id, waits[2], Happening::LineReady);
+        }
+        self.later(id, waits[3], Happening::Watchdog);
+        self.settle(id);
+    }
+
+    /// What ails a machine has changed.
+    pub(crate) fn ail(&mut self, id: usize, old: Ills, new: Ills) {
+        let now = self.now();
+        self.checks.ails(now, id, old, new, &self.machines[id]);
+        let machine = &mut self.machines[id];
+        if !old.paused && new.paused {
+            machine.clock.stop(now);
+            if let Some(watchdog) = &mut machine.watchdog {
+                watchdog.stopped = Some(now);
+            }
+        }
+        if old.paused && !new.paused {
+            machine.clock.start(now);
+            if let Some(watchdog) = &mut machine.watchdog {
+                let stopped = watchdog.stopped.take().unwrap_or(now);
+                watchdog.due += now.saturating_sub(stopped);
+            }
+        }
+        machine.ills = new;
+        if new.dark && !old.dark {
+            self.power_off(id, "power cut");
+        }
+        if old.dark && !new.dark {
+            self.power_on(id);
+        }
+        let machine = &mut self.machines[id];
+        if machine.node.is_none() {
+            if !new.still() {
+                self.go_on(id);
+            }
+            return;
+        }
+        if old.still() && !new.still() {
+            self.go_on(id);
+        } else if old.stuck && !new.stuck {
+            self.catch_up(id);
+        }
+        if old.dead_net && !new.dead_net && !self.machines[id].kernel.net.is_empty() {
+            self.later(id, ms(1), Happening::NetActs);
+        }
+        if old.unkillable && !new.unkillable {
+            self.mercy(id);
+        }
+    }
+
+    /// The machine runs again: what waited for it happens now, hardware first.
+    fn go_on(&mut self, id: usize) {
+        let life = self.machines[id].life;
+        let mut kept = core::mem::take(&mut self.machines[id].deferred);
+        if let Some(due) = self.machines[id].watchdog.map(|watchdog| watchdog.due)
+            && due <= self.now()
+        {
+            kept.insert(0, Happening::WatchdogDue);
+        }
+        let timer_first = self.machines[id].rng.chance(500);
+        if timer_first && self.machines[id].decides() {
+            self.timer(id);
+        }
+        for happening in kept {
+            self.queue
+                .after(Duration::ZERO, Event::Machine(id, life, happening));
+        }
+        // The guest's own timers: nobody else would wake it.
+        let version = self.machines[id].timer.0;
+        self.later(id, Duration::ZERO, Happening::Wake(version));
+    }
+
+    /// PID 1 runs again: what waited for it is handled now, the timer first or last.
+    pub(crate) fn catch_up(&mut self, id: usize) {
+        if !self.machines[id].decides() {
+            return;
+        }
+        let life = self.machines[id].life;
+        if self.machines[id].rng.chance(500) {
+            self.timer(id);
+        }
+        for happening in core::mem::take(&mut self.machines[id].inbox) {
+            if self.machines[id].life == life {
+                self.happen(id, happening);
+            }
+        }
+        if self.machines[id].life == life && self.machines[id].decides() {
+            self.timer(id);
+        }
+    }
+
+    /// Carrier follows cables and the light of the other end.
+    pub(crate) fn links(&mut self) {
+        for id in 0..self.machines.len() {
+            for port in [LAN_PORT, CROSSOVER_PORT] {
+                let wanted = self.linked(id, port);
+                let entry = &mut self.machines[id].ports[usize::from(port)];
+                if entry.wanted == wanted {
+                    continue;
+                }
+                entry.wanted = wanted;
+                let machine = &mut self.machines[id];
+                let wait = if wanted {
+                    machine.plan.negotiation + machine.rng.time(Duration::ZERO, ms(20))
+                } else {
+                    machine.rng.time(Duration::ZERO, ms(3))
+                };
+                self.later(id, wait, Happening::Carrier(port, wanted));
+            }
+        }
+    }
+
+    fn linked(&self, id: usize, port: u8) -> bool {
+        let ready = |id: usize| self.machines[id].ports[usize::from(port)].ready;
+        let lit = |id: usize| self.machines[id].ports[usize::from(port)].lit;
+        let wire = match port {
+            LAN_PORT => crate::plan::Wire::Lan(id),
+            _ => crate::plan::Wire::Crossover,
+        };
+        let plugged = self.wires.condition(wire, true).plugged;
+        let other_end = port == LAN_PORT || (id < 2 && lit(1 - id));
+        ready(id) && plugged && other_end
+    }
+}

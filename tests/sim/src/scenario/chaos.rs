@@ -1,0 +1,147 @@
+//! The general random run: any cluster, any machines, any faults at once.
+
+use core::time::Duration;
+
+use super::draft::{Draft, SETTLED, ms, secs};
+use super::{Scenario, promises_suffice};
+use crate::plan::{Fault, Quality, Tape, Way, Wire, Wish};
+
+pub(super) const RANDOM: Scenario = Scenario {
+    name: "random",
+    make: |draft| {
+        vary(draft);
+        let window = draft.rng.time(secs(5), secs(40));
+        let start = if draft.rng.chance(200) {
+            ms(500)
+        } else {
+            SETTLED
+        };
+        for _ in 0..draft.rng.range(1, 8) {
+            let from = start + draft.rng.time(ms(0), window);
+            let lasts = length(draft);
+            let fault = any(draft);
+            draft.fault(from, lasts, fault);
+        }
+        draft.plan.healed = start;
+        draft.plan.patience = Some(ms(500));
+    },
+    judge: promises_suffice,
+};
+
+fn vary(draft: &mut Draft) {
+    let profile = draft
+        .rng
+        .pick(&["default", "default", "default", "lab", "fast"]);
+    draft.profile(profile);
+    let rng = &mut draft.rng;
+    if rng.chance(200) {
+        draft.plan.cluster.baud = None;
+    }
+    draft.plan.cluster.failure_timeout = rng.time(secs(2), secs(20));
+    draft.plan.cluster.watchdog = secs(rng.range(2, 5));
+    for machine in &mut draft.plan.machines {
+        if rng.chance(300) {
+            machine.ppm = i64::try_from(rng.range(0, 19_000)).unwrap_or(0) - 9_500;
+        }
+        if rng.chance(200) {
+            machine.boot = rng.time(ms(60), ms(500));
+        }
+        if rng.chance(100) {
+            machine.power_on = Some(rng.time(secs(0), secs(20)));
+        }
+        if rng.chance(100) {
+            machine.negotiation = rng.time(ms(500), secs(6));
+        }
+    }
+    if rng.chance(300) {
+        let quality = rough(rng, 150);
+        for wire in [Wire::Crossover, Wire::Serial, Wire::Lan(0), Wire::Lan(1)] {
+            draft.plan.wires.push((wire, quality));
+        }
+    }
+}
+
+fn rough(rng: &mut crate::rng::Rng, worst: u64) -> Quality {
+    let mut part = |most: u64| u32::try_from(rng.below(most)).unwrap_or(0);
+    Quality {
+        loss: part(worst),
+        duplicate: part(100),
+        corrupt: part(50),
+        reorder: part(100),
+        delay: Duration::from_micros(part(4_000).into()),
+        jitter: Duration::from_micros(part(15_000).into()),
+    }
+}
+
+/// Most are short, some outlast everything.
+fn length(draft: &mut Draft) -> Duration {
+    let rng = &mut draft.rng;
+    match rng.below(10) {
+        0..=2 => rng.time(ms(1), ms(600)),
+        3..=7 => rng.time(ms(300), secs(4)),
+        _ => rng.time(secs(3), secs(20)),
+    }
+}
+
+fn any(draft: &mut Draft) -> Fault {
+    let rng = &mut draft.rng;
+    let who = rng.index(2);
+    let wire = rng.pick(&[
+        Wire::Crossover,
+        Wire::Crossover,
+        Wire::Serial,
+        Wire::Lan(0),
+        Wire::Lan(1),
+        Wire::Host,
+    ]);
+    let way = rng.pick(&[Way::Both, Way::Out, Way::In]);
+    let every = rng.time(ms(4), ms(200));
+    match rng.below(30) {
+        0 | 1 if wire != Wire::Serial => Fault::Cut(wire),
+        0..=3 => Fault::Mute(wire, way),
+        4 | 5 => Fault::Rough(wire, rough(rng, 700)),
+        6 if wire != Wire::Serial => Fault::Flap(wire, rng.time(ms(40), ms(1500))),
+        6 | 7 => Fault::EatHeartbeats,
+        8 => Fault::Noise { to: who, every },
+        9 | 10 => Fault::PowerCut(who),
+        11 | 12 => Fault::Crash(who, rng.time(ms(1), ms(1500))),
+        13 => Fault::Pause(who),
+        14 => Fault::Stall(who),
+        15 => Fault::Stuck(who),
+        16 => Fault::Sluggish(who, rng.time(ms(1), ms(12))),
+        17 => Fault::ServiceCrash(who),
+        18 => Fault::ServiceHang(who),
+        19 => rng.pick(&[Fault::IgnoreTerm(who), Fault::Unkillable(who)]),
+        20 => Fault::NoExec(who),
+        21 => Fault::SlowNet(who, rng.time(ms(1), ms(300))),
+        22 => rng.pick(&[Fault::DeadNet(who), Fault::RefusedNet(who)]),
+        23 => Fault::Stranger,
+        24 => {
+            let what = rng.pick(&[Tape::Peers, Tape::EarlierLife, Tape::Own]);
+            Fault::Replay {
+                to: who,
+                what,
+                every,
+            }
+        }
+        25 => Fault::Forge { to: who, every },
+        26 => Fault::Junk { to: who, every },
+        _ => {
+            let to = rng.index(2);
+            Fault::Operator(
+                who,
+                rng.pick(&[
+                    Wish::Move(to),
+                    Wish::Move(to),
+                    Wish::Standby(to),
+                    Wish::Online(to),
+                    Wish::Cleanup,
+                    Wish::PowerOff,
+                    Wish::Reboot,
+                    Wish::Ask,
+                    Wish::TakeoverAnyway,
+                ]),
+            )
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Named scenarios: each makes a plan from a seed and judges what came of it.
+//!
+//! The promises are the checkers' business in every run; a judge adds what is particular
+//! to its scenario, the column "accept when" of its row.
+
+mod boots;
+mod chaos;
+mod draft;
+mod hostile;
+mod links;
+mod nodes;
+mod services;
+
+use core::time::Duration;
+
+use crate::clock::At;
+use crate::facts::Facts;
+use crate::plan::Plan;
+use crate::rng::Rng;
+use crate::story::Story;
+
+use draft::Draft;
+pub use draft::calm;
+
+/// What a scenario's judge says: nothing, or what is wrong.
+pub type Judged = Result<(), String>;
+
+/// A named kind of run.
+#[derive(Debug)]
+pub struct Scenario {
+    /// As people ask for it.
+    pub name: &'static str,
+    make: fn(&mut Draft),
+    pub(crate) judge: fn(&Plan, &Facts, &Story) -> Judged,
+}
+
+impl Scenario {
+    /// The plan of this seed.
+    #[must_use]
+    pub fn plan(&self, seed: u64) -> Plan {
+        let rng = Rng::stream(seed, self.name, 0);
+        let mut draft = Draft::new(self.name, seed, rng);
+        (self.make)(&mut draft);
+        draft.finish()
+    }
+}
+
+/// All scenarios, the general random run last.
+static ALL: &[Scenario] = &[
+    nodes::POWER_LOSS,
+    nodes::KERNEL_PANIC,
+    nodes::PID1_STUCK,
+    nodes::GRACEFUL_MOVE,
+    nodes::PAUSE,
+    nodes::STALL,
+    nodes::FAST_REBOOT,
+    nodes::FAILBACK_AUTO,
+    nodes::FAILBACK_MANUAL,
+    nodes::CLOCK_SKEW,
+    links::CROSSOVER_CUT,
+    links::SERIAL_CUT,
+    links::SERIAL_NOISE,
+    links::LAN_CUT_ACTIVE,
+    links::ONE_WAY_LOSS,
+    links::SPLIT_ACCEPT,
+    links::SPLIT_PING,
+    links::ETHERTYPE_EATEN,
+    links::ARBITER_LOST,
+    links::ARBITER_SWINGS,
+    links::FLAPPING_NIC,
+    links::LOSSY,
+    boots::SIMULTANEOUS_BOOT,
+    boots::LONELY_BOOT,
+    boots::SLOW_LINK,
+    boots::TWINS,
+    boots::MIXED_FILES,
+    services::SERVICE_CRASH,
+    services::SERVICE_HANGS,
+    services::STUCK_STOP,
+    hostile::FORGED,
+    hostile::REPLAYED,
+    hostile::DUPLICATE_ADDRESS,
+    chaos::RANDOM,
+];
+
+/// All scenarios, the general random run last.
+#[must_use]
+pub fn all() -> &'static [Scenario] {
+    ALL
+}
+
+/// The scenario of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Scenario> {
+    ALL.iter().find(|scenario| scenario.name == name)
+}
+
+/// Nothing particular is asked.
+fn promises_suffice(_: &Plan, _: &Facts, _: &Story) -> Judged {
+    Ok(())
+}
+
+/// Says what was expected when it is not so.
+fn expect(so: bool, what: impl FnOnce() -> String) -> Judged {
+    if so { Ok(()) } else { Err(what()) }
+}
+
+/// The group did not move while things were wrong, and the client noticed nothing.
+fn undisturbed(plan: &Plan, facts: &Facts, _: &Story) -> Judged {
+    let from = plan
+        .episodes
+        .first()
+        .map_or(plan.healed, |first| first.from);
+    let begun = facts.begun(from, Duration::MAX).count();
+    expect(begun == 0, || {
+        format!("{begun} tenures began, none was due")
+    })?;
+    let outage = facts.longest_outage(from, Duration::MAX);
+    expect(outage.is_zero(), || format!("the client waited {outage:?}"))
+}
+
+/// The group was on the first node when things went wrong, and came to the second.
+fn taken_over(plan: &Plan, facts: &Facts, within: Duration) -> Judged {
+    let from = plan.episodes[0].from;
+    let before = from.saturating_sub(Duration::from_millis(1));
+    expect(facts.holder(before) == Some(0), || {
+        "node1 should have had the VIP when it happened".into()
+    })?;
+    let first = facts.begun(from, from + within).next();
+    expect(first.is_some_and(|tenure| tenure.machine == 1), || {
+        format!("node2 should have had the VIP within {within:?}: {first:?}")
+    })
+}
+
+/// From a silent holder to a bound VIP: deadtime, a beat that was under way, the start of
+/// the service with its first good probe, the search for strangers, a few helpers.
+fn takeover_bound(plan: &Plan) -> Duration {
+    let timing = draft::timing(plan);
+    let startup = plan.machines[1].startup;
+    timing.deadtime + timing.keepalive * 2 + startup + Duration::from_millis(250)
+}
+
+/// When an episode of this kind begins.
+fn first_from(plan: &Plan) -> At {
+    plan.episodes
+        .first()
+        .map_or(plan.healed, |episode| episode.from)
+}

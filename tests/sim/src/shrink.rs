@@ -1,0 +1,108 @@
+//! From a failing plan to the shortest one that still fails in the same way.
+//!
+//! Owns the search: drop faults, shorten them, make machines and wires ordinary. Greedy,
+//! and repeated until nothing more can go; every candidate is a whole run.
+
+use core::time::Duration;
+
+use crate::plan::Plan;
+use crate::run::run;
+
+/// Runs that a search may cost.
+const RUNS: u32 = 400;
+
+/// The shortest plan found that breaks the same promise, and how many runs it took.
+#[must_use]
+pub fn shrink(plan: &Plan, mut tick: impl FnMut()) -> Plan {
+    let mut search = Search {
+        promise: match run(plan, false).violation {
+            Some(violation) => violation.promise,
+            None => return plan.clone(),
+        },
+        best: plan.clone(),
+        runs: 0,
+        tick: &mut tick,
+    };
+    loop {
+        let before = search.best.clone();
+        search.drop_episodes();
+        search.shorten_episodes();
+        search.plain_machines();
+        search.plain_wires();
+        let after = &search.best;
+        let same = before.episodes == after.episodes && before.wires.len() == after.wires.len();
+        if same || search.runs >= RUNS {
+            return search.best;
+        }
+    }
+}
+
+struct Search<'a> {
+    promise: &'static str,
+    best: Plan,
+    runs: u32,
+    tick: &'a mut dyn FnMut(),
+}
+
+impl Search<'_> {
+    /// Keeps a change when the plan still fails.
+    fn attempt(&mut self, change: impl FnOnce(&mut Plan)) -> bool {
+        if self.runs >= RUNS {
+            return false;
+        }
+        let mut plan = self.best.clone();
+        change(&mut plan);
+        self.runs += 1;
+        (self.tick)();
+        let fails = run(&plan, false)
+            .violation
+            .is_some_and(|violation| violation.promise == self.promise);
+        if fails {
+            self.best = plan;
+        }
+        fails
+    }
+
+    fn drop_episodes(&mut self) {
+        let mut size = self.best.episodes.len();
+        while size > 0 {
+            let mut at = 0;
+            while at < self.best.episodes.len() {
+                let end = (at + size).min(self.best.episodes.len());
+                if !self.attempt(|plan| drop(plan.episodes.drain(at..end))) {
+                    at = end;
+                }
+            }
+            size /= 2;
+        }
+    }
+
+    fn shorten_episodes(&mut self) {
+        for at in 0..self.best.episodes.len() {
+            for _ in 0..4 {
+                let episode = &self.best.episodes[at];
+                let len = episode.until.saturating_sub(episode.from);
+                let short = len < Duration::from_millis(20) || episode.fault.is_instant();
+                if short || !self.attempt(|plan| plan.episodes[at].until -= len / 2) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn plain_machines(&mut self) {
+        for at in 0..self.best.machines.len() {
+            if self.best.machines[at].ppm != 0 {
+                self.attempt(|plan| plan.machines[at].ppm = 0);
+            }
+        }
+    }
+
+    fn plain_wires(&mut self) {
+        for at in (0..self.best.wires.len()).rev() {
+            self.attempt(|plan| {
+                plan.wires.remove(at);
+            });
+        }
+    }
+}

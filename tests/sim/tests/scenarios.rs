@@ -1,0 +1,80 @@
+//! Every named scenario over a modest number of seeds. `cargo xtask sim` runs more, shrinks
+//! what fails and tells its story.
+
+use kodo_tests_sim::{Fleet, scenario};
+
+/// Every scenario's name, so that one that is added is not forgotten here.
+macro_rules! scenarios {
+    ($($test:ident $name:literal $seeds:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            check($name, $seeds);
+        })*
+
+        #[test]
+        fn none_is_forgotten() {
+            let here = [$($name),*];
+            for scenario in scenario::all() {
+                assert!(here.contains(&scenario.name), "{} is not run here", scenario.name);
+            }
+        }
+    };
+}
+
+scenarios! {
+    power_loss "power-loss" 40,
+    kernel_panic "kernel-panic" 20,
+    pid1_stuck "pid1-stuck" 30,
+    graceful_move "graceful-move" 30,
+    pause "pause" 50,
+    stall "stall" 50,
+    fast_reboot "fast-reboot" 50,
+    failback_auto "failback-auto" 20,
+    failback_manual "failback-manual" 20,
+    clock_skew "clock-skew" 60,
+    crossover_cut "crossover-cut" 20,
+    serial_cut "serial-cut" 20,
+    serial_noise "serial-noise" 20,
+    lan_cut_active "lan-cut-active" 30,
+    one_way_loss "one-way-loss" 20,
+    split_accept "split-accept" 60,
+    split_ping "split-ping" 60,
+    ethertype_eaten "ethertype-eaten" 40,
+    arbiter_lost "arbiter-lost" 30,
+    arbiter_swings "arbiter-swings" 60,
+    flapping_nic "flapping-nic" 20,
+    lossy "lossy" 12,
+    simultaneous_boot "simultaneous-boot" 60,
+    lonely_boot "lonely-boot" 30,
+    slow_link "slow-link" 30,
+    twins "twins" 20,
+    mixed_files "mixed-files" 20,
+    service_crash "service-crash" 20,
+    service_hangs "service-hangs" 20,
+    stuck_stop "stuck-stop" 20,
+    forged "forged" 20,
+    replayed "replayed" 20,
+    duplicate_address "duplicate-address" 20,
+    random "random" 150,
+}
+
+#[track_caller]
+fn check(name: &str, seeds: u64) {
+    let chosen: Vec<_> = scenario::named(name).into_iter().collect();
+    let fleet = Fleet {
+        scenarios: &chosen,
+        first: 1,
+        seeds,
+        jobs: 1,
+        enough: 1,
+    };
+    let tally = fleet.run(&|_| {});
+    if let Some(failure) = tally.failures.first() {
+        let seed = failure.plan.seed;
+        panic!(
+            "seed {seed}: {}\nits story: cargo xtask sim --scenario {name} --seed {seed}",
+            failure.violation
+        );
+    }
+    assert_eq!(tally.runs, seeds);
+}
