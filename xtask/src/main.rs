@@ -1,6 +1,7 @@
 //! One entry for everything a person types: `cargo xtask COMMAND`. Owns the command line
 //! and nothing else; each command is a file of its own.
 
+mod bench;
 mod host;
 mod image;
 mod lab;
@@ -29,6 +30,7 @@ struct Cli {
 enum Command {
     Image(image::Args),
     Lab(lab::Args),
+    Bench(bench::Args),
     Test(test::Args),
 }
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Image(args) => image::run(&args, &host),
         Command::Lab(args) => lab::run(&args, &host),
+        Command::Bench(args) => bench::run(&args, &host),
         Command::Test(args) => test::run(&args, &host),
     };
     match done {

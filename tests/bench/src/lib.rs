@@ -1,1 +1,11 @@
-//! See the package description; filled by its first commit.
+//! The product's headline figures, measured from outside on the shipped image.
+//!
+//! Owns measuring and its tables. Judges nothing: a figure is never a test, because these
+//! machines are emulated and their hosts are noisy. Comparisons come as ratios of figures
+//! that were measured side by side in one run.
+
+mod figures;
+mod takeover;
+
+pub use figures::{Outages, Report, Run};
+pub use takeover::{Plan, run};

@@ -73,10 +73,27 @@ impl Story {
         Story::of(boot)
     }
 
+    /// The pair with all machines off, each with so many MB of memory.
+    #[must_use]
+    pub fn sized(variant: Variant, memory_mb: u32) -> Story {
+        let boot = Boot::read(&boot_json(variant)).expect("a boot.json");
+        Story::with(
+            boot,
+            Options {
+                memory_mb,
+                ..Options::default()
+            },
+        )
+    }
+
     fn of(boot: Boot) -> Story {
+        Story::with(boot, Options::default())
+    }
+
+    fn with(boot: Boot, options: Options) -> Story {
         let options = Options {
             token: Some(TOKEN.to_owned()),
-            ..Options::default()
+            ..options
         };
         let lab = Lab::with(boot, options).expect("a lab");
         let began = lab.mark();
