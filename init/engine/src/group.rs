@@ -74,6 +74,8 @@ pub(crate) struct Group {
     pub(crate) cleaned: Option<Stamp>,
     /// Newest tenure of each node, as far as heard.
     pub(crate) known: [u64; limits::NODES],
+    /// The epoch of the operator's preference that was followed last.
+    pub(crate) obeyed: u64,
     /// The last move for reachability.
     pub(crate) moved_at: Option<Now>,
     /// The peer's tenure against which it was kept, so that it is said once.
@@ -96,6 +98,7 @@ impl Group {
             banned_until: None,
             cleaned: None,
             known: [0; limits::NODES],
+            obeyed: 0,
             moved_at: None,
             kept: None,
             unplaced: false,

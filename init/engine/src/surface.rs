@@ -312,8 +312,6 @@ pub enum Gone {
     Restarted,
     /// It said so, and left.
     Left,
-    /// It released the group in order and is still there.
-    Released,
     /// An operator vouched for it.
     Vouched,
 }

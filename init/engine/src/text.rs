@@ -29,6 +29,12 @@ impl Event {
             | Event::Kept { .. }
             | Event::Commanded { .. }
             | Event::Left
+            | Event::Takeover {
+                evidence: Evidence {
+                    gone: Gone::Left, ..
+                },
+                ..
+            }
             | Event::Watchdog { .. }
             | Event::Path {
                 state: PathState::Up,
@@ -440,7 +446,6 @@ impl<W: Write> Text<'_, W> {
             }
             (Gone::Restarted, _) => self.put("it restarted, its new life holds nothing")?,
             (Gone::Left, _) => self.put("it left in order")?,
-            (Gone::Released, _) => self.put("it released in order")?,
             (Gone::Vouched, _) => self.put("an operator vouches that it is dead")?,
         }
         self.put("; ")?;

@@ -90,11 +90,27 @@ impl Engine {
                 self.timers.set(Timer::Detect, at + self.window(path));
             }
             let state = self.sense(now, peer, path);
-            if self.shown[peer.index()][n] != state {
-                self.shown[peer.index()][n] = state;
-                self.log(Event::Path { peer, path, state });
+            let settled = self.is_settled(now, peer, path, state);
+            if !settled || self.shown[peer.index()][n] == state {
+                continue;
             }
+            self.shown[peer.index()][n] = state;
+            self.log(Event::Path { peer, path, state });
         }
+    }
+
+    /// Every path is one-way for a moment when it comes or goes: that is no news
+    /// before it has lasted.
+    fn is_settled(&mut self, now: Now, peer: NodeId, path: PathId, state: PathState) -> bool {
+        let window = self.window(path);
+        let doubted = &mut self.doubted[peer.index()][path.index()];
+        if state != PathState::OneWay {
+            *doubted = None;
+            return true;
+        }
+        let until = *doubted.get_or_insert(now) + window;
+        self.timers.set(Timer::Detect, until);
+        now >= until
     }
 
     /// A path's state towards a peer, from what is heard at both ends.

@@ -67,6 +67,8 @@ pub struct Engine {
     /// Nodes that run another cluster file, as far as heard.
     other_file: NodeSet,
     shown: [[PathState; limits::PATHS]; limits::NODES],
+    /// Since when a path has been one-way, until that is reported.
+    doubted: [[Option<Now>; limits::PATHS]; limits::NODES],
     absent: [Absent; limits::NODES],
     clients: [Clients; limits::NODES],
     backoff: [Backoff; limits::NODES],
@@ -201,6 +203,7 @@ impl Engine {
             peers: core::array::from_fn(|_| Peer::default()),
             other_file: NodeSet::EMPTY,
             shown: [[PathState::Down; limits::PATHS]; limits::NODES],
+            doubted: [[None; limits::PATHS]; limits::NODES],
             absent: [Absent {
                 clear_at: wait_bound,
                 ..Absent::default()

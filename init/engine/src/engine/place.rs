@@ -110,6 +110,12 @@ impl Engine {
             if health && self.plan.lines[n] != *line {
                 self.groups[n].moved_at = Some(now);
             }
+            let wish = self.registers.prefer(GroupId::from_index(n));
+            if let Some((node, epoch)) = wish
+                && line.is_some_and(|line| line.node == Some(node))
+            {
+                self.groups[n].obeyed = epoch;
+            }
         }
         self.plan = super::Plan { version, lines };
         self.changed();
@@ -204,7 +210,7 @@ impl Engine {
             prefer: self
                 .registers
                 .prefer(group)
-                .map(|(node, epoch)| (node, tenure < epoch)),
+                .map(|(node, epoch)| (node, tenure < epoch && own.obeyed != epoch)),
             frozen: self.is_frozen(),
             damped: damped_until.is_some_and(|until| now < until),
             first: tenure == 0,

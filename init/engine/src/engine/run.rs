@@ -128,14 +128,11 @@ impl Engine {
     }
 
     fn wish(&self, now: Now, id: GroupId) -> Wish {
-        match self.role {
-            Role::Refused => return Wish::Yield,
-            Role::Leaving | Role::Left => return Wish::Rest(Reason::Shutdown),
-            Role::Observer => return Wish::Rest(Reason::Yield),
-            Role::Member => {}
-        }
         if !self.holds_lease(now) {
             return Wish::Yield;
+        }
+        if self.role == Role::Leaving {
+            return Wish::Rest(Reason::Shutdown);
         }
         match self.plan.lines[id.index()] {
             None => Wish::AsIs,

@@ -459,6 +459,10 @@ impl World {
             }
             Effect::Stop(resource, reason) => {
                 self.machines[n].stops[resource.index()].push(reason);
+                // a start under way ends with its stop
+                self.flights.retain(|flight| {
+                    !matches!(flight.what, Cargo::Report(other, ..) if flight.to == n && other == resource)
+                });
                 let manners = self.machines[n].manners[resource.index()];
                 if !manners.stuck {
                     self.fly(
