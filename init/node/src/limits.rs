@@ -16,6 +16,8 @@ pub const VIPS: usize = 8;
 pub const NAME: usize = kodo_engine::limits::NAME;
 /// Bytes of one log line: a wide terminal.
 pub const LOG_TEXT: usize = 200;
+/// From the answer to a drill until the node breaks: the operator hears it first.
+pub const DRILL_DELAY: kodo_engine::Now = kodo_engine::Now::from_millis(250);
 /// Log lines kept in the ring.
 pub const LOG_RING: usize = 256;
 /// Log lines in one reply to the admin child.

@@ -37,7 +37,8 @@ pub struct Node {
     pub(crate) probes: [Option<Token>; limits::SERVICES],
     /// A request taken but not answered yet.
     pub(crate) answer: Option<(Token, Answer)>,
-    pub(crate) drill: Option<Drill>,
+    /// Broken on purpose from then on.
+    pub(crate) drill: Option<(Now, Drill)>,
     pub(crate) halt: Option<Halt>,
     fatal: Option<Fatal>,
 }
@@ -175,6 +176,7 @@ impl Node {
             self.netstack.poll_deadline(),
             self.supervisor.poll_deadline(),
             self.acts.deadline(),
+            self.drill.map(|(at, _)| at),
         ]
         .into_iter()
         .flatten()

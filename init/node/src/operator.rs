@@ -9,6 +9,7 @@ use kodo_engine::surface::{Command, Level, Refusal, Role};
 use kodo_engine::{Config, GroupId, NodeId};
 
 use crate::io::{Output, Refused, Reply, Request, Token};
+use crate::limits;
 use crate::node::Node;
 
 /// What will be replied. Made into a [`Reply`] only when it is polled: a status is large.
@@ -48,7 +49,7 @@ impl Node {
                     Level::Alert,
                     format_args!("operator {operator}: drill {drill}"),
                 );
-                self.drill = Some(drill);
+                self.drill = Some((self.now + limits::DRILL_DELAY, drill));
                 Answer::Ok { nodes: 1 }
             }
             Request::Drill { drill, operator } => {
@@ -72,7 +73,7 @@ impl Node {
         if let Some((token, answer)) = self.answer.take() {
             return Some(Output::Reply(token, self.reply(answer)));
         }
-        if let Some(drill) = self.drill.take() {
+        if let Some((_, drill)) = self.drill.take_if(|(at, _)| *at <= self.now) {
             return Some(Output::Drill(drill));
         }
         (self.engine.role() == Role::Left)
