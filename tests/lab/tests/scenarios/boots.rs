@@ -50,7 +50,7 @@ fn slow_link() {
     let dark = story.now();
     story.lab.power_on_all().expect("power");
     for node in story.nodes() {
-        story.says(&node, "waiting", dark, BOOT);
+        story.says(&node, "boot: ", dark, BOOT);
     }
     let up = story.now().at;
     story

@@ -167,7 +167,7 @@ fn pause() {
     story.served_by(&standby, SOON);
     let resumed = story.now();
     story.lab.resume(&active).expect("resume");
-    story.says(&active, "give way", resumed, SOON);
+    story.says(&active, "giving way", resumed, SOON);
     story.settled();
     assert_eq!(story.serving(SOON), standby);
     let window = story.two_owners();
@@ -186,7 +186,7 @@ fn pause() {
 fn fast_reboot() {
     let story = Story::begin(&[(
         "# [timing]",
-        "[timing]\ndeadtime = \"60s\"\nwarntime = \"30s\"\ninitdead = \"60s\"",
+        "[timing]\nkeepalive = \"1s\"\nwarntime = \"30s\"\ndeadtime = \"60s\"\ninitdead = \"60s\"",
     )]);
     let active = story.serving(SOON);
     let standby = story.other(&active);
