@@ -131,7 +131,7 @@ fn profile(
             .drill("service-kill")
             .expect("drills are allowed");
         story.says(&target, "restarted in place", before, SOON);
-        story.says(&target, "recovered", before, SOON);
+        story.says(&target, "runs again", before, SOON);
         story.served_by(&target, SOON);
         run.service_crash.push(story.outage(before));
         story.settled();

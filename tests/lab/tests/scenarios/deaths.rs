@@ -121,6 +121,7 @@ fn service_crash() {
         .drill("service-kill")
         .expect("drills are allowed");
     story.says(&active, "restarted in place", first, TAKEOVER);
+    story.says(&active, "web: runs again", first, TAKEOVER);
     let failures = |wanted: u64| {
         move |status: &serde_json::Value| {
             let group = status["groups"]
