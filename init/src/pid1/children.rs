@@ -185,6 +185,10 @@ impl Pid1 {
         let pause = io.backoff;
         io.start = Some(now + pause);
         io.backoff = (pause * 2).min(BACKOFF_MAX);
+        if child == Child::Console && pause == BACKOFF_MIN {
+            // Nobody else can show this.
+            crate::last_words::say(format_args!("console child: {why}"));
+        }
         let text = format!(
             "{} child: {why}; it starts again in {} ms",
             child.name(),

@@ -47,8 +47,9 @@ fn limit(resource: Resource, value: u64) -> Result<()> {
 }
 
 impl Confinement {
-    /// Takes everything away from the calling process but what is granted here.
-    pub(crate) fn apply(&self) -> Result<()> {
+    /// Takes everything away from the calling process, which is about to execute
+    /// `program`, but what is granted here.
+    pub(crate) fn apply(&self, program: &OwnedFd) -> Result<()> {
         if self.id == 0 {
             return Err(crate::Error::from_raw_os_error(libc::EINVAL));
         }
@@ -91,8 +92,8 @@ impl Confinement {
         rustix::thread::set_no_new_privs(true)?;
         match &self.reach {
             Files::All => Ok(()),
-            Files::Nothing => sandbox::forget_files(None),
-            Files::Below(directory) => sandbox::forget_files(Some(directory)),
+            Files::Nothing => sandbox::forget_files(program, None),
+            Files::Below(directory) => sandbox::forget_files(program, Some(directory)),
         }
     }
 }

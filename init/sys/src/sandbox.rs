@@ -4,7 +4,7 @@
 //! for it was weighed: it negotiates versions of access rights that are not wanted here,
 //! where everything but one directory is refused.
 
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::{Error, Result};
 
@@ -22,14 +22,36 @@ struct PathBeneath {
     parent: i32,
 }
 
+fn allow(ruleset: &OwnedFd, path: &OwnedFd, rights: u64) -> Result<()> {
+    let rule = PathBeneath {
+        allowed: rights,
+        parent: path.as_raw_fd(),
+    };
+    // SAFETY: `rule` is a valid landlock_path_beneath_attr for the call.
+    let added = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_add_rule,
+            ruleset.as_raw_fd(),
+            RULE_PATH_BENEATH,
+            &raw const rule,
+            0,
+        )
+    };
+    if added < 0 {
+        Err(Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
 /// Takes from the calling process, and from whatever it executes, all rights over files
-/// that are not open yet, but for reading below `readable`. Needs no-new-privileges. A
+/// that are not open yet, but for executing `program` and reading below `readable`. Needs no-new-privileges. A
 /// kernel without Landlock leaves everything as it is, which is no error: users, modes
 /// and capabilities guard the files as well.
 ///
 /// # Errors
 /// What a kernel with Landlock says.
-pub(crate) fn forget_files(readable: Option<&OwnedFd>) -> Result<()> {
+pub(crate) fn forget_files(program: &OwnedFd, readable: Option<&OwnedFd>) -> Result<()> {
     let rights = RIGHTS;
     // SAFETY: the attribute is one u64 of rights, as the first version has it.
     let ruleset = unsafe {
@@ -50,24 +72,10 @@ pub(crate) fn forget_files(readable: Option<&OwnedFd>) -> Result<()> {
     };
     // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
     let ruleset = unsafe { OwnedFd::from_raw_fd(ruleset) };
+    // Executing a file counts as reading it.
+    allow(&ruleset, program, READ_FILE)?;
     if let Some(readable) = readable {
-        let rule = PathBeneath {
-            allowed: READ_FILE | READ_DIR,
-            parent: readable.as_fd().as_raw_fd(),
-        };
-        // SAFETY: `rule` is a valid landlock_path_beneath_attr for the call.
-        let added = unsafe {
-            libc::syscall(
-                libc::SYS_landlock_add_rule,
-                ruleset.as_raw_fd(),
-                RULE_PATH_BENEATH,
-                &raw const rule,
-                0,
-            )
-        };
-        if added < 0 {
-            return Err(Error::last_os_error());
-        }
+        allow(&ruleset, readable, READ_FILE | READ_DIR)?;
     }
     // SAFETY: takes a descriptor and a number.
     if unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) } < 0 {

@@ -15,7 +15,7 @@ pub(super) struct Index {
     directory: PathBuf,
     files: HashMap<String, String>,
     dependencies: HashMap<String, Vec<String>>,
-    /// By what stands before the first colon of a pattern: the bus.
+    /// By [`bus`].
     aliases: HashMap<String, Vec<(String, String)>>,
     /// Tried already, for better or worse.
     tried: HashSet<String>,
@@ -106,8 +106,10 @@ impl Index {
     }
 }
 
+/// What stands before the first colon or wildcard: `acpi*:PNP0C0C:*` is about `acpi`.
 fn bus(alias: &str) -> &str {
-    alias.split_once(':').map_or("", |(bus, _)| bus)
+    let end = alias.find([':', '*', '?', '[']);
+    end.map_or(alias, |end| &alias[..end])
 }
 
 /// Shell pattern matching as modules use it: `*`, `?` and `[a-z]`.
@@ -203,6 +205,7 @@ mod tests {
             Path::new("/lib/modules/x"),
             "file virtio_net kernel/drivers/net/virtio_net.ko\ndep virtio_net failover net_failover\n\
              alias virtio:d00000001v* virtio_net\nfile i6300esb kernel/drivers/watchdog/i6300esb.ko\n\
+             file button drivers/acpi/button.ko\nalias acpi*:PNP0C0C:* button\n\
              builtin af_packet\nnonsense\nalias short\n",
         );
         assert_eq!(
@@ -210,6 +213,10 @@ mod tests {
                 .modules_for("virtio:d00000001v00001AF4")
                 .collect::<Vec<_>>(),
             ["virtio_net"]
+        );
+        assert_eq!(
+            index.modules_for("acpi:PNP0C0C:").collect::<Vec<_>>(),
+            ["button"]
         );
         assert_eq!(
             index.with_dependencies("virtio_net"),
