@@ -177,8 +177,8 @@ fn twins() {
     let lives = state(&story, &nodes[1]);
     story.lab.power_on(TWIN).expect("power");
     // The newcomer says so itself, for whoever stands in front of it.
-    story.says(TWIN, "another machine carries", before, BOOT);
-    story.says(&nodes[1], "two machines carry", before, BOOT);
+    story.says(TWIN, "was there first", before, BOOT);
+    story.says(&nodes[1], "two machines are", before, BOOT);
     assert_eq!(
         state(&story, &nodes[1]),
         lives,
