@@ -4,6 +4,7 @@
 //! terminal, script) does the same through here.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ pub struct Session {
     board: Board,
     /// Quantities of expressions count from here.
     since: Mutex<Mark>,
+    over: AtomicBool,
 }
 
 impl Session {
@@ -44,7 +46,12 @@ impl Session {
     pub fn new(lab: Lab) -> Self {
         let since = Mutex::new(lab.mark());
         let board = Board::start(&lab);
-        Self { lab, board, since }
+        Self {
+            lab,
+            board,
+            since,
+            over: AtomicBool::new(false),
+        }
     }
 
     /// The lab.
@@ -57,6 +64,18 @@ impl Session {
     #[must_use]
     pub(crate) fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// Lets whatever waits give up: the lab is about to end.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.lab.journal().nudge();
+    }
+
+    /// Whether the lab is about to end.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     /// Reads a line and carries it out.
@@ -145,8 +164,10 @@ impl Session {
                     return Err(Error::Command(format!("expected {expr}, but {why}")));
                 }
             }
-            // Letting time pass is what was asked for.
-            Command::Idle(time) => std::thread::sleep(*time),
+            Command::Idle(time) => {
+                // Letting time pass is what was asked for.
+                let _ = lab.wait_for("the time to pass", *time, |_| self.is_over().then_some(()));
+            }
             Command::Note(text) => lab.note(text),
             Command::Save => {
                 lab.save(None)?;
@@ -190,7 +211,8 @@ impl Session {
                 Ok(Ok(())) => Some(Ok(())),
                 Ok(Err(not)) => {
                     why = not;
-                    None
+                    let ended = || Error::Command("the lab ends".to_owned());
+                    self.is_over().then(|| Err(ended()))
                 }
                 Err(error) => Some(Err(error)),
             }

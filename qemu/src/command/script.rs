@@ -55,19 +55,14 @@ impl Script {
         })
     }
 
-    /// Runs it until it ends or `over` says so; `tell` gets each line as it begins and what
-    /// it said.
+    /// Runs it until it or the session ends; `tell` gets each line as it begins and what it
+    /// said.
     ///
     /// # Errors
     /// The first command's that failed, with its line.
-    pub fn run(
-        &self,
-        session: &Session,
-        over: &dyn Fn() -> bool,
-        tell: &mut dyn FnMut(&str),
-    ) -> Result<()> {
+    pub fn run(&self, session: &Session, tell: &mut dyn FnMut(&str)) -> Result<()> {
         for (number, line, command) in &self.lines {
-            if over() {
+            if session.is_over() {
                 return Err(Error::Command(format!(
                     "{}:{number}: ended from outside",
                     self.name
@@ -93,6 +88,17 @@ impl Script {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_examples_read() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+        let mut count = 0;
+        for entry in std::fs::read_dir(dir).unwrap() {
+            Script::read(&entry.unwrap().path()).unwrap();
+            count += 1;
+        }
+        assert!(count >= 2);
+    }
 
     #[test]
     fn all_mistakes_are_told_at_once() {

@@ -11,7 +11,6 @@ mod tui;
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -25,19 +24,17 @@ use crate::lab::Lab;
 /// A lab that several fronts work on.
 pub(crate) struct Shared {
     pub(crate) session: Session,
-    quit: AtomicBool,
     /// The console whose lines are shown as they come.
     watched: Mutex<Option<String>>,
 }
 
 impl Shared {
     pub(crate) fn quit(&self) {
-        self.quit.store(true, Ordering::Relaxed);
-        self.session.lab().journal().nudge();
+        self.session.end();
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.quit.load(Ordering::Relaxed)
+        self.session.is_over()
     }
 
     fn watch(&self, node: Option<String>) {
@@ -93,8 +90,8 @@ pub fn run_script(lab: Lab, script: &Script, home: &Path) -> Result<()> {
     let _door = control::Door::open(home, &shared)?;
     end_on_signals(&shared)?;
     let lab = shared.session.lab();
-    let done = script.run(&shared.session, &|| shared.is_over(), &mut |text| {
-        print!("{text}")
+    let done = script.run(&shared.session, &mut |text| {
+        print!("{text}");
     });
     if done.is_err() {
         println!("\n{}", lab.timeline());
@@ -107,7 +104,6 @@ pub fn run_script(lab: Lab, script: &Script, home: &Path) -> Result<()> {
 fn share(lab: Lab) -> Arc<Shared> {
     Arc::new(Shared {
         session: Session::new(lab),
-        quit: AtomicBool::new(false),
         watched: Mutex::new(None),
     })
 }

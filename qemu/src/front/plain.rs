@@ -78,7 +78,7 @@ fn tell_news(shared: &Shared) {
             match line {
                 Some(line) => say(&format!("{line}\n")),
                 None if entry.event.is_news() => {
-                    say(&format!("{:>10}  {}\n", seconds(entry.at), entry.event))
+                    say(&format!("{:>10}  {}\n", seconds(entry.at), entry.event));
                 }
                 None => {}
             }

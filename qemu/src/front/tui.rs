@@ -161,7 +161,7 @@ impl Front<'_> {
         welcome: Option<String>,
     ) -> std::io::Result<()> {
         if let Some(welcome) = welcome {
-            print_above(terminal, vec![Line::styled(welcome, Modifier::BOLD)])?;
+            print_above(terminal, &[Line::styled(welcome, Modifier::BOLD)])?;
         }
         let mut drawn: Option<Instant> = None;
         while !self.shared.is_over() {
@@ -182,12 +182,10 @@ impl Front<'_> {
                     Ok(text) => (text, Style::new()),
                     Err(text) => (format!("error: {text}"), Style::new().fg(Color::Red)),
                 };
-                print_above(
-                    terminal,
-                    text.lines()
-                        .map(|line| Line::styled(line.to_owned(), style))
-                        .collect(),
-                )?;
+                let lines = text
+                    .lines()
+                    .map(|line| Line::styled(line.to_owned(), style));
+                print_above(terminal, &lines.collect::<Vec<_>>())?;
             }
             if changed || drawn.is_none_or(|at| at.elapsed() > DRAW) {
                 drawn = Some(Instant::now());
@@ -206,17 +204,16 @@ impl Front<'_> {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let key = match key.code {
             KeyCode::Char('c') if control && self.editor.text().is_empty() => {
-                print_above(terminal, vec![Line::from("`quit` or Ctrl-D ends the lab")])?;
+                print_above(terminal, &[Line::from("`quit` or Ctrl-D ends the lab")])?;
                 return Ok(());
             }
-            KeyCode::Char('c') if control => Key::KillStart,
             KeyCode::Char('d') if control && self.editor.text().is_empty() => {
                 self.shared.quit();
                 return Ok(());
             }
             KeyCode::Char('a') if control => Key::Home,
             KeyCode::Char('e') if control => Key::End,
-            KeyCode::Char('u') if control => Key::KillStart,
+            KeyCode::Char('c' | 'u') if control => Key::KillStart,
             KeyCode::Char('k') if control => Key::KillEnd,
             KeyCode::Char('w') if control => Key::KillWord,
             KeyCode::Char('d') if control => Key::Delete,
@@ -246,13 +243,13 @@ impl Front<'_> {
             Edit::Edited => Ok(()),
             Edit::Choices(choices) => print_above(
                 terminal,
-                vec![Line::styled(choices.join("  "), Color::DarkGray)],
+                &[Line::styled(choices.join("  "), Color::DarkGray)],
             ),
             Edit::Entered(line) if line.trim().is_empty() => Ok(()),
             Edit::Entered(line) => {
                 print_above(
                     terminal,
-                    vec![Line::styled(format!("{PROMPT}{line}"), Modifier::BOLD)],
+                    &[Line::styled(format!("{PROMPT}{line}"), Modifier::BOLD)],
                 )?;
                 self.busy += 1;
                 // The worker ends only with the lab.
@@ -272,7 +269,7 @@ impl Front<'_> {
             .filter_map(|entry| news_line(entry, watched.as_deref()))
             .collect();
         let any = !lines.is_empty();
-        print_above(terminal, lines)?;
+        print_above(terminal, &lines)?;
         Ok(any)
     }
 
@@ -398,7 +395,7 @@ fn news_line(entry: &Entry, watched: Option<&str>) -> Option<Line<'static>> {
 }
 
 /// Prints lines above the table; they scroll away like any output.
-fn print_above(terminal: &mut DefaultTerminal, lines: Vec<Line<'static>>) -> std::io::Result<()> {
+fn print_above(terminal: &mut DefaultTerminal, lines: &[Line<'static>]) -> std::io::Result<()> {
     let width = terminal.size()?.width.max(1);
     // In portions that surely fit on the screen.
     for some in lines.chunks(8) {

@@ -18,7 +18,7 @@ use crate::time::LabTime;
 /// Buffers of a carried connection.
 const ROOM: [usize; 2] = [64 * 1024, 64 * 1024];
 /// A connection inside that is silent for this long while it owes something is over.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One door.
 pub(crate) struct Forward {

@@ -11,7 +11,7 @@ pub(crate) mod forward;
 pub(crate) mod probe;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::time::LabTime;
 use crate::wire::fabric::Plug;
 use crate::wire::frames;
 use crate::wire::mac::Mac;
-use crate::wire::sighting::{Kind, speaks_for};
+use crate::wire::sighting::{Kind, probes_for, speaks_for};
 use device::Queues;
 
 /// An unknown neighbour is asked for this often.
@@ -95,6 +95,18 @@ impl Host {
     /// Takes a frame from the LAN.
     pub(crate) fn receive(&mut self, frame: Vec<u8>) {
         self.stale = true;
+        // smoltcp leaves a probe unanswered, as it names no sender; hosts defend their own.
+        if let Some((ip, asker)) = probes_for(&frame)
+            && self.iface.has_ip_addr(IpAddr::V4(ip))
+        {
+            self.send_raw(frames::arp_reply(
+                self.mac,
+                ip,
+                asker,
+                Ipv4Addr::UNSPECIFIED,
+            ));
+            return;
+        }
         let Some((ip, kind, mac)) = speaks_for(&frame) else {
             self.device.incoming.push_back(frame);
             return;
@@ -194,6 +206,15 @@ impl Host {
             .ok()?;
         self.stale = true;
         Some(self.sockets.add(socket))
+    }
+
+    /// Serves one connection at a time at a port.
+    #[cfg(test)]
+    pub(crate) fn listen(&mut self, port: u16) -> SocketHandle {
+        let buffer = || tcp::SocketBuffer::new(vec![0; 16_384]);
+        let mut socket = tcp::Socket::new(buffer(), buffer());
+        socket.listen(port).unwrap();
+        self.sockets.add(socket)
     }
 
     /// A connection, to look at and to move bytes.

@@ -201,9 +201,9 @@ impl Prober {
                     let flight = self.flights.swap_remove(at);
                     let socket = client.socket(flight.handle);
                     if outcome.is_good() {
-                        socket.close()
+                        socket.close();
                     } else {
-                        socket.abort()
+                        socket.abort();
                     }
                     self.leaving.push(flight.handle);
                     self.note(now, flight.started, outcome, &mut events);

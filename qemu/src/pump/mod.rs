@@ -148,3 +148,6 @@ fn run(world: &Mutex<World>, wake: &OwnedFd, stop: &AtomicBool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -298,7 +298,7 @@ impl World {
                         self.hosts[*host].receive(data);
                     }
                     Some(Behind::Port(port)) if !self.ports[port.0].0.write(&data) => {
-                        self.fabric.overrun(plug)
+                        self.fabric.overrun(plug);
                     }
                     Some(Behind::Port(_)) | None => {}
                 }

@@ -3,7 +3,7 @@
 //! Owns the reading of one frame: does its sender claim a VIP, and how. Decides nothing.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -56,6 +56,27 @@ pub struct Sighting {
     pub kind: Kind,
     /// The hardware address it gave for the VIP, or the frame's source.
     pub mac: Mac,
+}
+
+/// Who asks, by an ARP probe (RFC 5227), whether an address is in use.
+#[must_use]
+pub fn probes_for(frame: &[u8]) -> Option<(Ipv4Addr, Mac)> {
+    let eth = EthernetFrame::new_checked(frame).ok()?;
+    if EtherType::of(frame)? != EtherType::ARP {
+        return None;
+    }
+    match ArpRepr::parse(&ArpPacket::new_checked(eth.payload()).ok()?).ok()? {
+        ArpRepr::EthernetIpv4 {
+            operation: ArpOperation::Request,
+            source_hardware_addr,
+            source_protocol_addr,
+            target_protocol_addr,
+            ..
+        } if source_protocol_addr.is_unspecified() => {
+            Some((target_protocol_addr, Mac(source_hardware_addr.0)))
+        }
+        _ => None,
+    }
 }
 
 /// Which address a frame speaks for, how, and with which hardware address. Any address
@@ -147,6 +168,18 @@ mod tests {
             None,
             "a probe claims nothing"
         );
+    }
+
+    #[test]
+    fn a_probe_is_a_question() {
+        let vip = [192, 168, 0, 33].into();
+        let probe = frames::arp_request(NODE, [0; 4].into(), vip);
+        assert_eq!(probes_for(&probe), Some((vip, NODE)));
+        assert_eq!(
+            probes_for(&frames::arp_request(NODE, vip, [192, 168, 0, 1].into())),
+            None
+        );
+        assert_eq!(probes_for(&frames::arp_announcement(NODE, vip)), None);
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn delayed_frames_come_when_due() {
     let mut pair = Pair::new();
     pair.fabric
         .set_faults("lan-node1", &Direction::To("switch".into()), |f| {
-            f.delay = 10 * T
+            f.delay = 10 * T;
         });
     pair.fabric.send(T, pair.lan[0], heartbeat(NODE1));
     assert_eq!(pair.arrivals(), []);
@@ -146,7 +146,7 @@ fn vip_frames_are_seen_where_they_pass() {
     // Dropped on the cable: nobody on the LAN saw it.
     pair.fabric
         .set_faults("lan-node2", &Direction::From("node2".into()), |f| {
-            f.drop = true
+            f.drop = true;
         });
     pair.fabric.send(
         2 * T,
