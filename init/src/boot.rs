@@ -154,13 +154,14 @@ fn identify(cluster: &Cluster, dev: &Lane, early: &mut Early) -> Result<usize, S
     let mut answer = cluster.node_by_mac(&macs);
     while answer.is_err() && clock::boottime() < deadline {
         let left = deadline.saturating_sub(clock::boottime());
-        if let Some((event, descriptor)) = dev.receive_within(&mut buffer, left) {
-            if let FromDev::Nic(nic) = &event {
-                macs.push(Mac(nic.mac));
-                answer = cluster.node_by_mac(&macs);
-            }
-            early.push((event, descriptor));
+        let Some((event, descriptor)) = dev.receive_within(&mut buffer, left) else {
+            break;
+        };
+        if let FromDev::Nic(nic) = &event {
+            macs.push(Mac(nic.mac));
+            answer = cluster.node_by_mac(&macs);
         }
+        early.push((event, descriptor));
     }
     answer.map_err(|error| error.to_string())
 }

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use kodo_engine::surface::{Level, Reason};
-use kodo_node::io::{ActError, Exit, Line, Port, ServiceId, Token};
+use kodo_engine::surface::Reason;
+use kodo_node::io::{ActError, Exit, Line, LogLine, Port, ServiceId, Token};
 use kodo_node::status::Status;
 use serde::{Deserialize, Serialize};
 
@@ -215,11 +215,7 @@ pub(crate) enum FromSvc {
 #[allow(clippy::large_enum_variant, reason = "one lives at a time")]
 pub(crate) enum ToConsole {
     /// A line of the log.
-    Log {
-        at: Duration,
-        level: Level,
-        text: String,
-    },
+    Log(LogLine),
     /// What the panel shows.
     Status(Status),
 }

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 
 use kodo_engine::surface::Level;
+use kodo_node::io::LogLine;
 use kodo_sys::Result;
 
 use crate::lanes::Link;
@@ -31,8 +32,8 @@ pub(crate) fn run() -> Result<()> {
     let mut status = None;
     while let Some((message, _)) = pid1.receive::<ToConsole>()? {
         match message {
-            ToConsole::Log { at, level, text } => {
-                let line = line(at, level, &text);
+            ToConsole::Log(line) => {
+                let line = render(&line);
                 // One write, so that the kernel's own lines do not fall in between. A
                 // console that fails is nobody's problem but its reader's.
                 let _ = (&console).write_all(format!("{line}\r\n").as_bytes());
@@ -62,21 +63,19 @@ fn draw(screen: &OwnedFd, text: &str) {
 }
 
 /// One line of the log, as the lab and people read it.
-fn line(at: core::time::Duration, level: Level, text: &str) -> String {
-    let level = match level {
+fn render(line: &LogLine) -> String {
+    let level = match line.level {
         Level::Info => "info",
         Level::Warn => "warn",
         Level::Alert => "ALERT",
     };
     // What came from outside the node must not move the cursor.
-    let text: String = text
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect();
+    let visible = |c: char| if c.is_control() { '?' } else { c };
+    let text: String = line.text.chars().map(visible).collect();
     format!(
         "kodo[{:>5}.{:06}] {level} {text}",
-        at.as_secs(),
-        at.subsec_micros()
+        line.at.as_secs(),
+        line.at.subsec_micros()
     )
 }
 
@@ -84,6 +83,16 @@ fn line(at: core::time::Duration, level: Level, text: &str) -> String {
 mod tests {
     use super::*;
     use core::time::Duration;
+
+    fn line(at: Duration, level: Level, text: &str) -> String {
+        let text = heapless::String::try_from(text).unwrap();
+        render(&LogLine {
+            seq: 7,
+            at,
+            level,
+            text,
+        })
+    }
 
     #[test]
     fn a_line_has_its_time_level_and_text() {

@@ -23,10 +23,10 @@ pub(super) fn render(status: &Status, recent: &[String], size: Option<(u16, u16)
         (usize::from(rows), usize::from(columns))
     });
     let mut lines = summary(status);
+    let fit = |line: &str| line.chars().take(columns.saturating_sub(1)).collect();
+    lines.push(fit(&format!("last event: {}", status.last_event)));
     lines.push(String::new());
-    for line in recent {
-        lines.push(line.chars().take(columns.saturating_sub(1)).collect());
-    }
+    lines.extend(recent.iter().map(|line| fit(line)));
     lines.truncate(rows.saturating_sub(1));
     format!(
         "{HOME}{}{REST_OF_LINE}{REST_OF_SCREEN}",
@@ -76,7 +76,6 @@ fn summary(status: &Status) -> Vec<String> {
         lines.push(line);
     }
     lines.push(String::new());
-    lines.push(format!("last event: {}", status.last_event));
     lines
 }
 
@@ -142,5 +141,102 @@ fn age(time: Duration) -> String {
         (0, 0) => format!("{minutes} min {} s", seconds % 60),
         (0, _) => format!("{hours} h {minutes} min"),
         _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kodo_node::status::{Counters, GroupStatus, MemberStatus, PathStatus};
+
+    fn status() -> Status {
+        let name = |text: &str| heapless::String::try_from(text).unwrap();
+        let path = |text: &str, state| PathStatus {
+            name: name(text),
+            state,
+        };
+        let paths = [
+            path("crossover", PathState::Up),
+            path("lan", PathState::OneWay),
+        ];
+        let peer = NodeStatus {
+            name: name("node2"),
+            role: Role::Standby,
+            standby: false,
+            boot: Some(7),
+            silent: Some(Duration::from_millis(40)),
+            same_file: true,
+            paths: paths.into_iter().collect(),
+        };
+        let vip = MemberStatus {
+            name: name("vip"),
+            state: GroupState::Started,
+        };
+        let group = GroupStatus {
+            name: name("www"),
+            holder: Some(name("node1")),
+            epoch: 3,
+            state: GroupState::Started,
+            failures: 2,
+            members: [vip].into_iter().collect(),
+        };
+        Status {
+            cluster: name("web"),
+            node: name("node1"),
+            uptime: Duration::from_secs(3700),
+            role: Role::Active,
+            view: None,
+            nodes: [peer].into_iter().collect(),
+            groups: [group].into_iter().collect(),
+            watchdog: None,
+            reachable: true,
+            counters: Counters::default(),
+            last_event: heapless::String::try_from("www: started").unwrap(),
+        }
+    }
+
+    /// The text without its colours.
+    fn plain(text: &str) -> String {
+        let mut plain = String::new();
+        let mut in_code = false;
+        for c in text.chars() {
+            match (in_code, c) {
+                (false, '\x1b') => in_code = true,
+                (true, c) if c.is_ascii_alphabetic() => in_code = false,
+                (true, _) => {}
+                (false, c) => plain.push(c),
+            }
+        }
+        plain
+    }
+
+    #[test]
+    fn the_screen_tells_role_peers_paths_groups_and_the_last_event() {
+        let recent = ["kodo[    1.000000] info www: started".to_owned()];
+        let text = plain(&render(&status(), &recent, Some((25, 80))));
+        let lines: Vec<&str> = text.split("\r\n").collect();
+        assert_eq!(
+            lines,
+            [
+                "kodo  cluster web  node node1  active  up 1 h 1 min",
+                "watchdog none   public network reachable",
+                "",
+                "peer node2  standby  heard 40 ms ago  crossover up  lan one-way",
+                "",
+                "group www  on node1  here started  vip started  2 failure(s)",
+                "",
+                "last event: www: started",
+                "",
+                "kodo[    1.000000] info www: started",
+                ""
+            ]
+        );
+    }
+
+    #[test]
+    fn a_small_screen_shows_the_beginning() {
+        let text = plain(&render(&status(), &["x".repeat(300)], Some((4, 20))));
+        assert_eq!(text.split("\r\n").count(), 4);
+        assert!(text.starts_with("kodo  cluster web"));
     }
 }

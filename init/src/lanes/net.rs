@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use kodo_netstack::{ETHERTYPE, GROUP_MAC};
 use kodo_node::io::ActError;
-use kodo_sys::link;
 use kodo_sys::netlink::Route;
 use kodo_sys::packet::PacketSocket;
 use kodo_sys::{AsFd, Result};
+use kodo_sys::{link, neighbour};
 use netlink_bindings::traits::NetlinkRequest;
 use netlink_bindings::{rt_addr, rt_route};
 
@@ -39,6 +39,7 @@ const RTPROT_STATIC: u8 = 4;
 const RTN_UNICAST: u8 = 1;
 const EADDRNOTAVAIL: i32 = 99;
 const ENODEV: i32 = 19;
+const ENOENT: i32 = 2;
 
 /// Kernel settings of every NIC: it answers ARP only for addresses of the NIC asked,
 /// speaks only with such, and neither listens to routers nor makes up addresses.
@@ -132,6 +133,15 @@ fn set_up(route: &mut Route, setup: &PortSetup) -> Result<(PacketSocket, [u8; 6]
             note(&path.display().to_string(), std::fs::write(&path, value));
         }
     }
+    if setup.addresses.is_empty() {
+        // A bare crossover carries no IP at all, so the kernel shall not make some up.
+        let path = Path::new("/proc/sys/net/ipv6/conf")
+            .join(&setup.name)
+            .join("disable_ipv6");
+        if path.exists() {
+            note("no IPv6", std::fs::write(path, "1"));
+        }
+    }
     // Before the link comes up, so that no heartbeat is missed.
     let socket = PacketSocket::open(setup.index, ETHERTYPE, GROUP_MAC.0)?;
     link_up(route, setup.index)?;
@@ -202,7 +212,9 @@ fn add_address(
     send(route, &request)
 }
 
-/// Removes a VIP; one that is not there is success.
+/// Removes a VIP; one that is not there is success. The kernel also forgets the link's
+/// neighbours, and with them the packets from the VIP that still wait for one to be
+/// resolved: after a heal they would speak for an address that is another node's by then.
 fn del_address(route: &mut Route, index: u32, address: IpAddr) -> Result<()> {
     let header = rt_addr::Ifaddrmsg {
         ifa_family: family(address),
@@ -213,10 +225,26 @@ fn del_address(route: &mut Route, index: u32, address: IpAddr) -> Result<()> {
     let mut request = rt_addr::Request::new().op_deladdr_do(&header);
     request.encode().push_local(address).push_address(address);
     match send(route, &request) {
+        Ok(()) => forget_neighbours(route, index),
         // A NIC that is gone carries no address either.
         Err(error) if matches!(kodo_sys::errno(&error), EADDRNOTAVAIL | ENODEV) => Ok(()),
         other => other,
     }
+}
+
+fn forget_neighbours(route: &mut Route, index: u32) -> Result<()> {
+    let mut found = Vec::new();
+    route.dump(neighbour::GET, &neighbour::ALL, |told| {
+        found.extend(neighbour::forget(told, index));
+    })?;
+    for neighbour in found {
+        match route.request(neighbour::DEL, 0, &neighbour) {
+            // It went by itself meanwhile.
+            Err(error) if kodo_sys::errno(&error) == ENOENT => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 fn add_default(route: &mut Route, index: u32, gateway: IpAddr) -> Result<()> {

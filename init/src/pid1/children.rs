@@ -4,6 +4,7 @@
 //! into bounded types, and it may speak only so often. The svc lane starts and buries it;
 //! this process never forks.
 
+use core::fmt::Write;
 use std::time::Duration;
 
 use kodo_admin::relay;
@@ -81,27 +82,26 @@ impl Children {
     }
 
     /// Sends a line of the log to the console child, and before it how many were lost.
-    pub(super) fn log(&mut self, line: &LogLine) {
+    pub(super) fn log(&mut self, line: LogLine) {
         if self.lost_lines > 0 {
-            let text = format!(
+            let mut text = heapless::String::new();
+            // It fits.
+            let _ = write!(
+                text,
                 "{} log lines are not shown: the console is too slow",
                 self.lost_lines
             );
-            let lost = ToConsole::Log {
-                at: line.at,
-                level: Level::Warn,
+            let level = Level::Warn;
+            let lost = LogLine {
                 text,
+                level,
+                ..line
             };
-            if self.send(Child::Console, &lost) {
+            if self.send(Child::Console, &ToConsole::Log(lost)) {
                 self.lost_lines = 0;
             }
         }
-        let message = ToConsole::Log {
-            at: line.at,
-            level: line.level,
-            text: line.text.as_str().into(),
-        };
-        if !self.send(Child::Console, &message) {
+        if !self.send(Child::Console, &ToConsole::Log(line)) {
             self.lost_lines = self.lost_lines.saturating_add(1);
         }
     }

@@ -69,8 +69,14 @@ impl Pid1 {
                 self.link_change(LinkChange { index, carrier });
             }
             Heard::Nothing => {}
-            Heard::Gone => self.reap(),
+            Heard::Gone => self.helper_lost(self.net.name()),
         }
+    }
+
+    /// A lane is gone. Its channel may close before its end is reaped, and waiting for that
+    /// would be busy: the node resets the machine.
+    pub(super) fn helper_lost(&mut self, name: &'static str) {
+        self.give(Input::HelperLost(name));
     }
 
     /// The first VIP of this boot is bound: the last milestone.
@@ -89,10 +95,10 @@ impl Pid1 {
     pub(super) fn svc_event(&mut self) {
         match self.svc.receive(&mut self.buffer[..]) {
             Heard::Message(FromSvc::Done(token, result), _) => {
-                self.give(Input::Done(token, result))
+                self.give(Input::Done(token, result));
             }
             Heard::Message(FromSvc::Exited(service, exit), _) => {
-                self.give(Input::Exited(service, exit))
+                self.give(Input::Exited(service, exit));
             }
             Heard::Message(FromSvc::ChildEnded(child, why), _) => self.child_ended(child, &why),
             Heard::Message(
@@ -117,7 +123,7 @@ impl Pid1 {
             Heard::Message(FromSvc::Trouble(text), _) => self.note(Level::Alert, &text),
             Heard::Nonsense => self.note(Level::Alert, "the svc helper spoke nonsense"),
             Heard::Nothing => {}
-            Heard::Gone => self.reap(),
+            Heard::Gone => self.helper_lost(self.svc.name()),
         }
     }
 
@@ -126,7 +132,7 @@ impl Pid1 {
             Heard::Message(event, descriptor) => self.device(event, descriptor),
             Heard::Nonsense => self.note(Level::Alert, "the dev helper spoke nonsense"),
             Heard::Nothing => {}
-            Heard::Gone => self.reap(),
+            Heard::Gone => self.helper_lost(self.dev.name()),
         }
     }
 
@@ -177,7 +183,7 @@ impl Pid1 {
                 self.missing_ports();
             }
             (FromDev::LastWords(text), _) => {
-                self.note(Level::Warn, &format!("before the last reset: {text}"))
+                self.note(Level::Warn, &format!("before the last reset: {text}"));
             }
             (FromDev::PowerButton, _) => self.give(Input::PowerButton),
             (FromDev::Trouble(text), _) => self.note(Level::Warn, &text),

@@ -1,6 +1,6 @@
 //! PID 1's end of a lane.
 //!
-//! Owns the channel and whether the lane lives. Requests wait in the channel, which the
+//! Owns its start and the channel. Requests wait in the channel, which the
 //! kernel bounds; a lane works on them in order. One that does not keep up makes sending
 //! fail at once, and the node hears that as a failed action.
 
@@ -22,7 +22,6 @@ pub(crate) struct Lane {
     name: &'static str,
     channel: Channel,
     process: Child,
-    alive: bool,
 }
 
 /// What became of looking for a message.
@@ -72,17 +71,17 @@ impl Lane {
             name,
             channel: ours,
             process,
-            alive: true,
         })
     }
 
-    /// Notes that a process ended: this lane's name if it was this lane.
-    pub(super) fn ended(&mut self, pid: i32) -> Option<&'static str> {
-        if self.alive && self.process.pid == pid {
-            self.alive = false;
-            return Some(self.name);
-        }
-        None
+    /// As it is started.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether this process is the lane.
+    pub(super) fn is(&self, pid: i32) -> bool {
+        self.process.pid == pid
     }
 
     /// Sends a request.

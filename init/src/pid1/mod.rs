@@ -156,7 +156,7 @@ impl Pid1 {
                 Some(Key::Dev) => self.dev_event(),
                 Some(Key::Child(child)) => self.child_event(child),
                 Some(Key::Port(port)) => self.packet(port),
-                Some(Key::Line(line)) => self.serial(line, wake.read, wake.write),
+                Some(Key::Line(line)) => self.serial(line, wake.read || wake.gone, wake.write),
                 None => {}
             }
         }
@@ -203,15 +203,13 @@ impl Pid1 {
     /// Reaps everything that ended: helpers, and orphans that nobody else adopted.
     fn reap(&mut self) {
         while let Some((pid, _)) = kodo_sys::process::reap_any() {
-            for name in [
-                self.net.ended(pid),
-                self.svc.ended(pid),
-                self.dev.ended(pid),
-            ]
-            .into_iter()
-            .flatten()
+            let lanes = [&self.net, &self.svc, &self.dev];
+            if let Some(name) = lanes
+                .iter()
+                .find(|lane| lane.is(pid))
+                .map(|lane| lane.name())
             {
-                self.give(Input::HelperLost(name));
+                self.helper_lost(name);
             }
         }
     }

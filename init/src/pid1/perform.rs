@@ -1,7 +1,9 @@
 //! What the node wants done.
 
+use std::time::Duration;
+
 use kodo_admin::relay;
-use kodo_node::io::{ActError, Action, Drill, Halt, Input, LogLine, Output, Reply, Token};
+use kodo_node::io::{ActError, Action, Drill, Halt, Input, Output, Reply, Token};
 use kodo_sys::machine;
 use kodo_sys::seqpacket::Channel;
 use kodo_sys::watchdog::Watchdog;
@@ -10,6 +12,9 @@ use super::Pid1;
 use crate::lanes::feeder;
 use crate::last_words;
 use crate::wire::{Child, ToConsole, ToNet, ToSvc};
+
+/// For the last lines on a slow console, before the machine stops.
+const FAREWELL: Duration = Duration::from_millis(300);
 
 /// The way to the watchdog.
 #[derive(Debug)]
@@ -70,13 +75,9 @@ impl Pid1 {
             }
             Output::Reset(fatal) => last_words::reset(fatal),
             Output::Halt(halt) => self.halt(halt),
-            Output::Log(line) => self.log(&line),
+            Output::Log(line) => self.children.log(line),
             Output::Drill(drill) => self.drill(drill),
         }
-    }
-
-    fn log(&mut self, line: &LogLine) {
-        self.children.log(line);
     }
 
     /// Asks a lane.
@@ -117,12 +118,9 @@ impl Pid1 {
         }
     }
 
-    /// Everything of the cluster is down in order.
+    /// Everything of the cluster is down in order: nothing is left to be late for.
     fn halt(&mut self, halt: Halt) {
-        for child in [Child::Admin, Child::Probe] {
-            // They end with the machine otherwise.
-            let _ = self.svc.send(&ToSvc::KillChild(child), None);
-        }
+        kodo_sys::clock::sleep(FAREWELL);
         let result = match halt {
             Halt::PowerOff => {
                 if let Some(watchdog) = self.watchdog.take() {

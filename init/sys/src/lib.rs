@@ -19,6 +19,7 @@ pub mod machine;
 pub mod memory;
 pub mod module;
 pub mod mount;
+pub mod neighbour;
 pub mod netlink;
 pub mod packet;
 pub mod poll;

@@ -17,8 +17,10 @@ use crate::{Error, Result};
 const ROUTE: Option<rustix::net::Protocol> = None;
 const HEADER: usize = 16;
 const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 0x01;
 const NLM_F_ACK: u16 = 0x04;
+const NLM_F_DUMP: u16 = 0x300;
 /// Bytes of one datagram from the kernel: it fills at most this for a dump.
 const DATAGRAM: usize = 32 * 1024;
 
@@ -114,7 +116,42 @@ impl Route {
             .ok_or_else(|| Error::from_raw_os_error(libc::EBADMSG))
     }
 
+    /// Asks for all things of a kind and gives the payload of each to `each`.
+    ///
+    /// # Errors
+    /// The kernel's errno for the request, or what the socket says.
+    pub fn dump(&mut self, kind: u16, payload: &[u8], mut each: impl FnMut(&[u8])) -> Result<()> {
+        self.send(kind, NLM_F_DUMP, payload)?;
+        let mut datagram = vec![0; DATAGRAM];
+        loop {
+            for message in self.receive(&mut datagram)? {
+                match message.kind {
+                    NLMSG_DONE => return Ok(()),
+                    NLMSG_ERROR => return verdict(&message),
+                    _ => each(message.payload),
+                }
+            }
+        }
+    }
+
     fn exchange(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<Option<Answer>> {
+        self.send(kind, flags, payload)?;
+        let mut datagram = vec![0; DATAGRAM];
+        loop {
+            let Some(answer) = self.receive(&mut datagram)?.next() else {
+                continue;
+            };
+            if answer.kind != NLMSG_ERROR {
+                return Ok(Some(Answer {
+                    kind: answer.kind,
+                    payload: answer.payload.to_vec(),
+                }));
+            }
+            return verdict(&answer).map(|()| None);
+        }
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         let len = u32::try_from(HEADER + payload.len())
             .map_err(|_| Error::from_raw_os_error(libc::EMSGSIZE))?;
@@ -131,36 +168,29 @@ impl Route {
             SendFlags::empty(),
             &SocketAddrNetlink::new(0, 0),
         )?;
+        Ok(())
+    }
 
-        let mut datagram = vec![0; DATAGRAM];
-        loop {
-            let (len, _) = match rustix::net::recv(&self.fd, &mut datagram[..], RecvFlags::empty())
-            {
-                Err(rustix::io::Errno::INTR) => continue,
-                other => other?,
-            };
-            // Others answer earlier requests that ran out of patience.
-            let Some(answer) =
-                Messages::new(&datagram[..len]).find(|m| m.sequence == self.sequence)
-            else {
-                continue;
-            };
-            if answer.kind != NLMSG_ERROR {
-                return Ok(Some(Answer {
-                    kind: answer.kind,
-                    payload: answer.payload.to_vec(),
-                }));
+    /// The next messages that answer the newest request. Others answer earlier requests
+    /// that ran out of patience.
+    fn receive<'a>(&self, datagram: &'a mut [u8]) -> Result<impl Iterator<Item = Message<'a>>> {
+        let len = loop {
+            match rustix::net::recv(&self.fd, &mut *datagram, RecvFlags::empty()) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => break other?.0,
             }
-            return match answer
-                .payload
-                .first_chunk::<4>()
-                .map(|code| i32::from_ne_bytes(*code))
-            {
-                Some(0) => Ok(None),
-                Some(code) => Err(Error::from_raw_os_error(-code)),
-                None => Err(Error::from_raw_os_error(libc::EBADMSG)),
-            };
-        }
+        };
+        let sequence = self.sequence;
+        Ok(Messages::new(&datagram[..len]).filter(move |message| message.sequence == sequence))
+    }
+}
+
+/// What an `NLMSG_ERROR` says: zero is the acknowledgement.
+fn verdict(message: &Message<'_>) -> Result<()> {
+    match message.payload.first_chunk::<4>() {
+        Some(&[0, 0, 0, 0]) => Ok(()),
+        Some(code) => Err(Error::from_raw_os_error(-i32::from_ne_bytes(*code))),
+        None => Err(Error::from_raw_os_error(libc::EBADMSG)),
     }
 }
 

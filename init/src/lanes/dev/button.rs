@@ -14,7 +14,7 @@ const O_NONBLOCK: i32 = 0o4000;
 
 /// The buttons found.
 #[derive(Debug, Default)]
-pub(super) struct Buttons(Vec<File>);
+pub(super) struct Buttons(Vec<Option<File>>);
 
 impl Buttons {
     /// Opens an input device if it is a power button: its number and descriptor.
@@ -31,16 +31,22 @@ impl Buttons {
             .open(path)
             .ok()?;
         let number = self.0.len() as u64;
-        self.0.push(file);
-        Some((number, self.0.last()?.as_fd()))
+        self.0.push(Some(file));
+        Some((number, self.0.last()?.as_ref()?.as_fd()))
+    }
+
+    fn slot(&mut self, number: u64) -> Option<&mut Option<File>> {
+        self.0.get_mut(usize::try_from(number).ok()?)
+    }
+
+    /// A button was unplugged.
+    pub(super) fn take(&mut self, number: u64) -> Option<File> {
+        self.slot(number)?.take()
     }
 
     /// Reads a button's events: whether it was pressed.
     pub(super) fn pressed(&mut self, number: u64) -> bool {
-        let Some(file) = usize::try_from(number)
-            .ok()
-            .and_then(|number| self.0.get_mut(number))
-        else {
+        let Some(file) = self.slot(number).and_then(Option::as_mut) else {
             return false;
         };
         let mut events = [0; EVENT * 16];

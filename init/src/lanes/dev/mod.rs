@@ -131,6 +131,11 @@ impl Lane {
                         self.open_lines()?;
                     }
                     KEY_UEVENTS => self.uevents()?,
+                    key if wake.gone => {
+                        if let Some(button) = self.buttons.take(key - KEY_BUTTON) {
+                            self.poller.remove(&button)?;
+                        }
+                    }
                     key => {
                         if self.buttons.pressed(key - KEY_BUTTON) {
                             self.pid1.send(&FromDev::PowerButton, None)?;
