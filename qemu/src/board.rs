@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -63,17 +63,19 @@ pub(crate) struct Snapshot {
 }
 
 impl Board {
+    /// Starts asking, and waits until every node was asked once.
     pub(crate) fn start(lab: &Lab) -> Self {
         let answers = Answers::default();
         let wake = Arc::new((Mutex::new(()), Condvar::new()));
         let ended = Arc::new(AtomicBool::new(false));
+        let turns = Arc::new(AtomicUsize::new(0));
         let admins = lab.nodes().filter_map(|node| {
             let admin = lab.admin(node).ok()?.timeout(WITHIN);
             Some((node.to_owned(), admin, lab.shared_state(node).ok()?))
         });
         let threads = admins.filter_map(|(node, admin, state)| {
-            let (answers, wake, ended) =
-                (Arc::clone(&answers), Arc::clone(&wake), Arc::clone(&ended));
+            let (answers, wake) = (Arc::clone(&answers), Arc::clone(&wake));
+            let (ended, turns) = (Arc::clone(&ended), Arc::clone(&turns));
             let ask = move || {
                 while !ended.load(Ordering::Relaxed) {
                     let life = state.lock().unwrap_or_else(PoisonError::into_inner).boots;
@@ -85,6 +87,7 @@ impl Board {
                             Err(_) => answers.remove(&node),
                         };
                     }
+                    turns.fetch_add(1, Ordering::Release);
                     let guard = wake.0.lock().unwrap_or_else(PoisonError::into_inner);
                     drop(wake.1.wait_timeout(guard, EVERY));
                 }
@@ -94,7 +97,15 @@ impl Board {
                 .spawn(ask)
                 .ok()
         });
-        let threads = threads.collect();
+        let threads: Vec<JoinHandle<()>> = threads.collect();
+        let deadline = Instant::now() + WITHIN;
+        let asked = |turns: &AtomicUsize| turns.load(Ordering::Acquire);
+        while asked(&turns) < threads.len() && Instant::now() < deadline {
+            lab.journal().wait(
+                lab.journal().len(),
+                Instant::now() + Duration::from_millis(20),
+            );
+        }
         Self {
             answers,
             wake,

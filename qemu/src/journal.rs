@@ -186,11 +186,7 @@ impl fmt::Display for Event {
                 uptime,
                 text,
             } => {
-                write!(
-                    f,
-                    "{node:<9} {level} {text} (at {} of its life)",
-                    seconds(*uptime)
-                )
+                write!(f, "{node:<9} {level} {text} [{}]", seconds(*uptime))
             }
             Self::Console { node, text } => write!(f, "{node:<9} | {text}"),
             Self::ClientLost { node: None } => write!(f, "client    no answer any more"),
@@ -265,7 +261,8 @@ impl Journal {
         self.lock().get(index..).unwrap_or_default().to_vec()
     }
 
-    /// The first event from the n-th on that `look` makes something of.
+    /// The first event from the n-th on that `look` makes something of. The list is locked
+    /// meanwhile: `look` must not add to it, as most calls of a lab do.
     pub fn find<T>(&self, index: usize, look: impl FnMut(&Entry) -> Option<T>) -> Option<T> {
         self.lock()
             .get(index..)

@@ -65,7 +65,8 @@ impl Timeline {
     }
 }
 
-/// Seconds since the lab's start, milliseconds since the line before, and the event.
+/// Seconds since the lab's start, milliseconds since the line before, and the event; a node's
+/// log line ends with the node's own time since its boot.
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut before = None;
@@ -137,7 +138,7 @@ mod tests {
                 "     0.995      +0  client    no answer any more; node1's was the last",
                 "     1.000      +5  lab       power off node1",
                 "     1.001      +1  node1     off: no current",
-                "     3.100   +2099  node2     ALERT www: taking over from node1 (at 9.500 of its life)",
+                "     3.100   +2099  node2     ALERT www: taking over from node1 [9.500]",
             ]
         );
         let dir = crate::test::TempDir::new();

@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
@@ -19,6 +19,9 @@ use crate::lab::{Lab, Mark};
 use crate::time::seconds;
 use crate::wire::fabric::CableState;
 use crate::wire::flow::Faults;
+
+/// Nodes are asked for their status at most this often.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What a command led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +37,8 @@ pub enum Outcome {
 /// A lab at somebody's command.
 pub struct Session {
     lab: Lab,
-    board: Board,
+    /// Asks the nodes all the time, so only once somebody looks.
+    board: OnceLock<Board>,
     /// Quantities of expressions count from here.
     since: Mutex<Mark>,
     over: AtomicBool,
@@ -45,10 +49,9 @@ impl Session {
     #[must_use]
     pub fn new(lab: Lab) -> Self {
         let since = Mutex::new(lab.mark());
-        let board = Board::start(&lab);
         Self {
             lab,
-            board,
+            board: OnceLock::new(),
             since,
             over: AtomicBool::new(false),
         }
@@ -63,7 +66,7 @@ impl Session {
     /// The nodes' own words, kept fresh.
     #[must_use]
     pub(crate) fn board(&self) -> &Board {
-        &self.board
+        self.board.get_or_init(|| Board::start(&self.lab))
     }
 
     /// Lets whatever waits give up: the lab is about to end.
@@ -98,7 +101,7 @@ impl Session {
         let mut said = String::new();
         match command {
             Command::Help(about) => said = help::text(about.as_deref()),
-            Command::Status => said = self.board.snapshot(lab).to_string(),
+            Command::Status => said = self.board().snapshot(lab).to_string(),
             Command::Cables => said = lab.wire().cables().iter().map(cable_text).collect(),
             Command::Power(Switch::On, None) => lab.power_on_all()?,
             Command::Power(switch, None) => {
@@ -206,8 +209,15 @@ impl Session {
         let since = self.since();
         let begun = self.lab.now();
         let mut why = String::new();
+        let mut looked: Option<Instant> = None;
         let found = self.lab.wait_for(&expr.to_string(), within, |lab| {
-            match expr.holds(lab, since) {
+            // Asking a node is work for it; the wire and the client may be looked at any time.
+            if expr.asks_nodes() && looked.is_some_and(|at| at.elapsed() < ASK_AGAIN) {
+                return None;
+            }
+            let holds = expr.holds(lab, since);
+            looked = Some(Instant::now());
+            match holds {
                 Ok(Ok(())) => Some(Ok(())),
                 Ok(Err(not)) => {
                     why = not;

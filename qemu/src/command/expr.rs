@@ -87,6 +87,19 @@ impl Expr {
         })
     }
 
+    /// Whether nodes must be asked to know.
+    pub(crate) fn asks_nodes(&self) -> bool {
+        let outside = ["carrier", "power", "boots"];
+        self.terms.iter().any(|term| match term {
+            Term::Compare { subject, .. } => {
+                let seen = subject[0] == "vip"
+                    || outside.contains(&subject.last().map_or("", String::as_str));
+                subject.len() > 1 && !seen
+            }
+            Term::Log { .. } => false,
+        })
+    }
+
     /// Whether it holds now; when not, why not.
     ///
     /// # Errors
@@ -423,6 +436,16 @@ mod tests {
         ] {
             assert!(Expr::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn only_some_subjects_need_the_nodes() {
+        let asks = |text: &str| Expr::parse(text).unwrap().asks_nodes();
+        assert!(asks("client = node1 and node1.role = active") && asks("node2.path.lan = up"));
+        assert!(!asks(
+            "client = node1 and vip.10.0.0.1 = none and node1.power = on and lan-node1.carrier = up"
+        ));
+        assert!(!asks("log node1 \"a.b = c\" and outage <= 3s"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod editor;
 mod plain;
 mod tui;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -74,10 +74,7 @@ pub fn run(lab: Lab, options: &FrontOptions) -> Result<()> {
     };
     shared.quit();
     let saved = shared.session.lab().save(None);
-    println!(
-        "timeline, captures and consoles: {}",
-        shared.session.lab().dir().display()
-    );
+    say(&left_at(shared.session.lab()));
     shown.and(saved)
 }
 
@@ -91,13 +88,13 @@ pub fn run_script(lab: Lab, script: &Script, home: &Path) -> Result<()> {
     end_on_signals(&shared)?;
     let lab = shared.session.lab();
     let done = script.run(&shared.session, &mut |text| {
-        print!("{text}");
+        say(text);
     });
     if done.is_err() {
-        println!("\n{}", lab.timeline());
+        say(&format!("\n{}", lab.timeline()));
     }
     lab.save(None)?;
-    println!("timeline, captures and consoles: {}", lab.dir().display());
+    say(&left_at(lab));
     done
 }
 
@@ -132,4 +129,14 @@ fn end_on_signals(shared: &Arc<Shared>) -> Result<()> {
         what: "cannot start a thread".to_owned(),
         source,
     })
+}
+
+fn left_at(lab: &Lab) -> String {
+    format!("timeline, captures and consoles: {}\n", lab.dir().display())
+}
+
+/// Prints; a reader that went away ends nothing.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

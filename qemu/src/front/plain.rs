@@ -1,10 +1,10 @@
 //! A lab without a terminal: lines in, lines out.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Shared;
+use super::{Shared, say};
 use crate::command::exec::Outcome;
 use crate::error::Result;
 use crate::time::seconds;
@@ -84,10 +84,4 @@ fn tell_news(shared: &Shared) {
             }
         }
     }
-}
-
-/// Prints; a reader that went away ends nothing here, the commands do.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
