@@ -167,7 +167,11 @@ impl Engine {
             if self.view.is_none()
                 && let Some(peer) = self.others().next()
             {
-                let gone = self.absent[peer.index()].gone.unwrap_or(Gone::Silent);
+                let gone = if self.lease.vouched {
+                    Gone::Vouched
+                } else {
+                    Gone::Silent
+                };
                 let evidence = self.evidence(now, peer, gone);
                 self.log(Event::Alone { evidence });
             }
@@ -274,13 +278,11 @@ impl Engine {
             let until = self.backoff[node.index()].until;
             if !member && well && now < until {
                 self.timers.set(Timer::Agree, until);
-            } else if well
-                || (member && life.said.holds_any() && self.absent[node.index()].gone.is_none())
-            {
+            } else if well || (member && life.said.holds_any() && self.gone(now, node).is_none()) {
                 desired = desired.with(node);
-            } else if member && self.absent[node.index()].gone.is_none() {
+            } else if member && self.gone(now, node).is_none() {
                 // it steps down, and holds nothing any more
-                self.absent[node.index()].gone = Some(Gone::Left);
+                self.absent[node.index()].gone = Some((Gone::Left, now));
             }
         }
         desired
@@ -316,11 +318,14 @@ impl Engine {
         if self.view.is_none() && desired != all && !self.lonely.over {
             return false;
         }
-        let outside = self.view.map_or(all, |view| view.members);
-        let unsure = outside
+        // without a view we do not know what others may hold, whatever we saw of them
+        let members = self.view.map(|view| view.members);
+        let sure = |node: NodeId| members.is_some() && self.gone(now, node).is_some();
+        let outside = members
+            .unwrap_or(all)
             .iter()
-            .filter(|node| !desired.contains(*node) && self.absent[node.index()].gone.is_none());
-        let unsure: NodeSet = unsure.collect();
+            .filter(|node| !desired.contains(*node));
+        let unsure: NodeSet = outside.filter(|node| !sure(*node)).collect();
         if !membership::needs_evidence(desired, unsure) || self.may_decide_alone(now) {
             return true;
         }
@@ -348,15 +353,14 @@ impl Engine {
                 self.backoff[n] = super::Backoff::default();
             } else if old.contains(node) || self.view.is_none() {
                 let absent = self.absent[n];
-                let gone = absent.gone.unwrap_or(Gone::Silent);
+                let gone = self.gone(now, node).unwrap_or(Gone::Silent);
                 let granted_at = self.peers[n]
                     .life
                     .as_ref()
                     .map_or(Now::ZERO, |life| life.granted_at);
                 // a silent node has had a lease for W after its last grant, and we may
                 // have forgotten grants from before our own boot
-                let waited = (granted_at + self.wait_bound).max(self.wait_bound);
-                let clear_at = if gone == Gone::Silent { waited } else { now };
+                let clear_at = (granted_at + self.wait_bound).max(self.wait_bound);
                 let evidence = Some(self.evidence(now, node, gone));
                 self.absent[n] = Absent {
                     gone: absent.gone,

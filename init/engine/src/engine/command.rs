@@ -72,7 +72,7 @@ impl Engine {
                 }
                 self.lease.vouched = true;
                 for node in self.others() {
-                    self.absent[node.index()].gone = Some(Gone::Vouched);
+                    self.absent[node.index()].gone = Some((Gone::Vouched, now));
                     self.absent[node.index()].clear_at = now;
                 }
             }

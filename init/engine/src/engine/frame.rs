@@ -141,10 +141,10 @@ impl Engine {
         let before = self.peers[sender.index()].believe(arrival, said);
         self.lease.vouched = false;
         let gone = &mut self.absent[sender.index()].gone;
-        *gone = gone.filter(|gone| *gone != Gone::Vouched);
+        *gone = gone.filter(|(gone, _)| *gone != Gone::Vouched);
         match (standpoint, before) {
             (Standpoint::Restarted { old, silent }, _) => {
-                self.absent[sender.index()].gone = Some(Gone::Restarted);
+                self.absent[sender.index()].gone = Some((Gone::Restarted, now));
                 self.log(Event::Restarted {
                     peer: sender,
                     old,

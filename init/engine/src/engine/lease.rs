@@ -5,9 +5,16 @@
 //! sent* the beat that was granted, or the ping request that was answered; so
 //! buffered and stale frames renew nothing. Stopping is the run stage's work.
 //!
-//! Pings count only from members that do not renew: those heard less than two beats
-//! ago do. Two halves that are cut off at one instant therefore both hold a lease of
+//! Pings count only while members do not renew: those heard less than two beats ago
+//! do. Two halves that are cut off at one instant therefore both hold a lease of
 //! grants only, and a ping that was in flight at that instant stretches neither.
+//!
+//! To begin to hold by pings, or to decide alone, a node must have reached the arbiter
+//! for W without a gap: while the arbiter answered only the other side, that side held
+//! a lease by it. When grants end, pings take over only if they had no gap since. To
+//! go on holding by pings, the newest answer will do. So as long as at most one side
+//! reaches the arbiter at a time, at most one holds a lease, whichever side that is
+//! and however often it changes.
 
 use super::{Engine, Lease};
 use crate::codec::{Beat, Bond};
@@ -18,7 +25,7 @@ use crate::types::{NodeId, Now};
 
 impl Lease {
     /// A ping request sent at `sent` was answered, the newest so far. A longer gap
-    /// than `patience` breaks the run.
+    /// than `patience` begins a new run.
     pub(super) fn answered(&mut self, sent: Now, patience: Now) {
         if self.ping.is_none_or(|before| sent - before > patience) {
             self.ping_since = sent;
@@ -51,6 +58,7 @@ impl Engine {
         };
         if let Some(sent) = self.sends.time_of(echo.granted).filter(|_| same_view) {
             life.grants = true;
+            self.lease.carried = false;
             self.lease.until = self.lease.until.max(sent + lease);
         }
     }
@@ -60,7 +68,13 @@ impl Engine {
         if self.config.split_brain == SplitBrain::Accept {
             return;
         }
-        if let Some(until) = self.ping_lease() {
+        let lasts = now < self.lease.until;
+        self.lease.carried &= lasts;
+        let goes_on = lasts && (self.lease.carried || self.answered_all_along());
+        if (goes_on || self.is_steady(now))
+            && let Some(until) = self.ping_lease()
+        {
+            self.lease.carried = true;
             self.lease.until = self.lease.until.max(until);
         }
         let valid = self.holds_lease(now);
@@ -111,15 +125,42 @@ impl Engine {
             }
     }
 
-    /// Whether this node may decide alone: nobody else to ask, or the arbiter answers
-    /// now, and has for W: while it answered only the other side, that side held a
-    /// lease by it. When a cut heals, the peer is heard before W is over.
-    pub(super) fn may_decide_alone(&mut self, now: Now) -> bool {
-        if self.config.split_brain == SplitBrain::Accept || self.lease.vouched {
-            return true;
+    /// The arbiter has answered without a gap since before the members fell silent.
+    fn answered_all_along(&self) -> bool {
+        let members = self
+            .view
+            .map(|view| view.members.without(self.config.me))
+            .unwrap_or_default();
+        let spans = |node: NodeId| {
+            let life = self.peers[node.index()].life.as_ref();
+            life.is_some_and(|life| self.lease.ping_since <= life.fresh_at)
+        };
+        !members.is_empty() && members.iter().all(spans)
+    }
+
+    /// The arbiter answers now, and has for W without a gap: whoever held a lease by
+    /// it in the meantime holds none any more.
+    fn is_steady(&self, now: Now) -> bool {
+        self.lease.ping.is_some_and(|newest| {
+            newest >= self.lease.ping_since + self.wait_bound
+                && now - newest <= self.ping_patience()
+        })
+    }
+
+    /// Between two answers that follow each other without a gap: pings go out once per
+    /// keepalive, and one may be lost.
+    pub(super) fn ping_patience(&self) -> Now {
+        self.config.timing.keepalive * 5 / 2
+    }
+
+    /// Whether this node may decide alone: nobody else to ask, or the arbiter's word.
+    pub(super) fn may_decide_alone(&self, now: Now) -> bool {
+        match self.config.split_brain {
+            SplitBrain::Accept => true,
+            SplitBrain::Ping => {
+                let answered = self.ping_lease().is_some_and(|until| now < until);
+                self.lease.vouched || (answered && self.is_steady(now))
+            }
         }
-        let steady = self.lease.ping_since + self.wait_bound;
-        self.timers.set(Timer::Agree, steady);
-        now >= steady && self.ping_lease().is_some_and(|until| now < until)
     }
 }

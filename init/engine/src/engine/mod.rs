@@ -111,8 +111,8 @@ struct Carrier {
 /// A node outside the view, as far as taking over from it goes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Absent {
-    /// What proves that it is gone, when more is known than silence.
-    gone: Option<Gone>,
+    /// What proved that it was gone, when more was known than silence, and when.
+    gone: Option<(Gone, Now)>,
     /// Its lease and release are over for certain.
     clear_at: Now,
     /// As of its removal.
@@ -151,6 +151,8 @@ struct Lease {
     ping: Option<Now>,
     /// The first of the unbroken run of answers that the newest belongs to.
     ping_since: Now,
+    /// Pings carry it on, grants no longer do.
+    carried: bool,
     /// An operator vouched that the others are dead.
     vouched: bool,
     /// Its end was said.
@@ -268,7 +270,8 @@ impl Engine {
     pub fn handle_ping(&mut self, now: Now, sent: Now) {
         self.enter(now);
         if sent <= now && self.lease.ping.is_none_or(|newest| sent > newest) {
-            self.lease.answered(sent, self.config.timing.warntime);
+            let patience = self.ping_patience();
+            self.lease.answered(sent, patience);
         }
         self.decide(now);
     }

@@ -148,12 +148,26 @@ impl Engine {
             may &= if self.is_member(node) {
                 self.has_let_go(node, id)
             } else {
-                let clear_at = self.absent[node.index()].clear_at;
-                self.timers.set(Timer::Run, clear_at);
-                now >= clear_at && !self.decides_apart(node, id)
+                self.is_clear(now, node) && !self.decides_apart(node, id)
             };
         }
         may
+    }
+
+    /// Whatever a node outside our view held, it no longer does: it is gone for
+    /// certain, or its lease and release are over. By then it might have a lease of
+    /// the arbiter's instead, unless the arbiter has answered us.
+    fn is_clear(&mut self, now: Now, node: NodeId) -> bool {
+        let clear_at = self.absent[node.index()].clear_at;
+        self.timers.set(Timer::Run, clear_at);
+        self.gone(now, node).is_some() || (now >= clear_at && self.may_decide_alone(now))
+    }
+
+    /// What proves that a node holds nothing, beyond silence. Seen once, it proves
+    /// that for W only: after its hold-back a new life may decide for itself.
+    pub(super) fn gone(&self, now: Now, node: NodeId) -> Option<Gone> {
+        let (gone, at) = self.absent[node.index()].gone?;
+        (gone == Gone::Vouched || now < at + self.wait_bound).then_some(gone)
     }
 
     /// A node outside our view is heard, and it holds the group or has a view of its
@@ -194,11 +208,10 @@ impl Engine {
         };
         match over {
             Some((_, from)) if !released(from) => {
-                let absent = self.absent[from.index()];
-                let gone = absent.gone.unwrap_or(Gone::Silent);
-                let mut evidence = absent
-                    .evidence
-                    .unwrap_or_else(|| self.evidence(now, from, gone));
+                let gone = self.gone(now, from).unwrap_or(Gone::Silent);
+                let removed = self.absent[from.index()].evidence;
+                let mut evidence = removed.unwrap_or_else(|| self.evidence(now, from, gone));
+                (evidence.gone, evidence.ping) = (gone, self.ping_age(now));
                 if gone == Gone::Silent && self.peers[from.index()].alive().is_none() {
                     evidence.silent = self.silent(now, from);
                 }
