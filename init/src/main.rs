@@ -40,7 +40,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("kodo {name}: {error}");
+            // Helpers and children have the kernel's log as their standard error, where this
+            // is an error's level: it shows on the console.
+            eprintln!("<3>kodo: {name}: {error}");
             ExitCode::FAILURE
         }
     }

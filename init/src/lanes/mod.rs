@@ -34,6 +34,9 @@ impl Link {
     /// Takes over the inherited channel.
     pub(crate) fn inherit(name: &str) -> Result<Link> {
         kodo_sys::process::set_name(name);
+        let name = name.to_owned();
+        // Standard error is the kernel's log, where this shows on the console.
+        std::panic::set_hook(Box::new(move |info| eprintln!("<3>kodo: {name}: {info}")));
         Ok(Link::new(Channel::from_fd(kodo_sys::process::inherited(
             CHANNEL,
         )?)))

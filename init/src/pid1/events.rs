@@ -15,6 +15,9 @@ use super::perform::Feeder;
 use super::{Level, Pid1};
 use crate::wire::{FromDev, FromNet, FromSvc};
 
+/// How the kernel's software watchdog calls itself.
+const SOFTDOG: &str = "Software Watchdog";
+
 fn milliseconds(time: Duration) -> u128 {
     time.as_millis()
 }
@@ -156,6 +159,11 @@ impl Pid1 {
                         Level::Alert,
                         &format!("the watchdog {name} caused the last reset"),
                     );
+                }
+                if name == SOFTDOG {
+                    let text =
+                        "the watchdog is the kernel's own timer: it cannot reset a dead kernel";
+                    self.note(Level::Warn, text);
                 }
                 self.watchdog = Some(if through_helper {
                     Feeder::Helper(Channel::from_fd(device))

@@ -90,6 +90,18 @@ impl Index {
         before.chain([module.to_owned()]).collect()
     }
 
+    /// Loads a module and everything that it needs. False when that was tried before.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn load_with_dependencies(&mut self, module: &str) -> Result<bool> {
+        let mut loaded = false;
+        for name in self.with_dependencies(module) {
+            loaded = self.load(&name)?;
+        }
+        Ok(loaded)
+    }
+
     /// Loads one module, without its dependencies. False when that was tried before.
     ///
     /// # Errors

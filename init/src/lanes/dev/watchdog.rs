@@ -87,13 +87,17 @@ impl Search {
         }
         if settled && Path::new("/sys/class/ipmi").exists() {
             // Nothing asks for it by alias; it makes /dev/watchdog when there is a controller.
-            let _ = index.load("ipmi_watchdog");
+            let _ = index.load_with_dependencies("ipmi_watchdog");
         }
         if !late {
             return Found::Nothing;
         }
-        if self.softdog && index.load("softdog").is_ok_and(|now| now) {
-            return Found::Nothing;
+        if self.softdog {
+            match index.load_with_dependencies("softdog") {
+                Ok(true) => return Found::Nothing,
+                Ok(false) => {}
+                Err(error) => self.troubles.push(format!("softdog: {error}")),
+            }
         }
         Found::None(if self.troubles.is_empty() {
             "no device".into()
