@@ -4,7 +4,7 @@
 //! terminal, script) does the same through here.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::expr::Expr;
 use super::{Command, Harm, Switch, help};
 use crate::admin::Admin;
 use crate::board::Board;
+use crate::boot::Cidr;
 use crate::error::{Error, Result};
 use crate::lab::{Lab, Mark};
 use crate::time::seconds;
@@ -42,6 +43,8 @@ pub struct Session {
     /// Quantities of expressions count from here.
     since: Mutex<Mark>,
     over: AtomicBool,
+    /// Strangers that came so far.
+    strangers: AtomicU8,
 }
 
 impl Session {
@@ -54,6 +57,7 @@ impl Session {
             board: OnceLock::new(),
             since,
             over: AtomicBool::new(false),
+            strangers: AtomicU8::new(0),
         }
     }
 
@@ -170,6 +174,15 @@ impl Session {
             Command::Idle(time) => {
                 // Letting time pass is what was asked for.
                 let _ = lab.wait_for("the time to pass", *time, |_| self.is_over().then_some(()));
+            }
+            Command::Stranger(name, address) => {
+                let prefix = if address.is_ipv4() { 24 } else { 64 };
+                let number = self.strangers.fetch_add(1, Ordering::Relaxed);
+                let address = Cidr {
+                    addr: *address,
+                    prefix,
+                };
+                lab.add_host(name, Lab::stranger_mac(number), &[address])?;
             }
             Command::Note(text) => lab.note(text),
             Command::Save => {

@@ -49,6 +49,10 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
         "random bytes a second on a serial line",
     ),
     ("heal CABLE|all", "put a cable back and end its faults"),
+    (
+        "stranger NAME ADDRESS",
+        "put a host that answers for ADDRESS on the LAN; its cable is lan-NAME",
+    ),
     ("move GROUP NODE", "ask the cluster to move a group"),
     (
         "standby NODE",

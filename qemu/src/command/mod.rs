@@ -9,6 +9,7 @@ pub mod expr;
 pub(crate) mod help;
 pub mod script;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -108,6 +109,8 @@ pub enum Command {
     Expect(Expr),
     /// Let time pass.
     Idle(Duration),
+    /// Put a stranger with this address on the LAN.
+    Stranger(String, IpAddr),
     /// Put a remark into the timeline.
     Note(String),
     /// Write timeline and captures out.
@@ -240,6 +243,14 @@ impl<'a> Words<'a> {
                 Command::Expect(Expr::parse(&text)?)
             }
             "idle" => Command::Idle(self.time("how long")?),
+            "stranger" => {
+                let name = self.owned("a name for it")?;
+                let address = self.word("its address")?;
+                let parsed = address
+                    .parse()
+                    .map_err(|_| self.bad(address, "an IP address"));
+                Command::Stranger(name, parsed?)
+            }
             "note" => Command::Note(self.all()),
             "save" => Command::Save,
             "quit" | "exit" => Command::Quit,

@@ -74,7 +74,8 @@ pub fn run(lab: Lab, options: &FrontOptions) -> Result<()> {
     };
     shared.quit();
     let saved = shared.session.lab().save(None);
-    say(&left_at(shared.session.lab()));
+    // A terminal's cursor is left where the prompt was.
+    say(&format!("\r{}", left_at(shared.session.lab())));
     shown.and(saved)
 }
 

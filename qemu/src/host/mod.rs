@@ -96,15 +96,13 @@ impl Host {
     pub(crate) fn receive(&mut self, frame: Vec<u8>) {
         self.stale = true;
         // smoltcp leaves a probe unanswered, as it names no sender; hosts defend their own.
-        if let Some((ip, asker)) = probes_for(&frame)
-            && self.iface.has_ip_addr(IpAddr::V4(ip))
-        {
-            self.send_raw(frames::arp_reply(
-                self.mac,
-                ip,
-                asker,
-                Ipv4Addr::UNSPECIFIED,
-            ));
+        if let Some((ip, asker)) = probes_for(&frame) {
+            if self.iface.has_ip_addr(ip) {
+                self.send_raw(match ip {
+                    IpAddr::V4(ip) => frames::arp_reply(self.mac, ip, asker, Ipv4Addr::UNSPECIFIED),
+                    IpAddr::V6(ip) => frames::advertisement(self.mac, ip, None),
+                });
+            }
             return;
         }
         let Some((ip, kind, mac)) = speaks_for(&frame) else {

@@ -1,18 +1,28 @@
 //! Hosts on a small LAN: the client, and servers that share one address.
 
+use std::net::Ipv6Addr;
+
 use super::probe::{Outcome, ProbeOptions, Prober};
 use super::*;
 use crate::journal::Event;
 use crate::wire::fabric::{Fabric, Socket};
 use crate::wire::flow::Medium;
 
-const VIP: [u8; 4] = [192, 168, 0, 33];
+const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 33));
+const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x33));
 const MS: Duration = Duration::from_millis(1);
 
-fn cidr(last: u8) -> Cidr {
-    Cidr {
-        addr: [192, 168, 0, last].into(),
-        prefix: 24,
+/// An address in the VIP's network.
+fn beside(vip: IpAddr, last: u8) -> Cidr {
+    match vip {
+        IpAddr::V4(_) => Cidr {
+            addr: [192, 168, 0, last].into(),
+            prefix: 24,
+        },
+        IpAddr::V6(_) => Cidr {
+            addr: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(last)).into(),
+            prefix: 64,
+        },
     }
 }
 
@@ -65,6 +75,7 @@ impl Server {
 
 /// A LAN in virtual time.
 struct Lan {
+    vip: IpAddr,
     fabric: Fabric,
     client: Host,
     servers: Vec<Server>,
@@ -75,7 +86,11 @@ struct Lan {
 
 impl Lan {
     fn new(servers: &[&'static str]) -> Self {
-        let mut fabric = Fabric::new(crate::time::Clock::start(), 1, [VIP.into()]);
+        Self::of(VIP, servers)
+    }
+
+    fn of(vip: IpAddr, servers: &[&'static str]) -> Self {
+        let mut fabric = Fabric::new(crate::time::Clock::start(), 1, [vip]);
         let switch = fabric.add_switch();
         let mut host = |name: &'static str, n: u8, addresses: &[Cidr]| {
             let ends = [(name, Socket::Outside), ("switch", Socket::Switch(switch))];
@@ -93,19 +108,29 @@ impl Lan {
                 LabTime::ZERO,
             )
         };
-        let client = host("client", 100, &[cidr(100)]);
-        let servers = servers
-            .iter()
-            .zip(1..)
-            .map(|(name, n)| Server::new(host(name, n, &[cidr(33)]), name));
+        let client = host("client", 100, &[beside(vip, 100)]);
+        let servers = servers.iter().zip(1..).map(|(name, n)| {
+            Server::new(
+                host(
+                    name,
+                    n,
+                    &[Cidr {
+                        addr: vip,
+                        ..beside(vip, 0)
+                    }],
+                ),
+                name,
+            )
+        });
         let servers = servers.collect();
         let options = ProbeOptions {
             timeout: 200 * MS,
             grace: 100 * MS,
             ..ProbeOptions::default()
         };
-        let prober = Prober::new((VIP, 80).into(), options);
+        let prober = Prober::new((vip, 80).into(), options);
         Self {
+            vip,
             fabric,
             client,
             servers,
@@ -148,7 +173,10 @@ impl Lan {
 
     fn announce(&mut self, server: usize) {
         let host = &mut self.servers[server].host;
-        let frame = frames::arp_announcement(host.mac, VIP.into());
+        let frame = match self.vip {
+            IpAddr::V4(vip) => frames::arp_announcement(host.mac, vip),
+            IpAddr::V6(vip) => frames::advertisement(host.mac, vip, None),
+        };
         host.send_raw(frame);
     }
 
@@ -182,7 +210,12 @@ fn the_client_finds_who_serves() {
 
 #[test]
 fn an_outage_is_measured_and_ends_with_an_announcement() {
-    let mut lan = Lan::new(&["node1", "node2"]);
+    for vip in [VIP, VIP6] {
+        outage_until_announced(Lan::of(vip, &["node1", "node2"]));
+    }
+}
+
+fn outage_until_announced(mut lan: Lan) {
     lan.fabric.set_cut("lan-node2", true);
     lan.pass(500 * MS);
     lan.fabric.set_cut("lan-node1", true);
@@ -250,4 +283,31 @@ fn connections_leave_nothing_behind() {
     lan.pass(5000 * MS);
     let open = lan.client.sockets.iter().count();
     assert!(open < 10, "{open}");
+}
+
+#[test]
+fn a_stranger_defends_its_address_against_probes() {
+    for (vip, frame) in [
+        (
+            VIP,
+            frames::arp_request(Mac([2; 6]), Ipv4Addr::UNSPECIFIED, [192, 168, 0, 33].into()),
+        ),
+        (
+            VIP6,
+            frames::solicitation(
+                Mac([2; 6]),
+                Ipv6Addr::UNSPECIFIED,
+                "fd00::33".parse().unwrap(),
+            ),
+        ),
+    ] {
+        let mut lan = Lan::of(vip, &["stranger"]);
+        let stranger = &mut lan.servers[0].host;
+        stranger.receive(frame);
+        let answer = stranger.transmit().and_then(|frame| speaks_for(&frame));
+        assert_eq!(
+            answer.map(|(ip, _, mac)| (ip, mac)),
+            Some((vip, stranger.mac))
+        );
+    }
 }

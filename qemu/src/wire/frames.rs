@@ -90,9 +90,11 @@ pub fn solicitation(from: Mac, own: Ipv6Addr, wanted: Ipv6Addr) -> Vec<u8> {
         0xff00 | u16::from(a),
         u16::from_be_bytes([b, c]),
     );
+    // Without an address of its own the asker must not name its hardware address either.
+    let lladdr = (!own.is_unspecified()).then(|| EthernetAddress(from.0).into());
     let repr = NdiscRepr::NeighborSolicit {
         target_addr: wanted,
-        lladdr: Some(EthernetAddress(from.0).into()),
+        lladdr,
     };
     ndisc(from, own, Mac([0x33, 0x33, 0xff, a, b, c]), group, repr)
 }

@@ -3,7 +3,7 @@
 //! Owns the reading of one frame: does its sender claim a VIP, and how. Decides nothing.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -58,22 +58,34 @@ pub struct Sighting {
     pub mac: Mac,
 }
 
-/// Who asks, by an ARP probe (RFC 5227), whether an address is in use.
+/// Who asks, without giving an address of its own, whether an address is in use: by an ARP
+/// probe (RFC 5227) or by IPv6's duplicate address detection (RFC 4862).
 #[must_use]
-pub fn probes_for(frame: &[u8]) -> Option<(Ipv4Addr, Mac)> {
+pub fn probes_for(frame: &[u8]) -> Option<(IpAddr, Mac)> {
     let eth = EthernetFrame::new_checked(frame).ok()?;
-    if EtherType::of(frame)? != EtherType::ARP {
-        return None;
-    }
-    match ArpRepr::parse(&ArpPacket::new_checked(eth.payload()).ok()?).ok()? {
-        ArpRepr::EthernetIpv4 {
-            operation: ArpOperation::Request,
-            source_hardware_addr,
-            source_protocol_addr,
-            target_protocol_addr,
-            ..
-        } if source_protocol_addr.is_unspecified() => {
-            Some((target_protocol_addr, Mac(source_hardware_addr.0)))
+    match EtherType::of(frame)? {
+        EtherType::ARP => {
+            match ArpRepr::parse(&ArpPacket::new_checked(eth.payload()).ok()?).ok()? {
+                ArpRepr::EthernetIpv4 {
+                    operation: ArpOperation::Request,
+                    source_hardware_addr,
+                    source_protocol_addr,
+                    target_protocol_addr,
+                    ..
+                } if source_protocol_addr.is_unspecified() => {
+                    Some((target_protocol_addr.into(), Mac(source_hardware_addr.0)))
+                }
+                _ => None,
+            }
+        }
+        EtherType::IPV6 => {
+            let ip = Ipv6Packet::new_checked(eth.payload()).ok()?;
+            if ip.next_header() != IpProtocol::Icmpv6 || !ip.src_addr().is_unspecified() {
+                return None;
+            }
+            let icmp = Icmpv6Packet::new_checked(ip.payload()).ok()?;
+            let asks = icmp.msg_type() == Icmpv6Message::NeighborSolicit;
+            asks.then(|| (icmp.target_addr().into(), Mac(eth.src_addr().0)))
         }
         _ => None,
     }
@@ -138,6 +150,8 @@ pub fn speaks_for(frame: &[u8]) -> Option<(IpAddr, Kind, Mac)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
     use crate::wire::frames;
 
@@ -174,12 +188,17 @@ mod tests {
     fn a_probe_is_a_question() {
         let vip = [192, 168, 0, 33].into();
         let probe = frames::arp_request(NODE, [0; 4].into(), vip);
-        assert_eq!(probes_for(&probe), Some((vip, NODE)));
+        assert_eq!(probes_for(&probe), Some((vip.into(), NODE)));
         assert_eq!(
             probes_for(&frames::arp_request(NODE, vip, [192, 168, 0, 1].into())),
             None
         );
         assert_eq!(probes_for(&frames::arp_announcement(NODE, vip)), None);
+        let vip: Ipv6Addr = "fd00::33".parse().unwrap();
+        let probe = frames::solicitation(NODE, Ipv6Addr::UNSPECIFIED, vip);
+        assert_eq!(probes_for(&probe), Some((vip.into(), NODE)));
+        let question = frames::solicitation(NODE, "fd00::1".parse().unwrap(), vip);
+        assert_eq!(probes_for(&question), None);
     }
 
     #[test]
