@@ -1,7 +1,10 @@
 //! What the cluster file says, in the engine's terms. `kodo-config` makes it from
 //! a validated file; the engine never checks it again, it asserts.
 
+use crate::codec;
 use crate::limits;
+use crate::operator;
+use crate::timing;
 use crate::types::{Key, NodeId, Now, ResourceId};
 use heapless::{String, Vec};
 
@@ -122,4 +125,77 @@ pub enum Failback {
     Auto,
     /// Only when an operator moves it.
     Manual,
+}
+
+impl Config {
+    /// What `kodo-config` promises. A file that breaks it never got here.
+    pub(crate) fn assert_valid(&self) {
+        let config = self;
+        let timing = &config.timing;
+        let wait = timing::wait_bound(timing.lease, timing.release);
+        let beats = timing.deadtime.as_nanos() / timing.keepalive.as_nanos().max(1);
+        assert!(
+            config.me.index() < config.nodes.len(),
+            "this node is in the file"
+        );
+        assert!(
+            !config.keys.is_empty() && !config.paths.is_empty(),
+            "a key and a path"
+        );
+        assert!(
+            !timing.keepalive.is_zero() && !timing.lease.is_zero(),
+            "no interval is zero"
+        );
+        assert!(
+            timing.deadtime > 2 * timing.keepalive,
+            "deadtime spans more than two beats"
+        );
+        assert!(
+            beats <= limits::BEATS_PER_DEADTIME as u128,
+            "deadtime fits the ring of send times"
+        );
+        assert!(
+            timing.warntime > timing.keepalive && timing.warntime < timing.deadtime,
+            "late comes before dead"
+        );
+        assert!(
+            timing.initdead >= timing.deadtime,
+            "a fresh node waits for at least deadtime"
+        );
+        assert!(
+            wait <= timing.deadtime,
+            "a silent holder has let go before it is called dead"
+        );
+        for path in &config.paths {
+            assert!(
+                path.keepalive >= timing.keepalive,
+                "no path beats faster than the tick"
+            );
+            assert!(
+                path.budget >= codec::floor(config.groups.len(), 2),
+                "a path carries a heartbeat"
+            );
+        }
+        for group in &config.groups {
+            let known = |resource: &ResourceId| resource.index() < config.resources.len();
+            assert!(
+                !group.members.is_empty() && group.members.iter().all(known),
+                "members are resources"
+            );
+            assert!(
+                group
+                    .prefer
+                    .iter()
+                    .all(|node| node.index() < config.nodes.len()),
+                "preferred nodes are nodes"
+            );
+        }
+        let tags = || config.groups.iter().map(|group| operator::tag(&group.name));
+        assert!(
+            tags()
+                .enumerate()
+                .all(|(n, tag)| tags().skip(n + 1).all(|other| other != tag)),
+            "groups differ by tag"
+        );
+    }
 }

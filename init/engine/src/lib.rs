@@ -21,6 +21,7 @@ pub mod config;
 pub mod counters;
 mod engine;
 mod group;
+mod level;
 pub mod limits;
 mod membership;
 pub mod operator;

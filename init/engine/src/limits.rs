@@ -35,6 +35,10 @@ pub const SUPERSEDED: usize = 8;
 /// Keepalives of a path without a frame after which it no longer counts as heard,
 /// and after which an unanswered proposal is retried.
 pub const MISSED: u32 = 3;
+/// Deadtimes without an answer from the ping group after which clients count as out of
+/// reach while there is carrier: at 30 % loss each way half of all pings go
+/// unanswered, and an hour of that must not look like a dead LAN.
+pub const PING_SILENCE: u32 = 4;
 /// Deadtimes between two moves of one group for reachability alone.
 pub const DAMPING: u32 = 10;
 /// Longest back-off, in deadtimes, of a node that does not answer proposals.

@@ -33,6 +33,9 @@ pub struct Scene<'a> {
     pub reachable: NodeSet,
     /// Nodes that have not reached the clients for the settling time.
     pub lost: NodeSet,
+    /// Nodes that have reached the clients for the settling time: when the LAN comes
+    /// back, one node hears of it first, and that is no reason to move.
+    pub found: NodeSet,
     /// Nodes that lost the clients within the damping window: no failback to them yet.
     pub unsteady: NodeSet,
     /// Who holds it.
@@ -120,7 +123,7 @@ impl Scene<'_> {
         {
             return Placed::Go(wish, Cause::Move);
         }
-        let serves = |node: &NodeId| self.reachable.contains(*node) && !self.lost.contains(*node);
+        let serves = |node: &NodeId| self.found.contains(*node);
         if self.lost.contains(here)
             && !self.damped
             && let Some(node) = self.ranked().find(serves)
@@ -183,6 +186,7 @@ mod tests {
             banned: NodeSet::EMPTY,
             reachable: BOTH,
             lost: NodeSet::EMPTY,
+            found: BOTH,
             unsteady: NodeSet::EMPTY,
             holder: Some(A),
             planned: None,

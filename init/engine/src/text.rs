@@ -7,76 +7,9 @@ use core::fmt::{Result, Write};
 use crate::config::{Config, SplitBrain};
 use crate::engine::Engine;
 use crate::surface::{
-    Cause, Command, Event, Evidence, Fatal, Gone, Level, PathState, Reason, Reject, Sight,
+    Cause, Command, Event, Evidence, Fatal, Gone, PathState, Reason, Reject, Sight,
 };
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId, ResourceId};
-
-impl Event {
-    /// How bad it is.
-    pub fn level(&self) -> Level {
-        match self {
-            Event::Heard { .. }
-            | Event::Back { .. }
-            | Event::View { .. }
-            | Event::Waiting { .. }
-            | Event::Plan { .. }
-            | Event::Starting { .. }
-            | Event::Started { .. }
-            | Event::Stopping { .. }
-            | Event::Released { .. }
-            | Event::Stopped { .. }
-            | Event::Recovered { .. }
-            | Event::Kept { .. }
-            | Event::Commanded { .. }
-            | Event::Left
-            | Event::Takeover {
-                evidence: Evidence {
-                    gone: Gone::Left, ..
-                },
-                ..
-            }
-            | Event::Watchdog { .. }
-            | Event::Path {
-                state: PathState::Up,
-                ..
-            }
-            | Event::Carrier { up: true, .. }
-            | Event::Reachable { yes: true, .. }
-            | Event::Refused { yes: false, .. }
-            | Event::OtherFile { yes: false, .. }
-            | Event::Banned { until: None, .. } => Level::Info,
-            Event::Path { .. }
-            | Event::Carrier { .. }
-            | Event::Reachable { .. }
-            | Event::Late { .. }
-            | Event::Stalled { .. }
-            | Event::Unanswered { .. }
-            | Event::Failed { .. }
-            | Event::Banned { .. }
-            | Event::Dropped { .. }
-            | Event::Rejected {
-                reject: Reject::Malformed | Reject::OtherCluster | Reject::WrongPath | Reject::Own,
-                ..
-            } => Level::Warn,
-            Event::Dead { .. }
-            | Event::Restarted { .. }
-            | Event::Twin { .. }
-            | Event::Refused { .. }
-            | Event::OtherFile { .. }
-            | Event::Alone { .. }
-            | Event::NoEvidence { .. }
-            | Event::Takeover { .. }
-            | Event::Superseded { .. }
-            | Event::Conflict { .. }
-            | Event::LeaseEnded { .. }
-            | Event::StartFailed { .. }
-            | Event::AddressTaken { .. }
-            | Event::NoEligible { .. }
-            | Event::Rejected { .. }
-            | Event::Reset { .. } => Level::Alert,
-        }
-    }
-}
 
 impl Engine {
     /// Writes an event as one line, with the file's names and the evidence.

@@ -18,6 +18,11 @@ fn simultaneous_boot() {
             world.power_on(first);
             world.run(ms(offset));
             world.power_on(1 - first);
+            let wait = world.machines[A].config.timing.deadtime - ms(10);
+            let held = wait.saturating_sub(world.local(1 - first));
+            world.run(held);
+            let newcomer = world.engine(1 - first);
+            assert!(newcomer.view().is_none(), "held back for W");
             world.until("one serves", ms(3000), |w| w.serves(A) || w.serves(B));
             world.run(ms(2000));
             assert_eq!(

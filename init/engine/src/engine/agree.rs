@@ -25,11 +25,15 @@ impl Engine {
     }
 
     /// An observer that may become a member: held back for W after boot, so that
-    /// grants which an earlier life of ours gave and forgot have ended.
+    /// grants which an earlier life of ours gave and forgot have ended; and until it
+    /// reaches the clients or has tried for `linkwait`, so that the first placement
+    /// does not pass over a node whose network card is only slower than the other's.
     pub(super) fn is_ready(&self, now: Now) -> bool {
         self.role == Role::Observer
             && !self.twin.unresolved()
-            && (now >= self.wait_bound || self.lease.vouched)
+            && (self.lease.vouched
+                || now >= self.config.timing.linkwait.max(self.wait_bound)
+                || (now >= self.wait_bound && self.reaches_clients(now)))
     }
 
     /// Whether this node votes on views.

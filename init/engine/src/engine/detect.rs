@@ -164,14 +164,14 @@ impl Engine {
     }
 
     /// Whether clients reach this node: carrier on a public path, and the ping group
-    /// answered within deadtime.
+    /// answered not long ago.
     pub(super) fn reaches_clients(&self, now: Now) -> bool {
         let mut public = self.public();
         let carrier =
             public.clone().next().is_none() || public.any(|path| self.carriers[path.index()].up);
         let answered = self
             .ping_age(now)
-            .is_some_and(|age| age < self.config.timing.deadtime);
+            .is_some_and(|age| age < limits::PING_SILENCE * self.config.timing.deadtime);
         carrier && (answered || !self.config.pings)
     }
 
@@ -203,6 +203,7 @@ impl Engine {
             }
             let clients = &mut self.clients[n];
             clients.reachable = reachable;
+            clients.found_since = (reachable == Some(true)).then_some(now);
             clients.lost_since = (reachable == Some(false)).then_some(now);
             if before.reachable == Some(true) && reachable == Some(false) {
                 clients.wavered = Some(now);

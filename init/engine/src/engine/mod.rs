@@ -19,7 +19,7 @@ mod status;
 use heapless::Deque;
 
 use crate::claims::Hold;
-use crate::codec::{self, Assigned, Codec};
+use crate::codec::{Assigned, Codec};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::group::{Group, Member};
@@ -125,6 +125,7 @@ struct Absent {
 #[derive(Clone, Copy, Debug, Default)]
 struct Clients {
     reachable: Option<bool>,
+    found_since: Option<Now>,
     lost_since: Option<Now>,
     wavered: Option<Now>,
 }
@@ -190,7 +191,7 @@ impl Engine {
     /// A fresh life `boot` of node `config.me`. `boot` must be random; `seed` only
     /// spreads retries in time. `config` comes validated: this asserts it.
     pub fn new(config: Config, boot: BootId, seed: u64, now: Now) -> Engine {
-        assert_valid(&config);
+        config.assert_valid();
         let wait_bound = timing::wait_bound(config.timing.lease, config.timing.release);
         Engine {
             boot,
@@ -424,77 +425,5 @@ impl Engine {
     }
 }
 
-/// What `kodo-config` promises. A file that breaks it never got here.
-fn assert_valid(config: &Config) {
-    let timing = &config.timing;
-    let wait = timing::wait_bound(timing.lease, timing.release);
-    let beats = timing.deadtime.as_nanos() / timing.keepalive.as_nanos().max(1);
-    assert!(
-        config.me.index() < config.nodes.len(),
-        "this node is in the file"
-    );
-    assert!(
-        !config.keys.is_empty() && !config.paths.is_empty(),
-        "a key and a path"
-    );
-    assert!(
-        !timing.keepalive.is_zero() && !timing.lease.is_zero(),
-        "no interval is zero"
-    );
-    assert!(
-        timing.deadtime > 2 * timing.keepalive,
-        "deadtime spans more than two beats"
-    );
-    assert!(
-        beats <= limits::BEATS_PER_DEADTIME as u128,
-        "deadtime fits the ring of send times"
-    );
-    assert!(
-        timing.warntime > timing.keepalive && timing.warntime < timing.deadtime,
-        "late comes before dead"
-    );
-    assert!(
-        timing.initdead >= timing.deadtime,
-        "a fresh node waits for at least deadtime"
-    );
-    assert!(
-        wait <= timing.deadtime,
-        "a silent holder has let go before it is called dead"
-    );
-    for path in &config.paths {
-        assert!(
-            path.keepalive >= timing.keepalive,
-            "no path beats faster than the tick"
-        );
-        assert!(
-            path.budget >= codec::floor(config.groups.len(), 2),
-            "a path carries a heartbeat"
-        );
-    }
-    for group in &config.groups {
-        let known = |resource: &ResourceId| resource.index() < config.resources.len();
-        assert!(
-            !group.members.is_empty() && group.members.iter().all(known),
-            "members are resources"
-        );
-        assert!(
-            group
-                .prefer
-                .iter()
-                .all(|node| node.index() < config.nodes.len()),
-            "preferred nodes are nodes"
-        );
-    }
-    let tags = || {
-        config
-            .groups
-            .iter()
-            .map(|group| crate::operator::tag(&group.name))
-    };
-    assert!(
-        tags()
-            .enumerate()
-            .all(|(n, tag)| tags().skip(n + 1).all(|other| other != tag)),
-        "groups differ by tag"
-    );
-}
+#[cfg(test)]
+mod tests;

@@ -137,10 +137,11 @@ impl Engine {
             };
             let clients = self.clients[node.index()];
             let lost_at = clients.lost_since.map(|since| since + timing.warntime);
+            let found_at = clients.found_since.map(|since| since + timing.warntime);
             let steady_at = clients
                 .wavered
                 .map(|at| at + limits::DAMPING * timing.deadtime);
-            for at in [lost_at, steady_at].into_iter().flatten() {
+            for at in [lost_at, found_at, steady_at].into_iter().flatten() {
                 self.timers.set(Timer::Place, at);
             }
             let marks = [
@@ -150,6 +151,7 @@ impl Engine {
                 (&mut survey.foreign, self.registers.standby_is_foreign(node)),
                 (&mut survey.reachable, clients.reachable == Some(true)),
                 (&mut survey.lost, lost_at.is_some_and(|at| now >= at)),
+                (&mut survey.found, found_at.is_some_and(|at| now >= at)),
                 (&mut survey.unsteady, steady_at.is_some_and(|at| now < at)),
             ];
             for (set, yes) in marks {
@@ -201,6 +203,7 @@ impl Engine {
             banned: nodes.members.iter().filter(banned).collect(),
             reachable: nodes.reachable,
             lost: nodes.lost,
+            found: nodes.found,
             unsteady: nodes.unsteady,
             holder: nodes
                 .members
@@ -248,5 +251,6 @@ struct Survey {
     foreign: NodeSet,
     reachable: NodeSet,
     lost: NodeSet,
+    found: NodeSet,
     unsteady: NodeSet,
 }

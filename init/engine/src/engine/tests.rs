@@ -1,0 +1,40 @@
+//! What only the inside can show: a stage that does nothing starves the watchdog.
+
+use super::*;
+use crate::progress::tests::ALL;
+use crate::testing;
+
+/// Feeds in a second of life in which a stage, if any, does nothing.
+fn feeds(jammed: Option<Stage>) -> usize {
+    let mut engine = Engine::new(testing::config(0), BootId(1), 1, Now::ZERO);
+    engine.progress.jammed = jammed;
+    let mut feeds = 0;
+    while engine.poll_deadline() < Now::from_secs(1) {
+        engine.handle_timer(engine.poll_deadline());
+        while let Some(effect) = engine.poll_effect() {
+            feeds += usize::from(effect == Effect::FeedWatchdog);
+        }
+    }
+    feeds
+}
+
+#[test]
+fn the_watchdog_starves_when_any_stage_does_nothing() {
+    assert_eq!(feeds(None), 10, "once per keepalive");
+    for stage in ALL {
+        assert_eq!(feeds(Some(stage)), 0, "{stage:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "time went back")]
+fn time_never_goes_back() {
+    let mut engine = Engine::new(testing::config(0), BootId(1), 1, Now::from_secs(5));
+    engine.handle_timer(Now::from_secs(4));
+}
+
+#[test]
+fn an_engine_fits_a_small_stack() {
+    let size = size_of::<Engine>();
+    assert!(size < 256 * 1024, "{size} bytes");
+}

@@ -1,0 +1,70 @@
+//! How bad each event is. Owns that one table.
+
+use crate::surface::{Event, Evidence, Gone, Level, PathState, Reject};
+
+impl Event {
+    /// How bad it is.
+    pub fn level(&self) -> Level {
+        match self {
+            Event::Heard { .. }
+            | Event::Back { .. }
+            | Event::View { .. }
+            | Event::Waiting { .. }
+            | Event::Plan { .. }
+            | Event::Starting { .. }
+            | Event::Started { .. }
+            | Event::Stopping { .. }
+            | Event::Released { .. }
+            | Event::Stopped { .. }
+            | Event::Recovered { .. }
+            | Event::Kept { .. }
+            | Event::Commanded { .. }
+            | Event::Left
+            | Event::Takeover {
+                evidence: Evidence {
+                    gone: Gone::Left, ..
+                },
+                ..
+            }
+            | Event::Watchdog { .. }
+            | Event::Path {
+                state: PathState::Up,
+                ..
+            }
+            | Event::Carrier { up: true, .. }
+            | Event::Reachable { yes: true, .. }
+            | Event::Refused { yes: false, .. }
+            | Event::OtherFile { yes: false, .. }
+            | Event::Banned { until: None, .. } => Level::Info,
+            Event::Path { .. }
+            | Event::Carrier { .. }
+            | Event::Reachable { .. }
+            | Event::Late { .. }
+            | Event::Stalled { .. }
+            | Event::Unanswered { .. }
+            | Event::Failed { .. }
+            | Event::Banned { .. }
+            | Event::Dropped { .. }
+            | Event::Rejected {
+                reject: Reject::Malformed | Reject::OtherCluster | Reject::WrongPath | Reject::Own,
+                ..
+            } => Level::Warn,
+            Event::Dead { .. }
+            | Event::Restarted { .. }
+            | Event::Twin { .. }
+            | Event::Refused { .. }
+            | Event::OtherFile { .. }
+            | Event::Alone { .. }
+            | Event::NoEvidence { .. }
+            | Event::Takeover { .. }
+            | Event::Superseded { .. }
+            | Event::Conflict { .. }
+            | Event::LeaseEnded { .. }
+            | Event::StartFailed { .. }
+            | Event::AddressTaken { .. }
+            | Event::NoEligible { .. }
+            | Event::Rejected { .. }
+            | Event::Reset { .. } => Level::Alert,
+        }
+    }
+}
