@@ -32,10 +32,12 @@ fn main() -> ExitCode {
         "console" => console::run().map_err(|error| error.to_string()),
         "admin" | "probe" => child::run(name),
         "web" => child::web(&arguments[1..]),
-        _ => Err(
-            "this is PID 1 of a kodo node; the kernel starts it, not a person. See `kodo --help`."
-                .to_owned(),
-        ),
+        _ => {
+            eprintln!(
+                "this is PID 1 of a kodo node: the kernel starts it, not a person; see `kodo --help`"
+            );
+            return ExitCode::FAILURE;
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

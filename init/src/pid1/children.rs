@@ -18,7 +18,9 @@ use super::lane::{self, Heard};
 use super::{Level, OWN_TOKEN, Pid1};
 use crate::wire::{Child, ToConsole, ToSvc};
 
-const BACKOFF_MIN: Duration = Duration::from_millis(200);
+/// Before a child's first restart.
+pub(super) const BACKOFF_MIN: Duration = Duration::from_millis(200);
+/// Before the restart of one that keeps ending.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// A child that lived this long is healthy; its next restart is quick again.
 const HEALTHY: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use kodo_sys::process::{Child, Give, Spawn};
+use kodo_sys::process::{Give, Spawn};
 use kodo_sys::seqpacket::{self, Channel};
 use kodo_sys::{AsFd, BorrowedFd, Result};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use crate::wire::{self, MESSAGE};
 pub(crate) struct Lane {
     name: &'static str,
     channel: Channel,
-    process: Child,
+    pid: i32,
 }
 
 /// What became of looking for a message.
@@ -70,8 +70,18 @@ impl Lane {
         Ok(Lane {
             name,
             channel: ours,
-            process,
+            pid: process.pid,
         })
+    }
+
+    /// Over any channel, without a process.
+    #[cfg(test)]
+    pub(super) fn over(name: &'static str, channel: Channel) -> Lane {
+        Lane {
+            name,
+            channel,
+            pid: 0,
+        }
     }
 
     /// As it is started.
@@ -81,7 +91,7 @@ impl Lane {
 
     /// Whether this process is the lane.
     pub(super) fn is(&self, pid: i32) -> bool {
-        self.process.pid == pid
+        self.pid == pid
     }
 
     /// Sends a request.

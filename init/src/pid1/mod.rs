@@ -214,3 +214,6 @@ impl Pid1 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

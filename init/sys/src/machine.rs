@@ -1,8 +1,19 @@
-//! The machine as a whole: its kernel's version, its name, its end.
+//! The machine as a whole: its kernel's version, its name, and its end, which only PID 1
+//! may bring about.
 
 use rustix::system::RebootCommand;
 
-use crate::Result;
+use crate::{Error, Result};
+
+/// Only PID 1 may end the machine: a call from a test, or from a process that was started
+/// by mistake, must not.
+fn as_pid_1() -> Result<()> {
+    if pid() == 1 {
+        Ok(())
+    } else {
+        Err(Error::from_raw_os_error(libc::EPERM))
+    }
+}
 
 /// The running kernel's release, as in `/lib/modules/RELEASE`.
 #[must_use]
@@ -26,6 +37,7 @@ pub fn set_hostname(name: &str) -> Result<()> {
 /// # Errors
 /// What `reboot` says.
 pub fn ctrl_alt_del_is_a_signal() -> Result<()> {
+    as_pid_1()?;
     Ok(rustix::system::reboot(RebootCommand::CadOff)?)
 }
 
@@ -34,6 +46,7 @@ pub fn ctrl_alt_del_is_a_signal() -> Result<()> {
 /// # Errors
 /// What `reboot` says; on success it does not return.
 pub fn reset() -> Result<()> {
+    as_pid_1()?;
     Ok(rustix::system::reboot(RebootCommand::Restart)?)
 }
 
@@ -43,6 +56,7 @@ pub fn reset() -> Result<()> {
 /// # Errors
 /// When `/proc/sysrq-trigger` cannot be written; on success it does not return.
 pub fn reset_at_once() -> Result<()> {
+    as_pid_1()?;
     std::fs::write("/proc/sysrq-trigger", "b")
 }
 
@@ -51,6 +65,7 @@ pub fn reset_at_once() -> Result<()> {
 /// # Errors
 /// What `reboot` says; on success it does not return.
 pub fn power_off() -> Result<()> {
+    as_pid_1()?;
     Ok(rustix::system::reboot(RebootCommand::PowerOff)?)
 }
 
@@ -59,6 +74,7 @@ pub fn power_off() -> Result<()> {
 /// # Errors
 /// When `/proc/sysrq-trigger` cannot be written; on success it does not return.
 pub fn panic_kernel() -> Result<()> {
+    as_pid_1()?;
     std::fs::write("/proc/sysrq-trigger", "c")
 }
 
@@ -81,4 +97,21 @@ pub fn unique() -> Result<u64> {
 #[must_use]
 pub fn pid() -> i32 {
     rustix::process::getpid().as_raw_pid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_but_pid_1_ends_the_machine() {
+        for end in [reset, reset_at_once, power_off, panic_kernel] {
+            assert_eq!(end().unwrap_err().raw_os_error(), Some(libc::EPERM));
+        }
+    }
+
+    #[test]
+    fn unique_numbers_differ() {
+        assert_ne!(unique().unwrap(), unique().unwrap());
+    }
 }

@@ -1,0 +1,335 @@
+//! The loop with a real node, real descriptors and a real network of its own; the test
+//! plays the lanes and the children.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use kodo_admin::relay;
+use kodo_config::Cluster;
+use kodo_engine::surface::Level;
+use kodo_netstack::{ETHERTYPE, GROUP_MAC};
+use kodo_node::Node;
+use kodo_node::io::{Port, Reply, Request, Token};
+use kodo_sys::clock;
+use kodo_sys::packet::PacketSocket;
+use kodo_sys::poll::Ready;
+use kodo_sys::seqpacket::{self, Channel};
+use kodo_sys::signal::{Signal, SignalFd};
+use kodo_sys::{AsFd, link, netlink};
+
+use super::lane::{self, Heard};
+use super::{Lane, OWN_TOKEN, Parts, Pid1};
+use crate::wire::{
+    Child, FromDev, FromNet, FromSvc, MESSAGE, Nic, PortSetup, ToConsole, ToNet, ToSvc,
+};
+
+const CLUSTER: &str = r#"
+schema = 1
+[cluster]
+name = "web"
+key = "6578616d706c6521206e6576657220757365206f7574736964652061206c6162"
+profile = "lab"
+split_brain = "accept"
+[[admin.token]]
+name = "ada"
+sha256 = "f1949bfbff34061457ffa7ce51d172d8a25882868e9ef2a472ff9bc525a098f3"
+[[node]]
+name = "node1"
+[[node.nic]]
+role = "lan"
+mac = "52:54:00:00:01:01"
+address = ["192.168.0.18/24"]
+[[node.nic]]
+role = "crossover"
+mac = "52:54:00:00:01:02"
+[[node]]
+name = "node2"
+[[node.nic]]
+role = "lan"
+mac = "52:54:00:00:02:01"
+address = ["192.168.0.19/24"]
+[[node.nic]]
+role = "crossover"
+mac = "52:54:00:00:02:02"
+"#;
+
+/// PID 1 and the other ends of everything.
+struct Bench {
+    pid1: Pid1,
+    net: Channel,
+    svc: Channel,
+    dev: Channel,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let load = |_, _: &str| Err("there is none".to_owned());
+        let cluster = Cluster::parse("test", CLUSTER, &load).unwrap();
+        let plan = crate::plan::plan(&cluster, 0);
+        let node = Node::new(cluster.node("node1").unwrap(), 1, 2, clock::boottime());
+        let pair = |name| {
+            let (ours, theirs) = seqpacket::pair().unwrap();
+            (Lane::over(name, ours), theirs)
+        };
+        let ((net, net_end), (svc, svc_end), (dev, dev_end)) =
+            (pair("net"), pair("svc"), pair("dev"));
+        let parts = Parts {
+            start: clock::boottime(),
+            plan,
+            node: Box::new(node),
+            // Not of children: other tests of this process have some.
+            signals: SignalFd::new(&[Signal::Power]).unwrap(),
+            net,
+            svc,
+            dev,
+            notes: vec![
+                (Level::Info, "boot: first".into()),
+                (Level::Warn, "boot: second".into()),
+            ],
+        };
+        let pid1 = Pid1::new(parts).unwrap();
+        Bench {
+            pid1,
+            net: net_end,
+            svc: svc_end,
+            dev: dev_end,
+        }
+    }
+
+    /// Turns the loop for a while, and until its next deadline.
+    fn turn_for(&mut self, time: Duration) {
+        let end = clock::boottime() + time;
+        let mut ready = Ready::new();
+        while clock::boottime() < end {
+            self.pid1.turn(&mut ready).unwrap();
+        }
+    }
+
+    fn turn(&mut self) {
+        self.turn_for(Duration::from_millis(20));
+    }
+
+    /// What the svc lane was asked, with the channels of the children.
+    fn started(&self) -> Vec<(Child, Channel)> {
+        let mut started = Vec::new();
+        while let Some((ToSvc::Child(child), Some(channel))) = next(&self.svc) {
+            started.push((child, Channel::from_fd(channel)));
+        }
+        started
+    }
+
+    /// A NIC that the dev lane found.
+    fn nic(&mut self, last: u8, index: u32) {
+        let nic = Nic {
+            name: format!("eth{index}"),
+            index,
+            mac: [0x52, 0x54, 0, 0, 1, last],
+            pci: None,
+        };
+        lane::send(&self.dev, &FromDev::Nic(nic), None).unwrap();
+        self.turn();
+    }
+}
+
+fn next<T: serde::de::DeserializeOwned>(channel: &Channel) -> Option<(T, Option<OwnedFd>)> {
+    match lane::receive(channel, &mut vec![0; MESSAGE]) {
+        Heard::Message(message, descriptor) => Some((message, descriptor)),
+        _ => None,
+    }
+}
+
+fn child(started: Vec<(Child, Channel)>, wanted: Child) -> Channel {
+    started
+        .into_iter()
+        .find(|(child, _)| *child == wanted)
+        .unwrap()
+        .1
+}
+
+/// The lines that the console was given.
+fn lines(console: &Channel) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some((message, _)) = next::<ToConsole>(console) {
+        if let ToConsole::Log(line) = message {
+            lines.push(line.text.as_str().to_owned());
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_console_comes_first_and_hears_everything_since_boot() {
+    let mut bench = Bench::new();
+    bench.turn();
+    let started = bench.started();
+    let order: Vec<Child> = started.iter().map(|(child, _)| *child).collect();
+    assert_eq!(order, [Child::Console, Child::Probe, Child::Admin]);
+    let lines = lines(&child(started, Child::Console));
+    assert_eq!(&lines[..2], ["boot: first", "boot: second"]);
+}
+
+#[test]
+fn a_nic_of_the_file_becomes_a_port_that_beats_and_follows_its_carrier() {
+    // In a network of its own, where the loopback plays a NIC.
+    let test = std::thread::spawn(|| {
+        kodo_sys::process::new_network().unwrap();
+        let mut route = netlink::Route::open(Duration::from_secs(5)).unwrap();
+        route.request(link::SET, 0, &link::up(1)).unwrap();
+        let wire = PacketSocket::open(1, ETHERTYPE, GROUP_MAC.0).unwrap();
+
+        let mut bench = Bench::new();
+        bench.nic(9, 7);
+        assert!(
+            next::<ToNet>(&bench.net).is_none(),
+            "a stranger's NIC is left alone"
+        );
+        bench.nic(1, 1);
+        let expected = PortSetup {
+            port: Port(0),
+            index: 1,
+            name: "eth1".into(),
+            addresses: vec![("192.168.0.18".parse().unwrap(), 24)],
+            gateways: vec![],
+        };
+        match next::<ToNet>(&bench.net) {
+            Some((ToNet::Port(setup), None)) => assert_eq!(setup, expected),
+            other => panic!("{other:?}"),
+        }
+
+        let socket = PacketSocket::open(1, ETHERTYPE, GROUP_MAC.0).unwrap();
+        let mac = [0x52, 0x54, 0, 0, 1, 1];
+        let ready = FromNet::Ready {
+            port: Port(0),
+            index: 1,
+            mac,
+            carrier: true,
+            detail: None,
+        };
+        lane::send(&bench.net, &ready, Some(socket.as_fd())).unwrap();
+        bench.turn_for(Duration::from_millis(700));
+        let mut frame = [0; 2048];
+        let len = wire.receive(&mut frame).unwrap();
+        assert_eq!(
+            (&frame[..6], &frame[6..12], len > 60),
+            (&GROUP_MAC.0[..], &mac[..], true)
+        );
+
+        // The cable is pulled: what the kernel says is believed, not what the lane said.
+        let mut down = link::up(1);
+        down[8..12].fill(0);
+        route.request(link::SET, 0, &down).unwrap();
+        bench.turn();
+        let lines = lines(&child(bench.started(), Child::Console));
+        let carrier: Vec<_> = lines
+            .iter()
+            .filter(|line| line.contains("carrier"))
+            .collect();
+        assert!(
+            carrier.last().unwrap().starts_with("lan: no carrier"),
+            "{carrier:?}"
+        );
+    });
+    test.join().unwrap();
+}
+
+#[test]
+fn ports_without_a_nic_are_named_once_drivers_are_loaded() {
+    let mut bench = Bench::new();
+    let settled = FromDev::Settled {
+        modules: 3,
+        took: Duration::from_millis(5),
+    };
+    lane::send(&bench.dev, &settled, None).unwrap();
+    bench.turn();
+    let lines = lines(&child(bench.started(), Child::Console));
+    for mac in ["52:54:00:00:01:01", "52:54:00:00:01:02"] {
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.contains(&format!("no NIC {mac}"))),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn operators_are_answered_one_at_a_time() {
+    let mut bench = Bench::new();
+    let admin = child(bench.started(), Child::Admin);
+    // The setup, which is not this test's business.
+    admin.receive(&mut vec![0; MESSAGE]).unwrap();
+    let ask = |token| {
+        let request = relay::ToNode {
+            token: Token(token),
+            request: Request::Log { from: 0 },
+        };
+        lane::send(&admin, &request, None).unwrap();
+    };
+    // PID 1's own token is refused, and so is nonsense.
+    ask(OWN_TOKEN.0);
+    admin.send(b"\xff\xff\xff", None).unwrap();
+    for token in 0..100 {
+        ask(token);
+    }
+    let began = clock::boottime();
+    bench.turn_for(Duration::from_millis(100));
+    let mut answers = Vec::new();
+    while let Some((answer, _)) = next::<relay::FromNode>(&admin) {
+        assert!(matches!(answer.reply, Reply::Log { .. }));
+        answers.push(answer.token.0);
+    }
+    let count = u32::try_from(answers.len()).unwrap();
+    assert_eq!(answers, (0..count).collect::<Vec<_>>());
+    let most = (clock::boottime() - began).as_millis() / 5 + 1;
+    assert!(
+        (1..=most).contains(&u128::from(count)),
+        "{count} answers, {most} at most"
+    );
+}
+
+#[test]
+fn a_child_that_ends_starts_again_after_a_pause() {
+    let mut bench = Bench::new();
+    let _others = bench.started();
+    let began = clock::boottime();
+    let ended = FromSvc::ChildEnded(Child::Probe, "exit status 1".into());
+    lane::send(&bench.svc, &ended, None).unwrap();
+    let mut again = Vec::new();
+    while again.is_empty() {
+        bench.turn_for(Duration::from_millis(1));
+        again = bench.started();
+    }
+    assert_eq!((again.len(), again[0].0), (1, Child::Probe));
+    let pause = clock::boottime() - began;
+    assert!(pause >= super::children::BACKOFF_MIN, "{pause:?}");
+}
+
+#[test]
+fn a_child_that_closes_its_channel_and_lives_on_is_killed() {
+    let mut bench = Bench::new();
+    drop(child(bench.started(), Child::Admin));
+    bench.turn_for(Duration::from_millis(1200));
+    let killed = next::<ToSvc>(&bench.svc);
+    assert!(
+        matches!(killed, Some((ToSvc::KillChild(Child::Admin), None))),
+        "{killed:?}"
+    );
+}
+
+#[test]
+fn a_console_that_is_too_slow_loses_lines_and_says_so() {
+    let mut bench = Bench::new();
+    let console = child(bench.started(), Child::Console);
+    for _ in 0..2000 {
+        bench.pid1.note(Level::Info, "a flood of words");
+    }
+    let taken = lines(&console).len();
+    assert!(taken < 2000, "it never blocks");
+    bench.pid1.note(Level::Info, "calm again");
+    let after = lines(&console);
+    assert!(
+        after[0].ends_with("log lines are not shown: the console is too slow"),
+        "{after:?}"
+    );
+    assert_eq!(after[1], "calm again");
+}
