@@ -6,6 +6,7 @@ mod host;
 mod image;
 mod lab;
 mod progress;
+mod sim;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +32,7 @@ enum Command {
     Image(image::Args),
     Lab(lab::Args),
     Bench(bench::Args),
+    Sim(sim::Args),
     Test(test::Args),
 }
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Image(args) => image::run(&args, &host),
         Command::Lab(args) => lab::run(&args, &host),
         Command::Bench(args) => bench::run(&args, &host),
+        Command::Sim(args) => sim::run(&args),
         Command::Test(args) => test::run(&args, &host),
     };
     match done {

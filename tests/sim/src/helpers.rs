@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use kodo_engine::surface::Reason;
 use kodo_node::io::{ActError, Action, Exit, Token};
 
 use crate::kernel::Process;
@@ -98,7 +99,12 @@ impl World {
             (Action::Spawn(..), None) if machine.ills.no_exec => {
                 self.later(id, wait, Happening::Done(token, Err(ActError::Errno(2))));
             }
-            (Action::Spawn(..), None) => {
+            (Action::Spawn(_, reason), None) => {
+                let takes_over = *reason != Reason::Recover;
+                if takes_over {
+                    self.checks.starts(now, id, &self.machines);
+                }
+                let machine = &mut self.machines[id];
                 machine.kernel.generation += 1;
                 machine.kernel.process = Some(Process {
                     generation: machine.kernel.generation,

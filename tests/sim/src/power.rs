@@ -43,6 +43,11 @@ impl World {
         let machine = &mut self.machines[id];
         machine.power = false;
         machine.power_turn += 1;
+        if self.healed && id < 2 {
+            // An operator's wish from before; somebody presses the button.
+            let turn = machine.power_turn;
+            self.queue.after(ms(500), Event::PowerOn(id, turn));
+        }
         self.links();
     }
 
@@ -169,8 +174,8 @@ impl World {
             self.timer(id);
         }
         for happening in core::mem::take(&mut self.machines[id].inbox) {
-            if self.machines[id].life == life {
-                self.happen(id, happening);
+            if self.machines[id].life == life && self.machines[id].decides() {
+                self.tell(id, happening);
             }
         }
         if self.machines[id].life == life && self.machines[id].decides() {

@@ -66,7 +66,7 @@ impl World {
         self.tell(id, happening);
     }
 
-    fn tell(&mut self, id: usize, happening: Happening) {
+    pub(crate) fn tell(&mut self, id: usize, happening: Happening) {
         let machine = &mut self.machines[id];
         match happening {
             Happening::PortReady(port) => {

@@ -130,7 +130,14 @@ impl Exclusive {
             since,
         });
         if self.holds[origin.machine].is_some_and(|since| since <= origin.sent) {
-            self.grace[id] = self.grace[id].min(now + YIELD);
+            // A helper that does not answer costs a reset after the release bound.
+            let helped = !me.ills.dead_net && me.ills.slow_net.is_zero();
+            let extra = if helped {
+                Duration::ZERO
+            } else {
+                self.bounds.release
+            };
+            self.grace[id] = self.grace[id].min(now + YIELD + extra);
         }
         true
     }

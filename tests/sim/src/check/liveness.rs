@@ -14,8 +14,10 @@ use crate::machine::Machine;
 use crate::packet::Mac;
 use crate::plan::{Fault, File, Plan, Wish};
 
-/// The client reaches the VIP so long after convergence.
+/// The client reaches the VIP so long after convergence,
 const REACHED: Duration = Duration::from_secs(1);
+/// or where its own LAN loses its questions.
+const REACHED_ROUGH: Duration = Duration::from_secs(6);
 
 #[derive(Debug)]
 pub(crate) struct Liveness {
@@ -26,6 +28,7 @@ pub(crate) struct Liveness {
     home: Option<usize>,
     placed: Option<(At, usize)>,
     served: Option<At>,
+    reached: Duration,
     promise: &'static str,
 }
 
@@ -76,6 +79,11 @@ impl Liveness {
             home: (plan.cluster.auto_failback && same).then_some(0),
             placed: None,
             served: None,
+            reached: if plan.wires.is_empty() {
+                REACHED
+            } else {
+                REACHED_ROUGH
+            },
             promise: "5",
         }
     }
@@ -153,7 +161,7 @@ impl Liveness {
                 let expected = cluster::mac(holder, LAN_PORT);
                 if served_by == Some(expected) {
                     self.served = Some(now);
-                } else if now > since + REACHED {
+                } else if now > since + self.reached {
                     return Err(format!(
                         "converged, but the client is not served for {:?}",
                         now - since

@@ -137,6 +137,11 @@ impl Checks {
         self.exclusive.pinged(now, id);
     }
 
+    /// The group's first resource starts at a node that did not run it.
+    pub(crate) fn starts(&mut self, now: At, id: usize, machines: &[Machine]) {
+        self.takeover.starts(now, id, machines);
+    }
+
     pub(crate) fn bound(&mut self, now: At, id: usize, machines: &[Machine]) {
         self.exclusive.bound(now, id);
         let found = self.takeover.bound(now, id, machines);

@@ -3,6 +3,9 @@
 //!
 //! Owns, by machine, how its last tenure ended, and by pair what was heard last. A stop
 //! is confirmed when the kernel no longer has the address: nobody can claim more.
+//!
+//! A takeover begins when the group's first resource starts. An old holder that is heard
+//! again after that has lost the group; that it falls silent is promise 1's business.
 
 use core::time::Duration;
 
@@ -29,6 +32,8 @@ enum Tenure {
 pub(crate) struct Takeover {
     bounds: Bounds,
     tenure: [Tenure; MACHINES],
+    /// By machine: whether its newest start of the group was a takeover in good time.
+    rightful: [bool; MACHINES],
     /// By hearer and sender: life and the hearer's own time of its last fresh heartbeat.
     last: [[Option<(u32, Duration)>; MACHINES]; MACHINES],
     vouched: bool,
@@ -39,6 +44,7 @@ impl Takeover {
         Takeover {
             bounds,
             tenure: [Tenure::None; MACHINES],
+            rightful: [false; MACHINES],
             last: Default::default(),
             vouched: false,
         }
@@ -46,6 +52,7 @@ impl Takeover {
 
     pub(crate) fn life_begins(&mut self, id: usize) {
         self.last[id] = [None; MACHINES];
+        self.rightful[id] = false;
     }
 
     pub(crate) fn life_ends(&mut self, id: usize, machines: &[Machine]) {
@@ -69,12 +76,20 @@ impl Takeover {
         self.last[id][origin.machine] = Some((origin.life, local));
     }
 
+    pub(crate) fn starts(&mut self, now: At, id: usize, machines: &[Machine]) {
+        self.rightful[id] = self.judge(now, id, machines).is_none();
+    }
+
     pub(crate) fn bound(&mut self, now: At, id: usize, machines: &[Machine]) -> Found {
-        let me = &machines[id];
-        self.tenure[id] = Tenure::Unconfirmed(me.life);
-        if self.vouched {
+        self.tenure[id] = Tenure::Unconfirmed(machines[id].life);
+        if self.vouched || core::mem::take(&mut self.rightful[id]) {
             return None;
         }
+        self.judge(now, id, machines)
+    }
+
+    fn judge(&self, now: At, id: usize, machines: &[Machine]) -> Found {
+        let me = &machines[id];
         let others = (0..machines.len()).filter(|other| *other != id);
         for other in others {
             let Tenure::Unconfirmed(life) = self.tenure[other] else {

@@ -24,6 +24,8 @@ pub(crate) struct Vigil {
     beat: [[Option<At>; 3]; MACHINES],
     /// Since when PID 1 is stuck.
     stuck: [Option<At>; MACHINES],
+    /// Since when it is paused, if it is.
+    paused: [At; MACHINES],
     /// A machine stood still, or was stuck, at this time last.
     halted: [Option<At>; MACHINES],
     /// A helper or service misbehaved at this time last.
@@ -38,6 +40,7 @@ impl Vigil {
             bounds,
             beat: Default::default(),
             stuck: [None; MACHINES],
+            paused: [Duration::ZERO; MACHINES],
             halted: [None; MACHINES],
             troubled: [None; MACHINES],
             trouble: [false; MACHINES],
@@ -60,6 +63,13 @@ impl Vigil {
             self.beat[id] = [None; 3];
         }
         self.stuck[id] = new.stuck.then(|| self.stuck[id].unwrap_or(now));
+        // A paused machine's watchdog is paused with it.
+        if new.paused && !old.paused {
+            self.paused[id] = now;
+        } else if old.paused && !new.paused {
+            let paused = now - self.paused[id];
+            self.stuck[id] = self.stuck[id].map(|since| since + paused);
+        }
         let trouble = |ills: Ills| {
             ills.unkillable || ills.dead_net || !ills.slow_net.is_zero() || !ills.sluggish.is_zero()
         };
