@@ -104,6 +104,17 @@ impl Lab {
         let lan = self
             .lan
             .ok_or_else(|| Error::Command("this cluster has no LAN".to_owned()))?;
+        let cable = format!("lan-{name}");
+        if self
+            .core
+            .pump
+            .with(|world| world.fabric.ends(&cable))
+            .is_some()
+        {
+            return Err(Error::Command(format!(
+                "there is a `{cable}` already; choose another name"
+            )));
+        }
         self.act(format!("host {name} joins the LAN"));
         self.core.pump.with(|world| {
             let (dir, sockets) = (self.place.dir(), self.place.sockets());
