@@ -263,7 +263,7 @@ fn failures(page: &mut Page, cluster: &Cluster) {
         false => format!(
             "The lost carrier is seen at once; the groups move as with kodo move. When the LAN fails behind the switch \
              the carrier stays, and the missing answers of the ping group are the evidence: up to {} more.",
-            Show(deadtime)
+            Show(kodo_engine::limits::PING_SILENCE * deadtime + cluster.timing.warntime)
         ),
     };
     page.case(

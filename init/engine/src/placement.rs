@@ -306,6 +306,7 @@ mod tests {
         check(
             Scene {
                 reachable: ONLY_B,
+                found: ONLY_B,
                 ..on_b()
             },
             Placed::Stay(B),
@@ -371,10 +372,19 @@ mod tests {
     fn lost_clients_move_it_unless_damped_or_lost_everywhere() {
         let lost = Scene {
             reachable: ONLY_B,
+            found: ONLY_B,
             lost: ONLY_A,
             ..scene()
         };
         check(lost, Placed::Go(B, Cause::Health));
+        // the ping group is back, and the other node only heard of it first
+        check(
+            Scene {
+                found: NodeSet::EMPTY,
+                ..lost
+            },
+            Placed::Stay(A),
+        );
         check(
             Scene {
                 frozen: true,
@@ -392,6 +402,7 @@ mod tests {
         check(
             Scene {
                 reachable: NodeSet::EMPTY,
+                found: NodeSet::EMPTY,
                 lost: BOTH,
                 ..scene()
             },

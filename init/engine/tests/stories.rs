@@ -388,7 +388,7 @@ fn lan_cut_of_the_active() {
 fn a_lost_gateway_moves_the_group_and_a_dead_one_does_not() {
     let mut world = World::running(|config| config.pings = true);
     world.machines[A].gateway = false;
-    world.until("node2 serves", ms(2000), |w| w.serves(B));
+    world.until("node2 serves", ms(4 * 500 + 250 + 500), |w| w.serves(B));
     world.one_owner();
 
     let mut world = World::running(|config| config.pings = true);

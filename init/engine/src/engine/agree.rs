@@ -48,7 +48,9 @@ impl Engine {
         if self.role != Role::Observer {
             return;
         }
-        self.timers.set(Timer::Agree, self.wait_bound);
+        for at in [self.wait_bound, self.config.timing.linkwait] {
+            self.timers.set(Timer::Agree, at);
+        }
         let Links {
             every,
             served,
