@@ -311,3 +311,45 @@ fn a_stranger_defends_its_address_against_probes() {
         );
     }
 }
+
+/// Corrupting cables reach the hosts too; nothing that comes may end the wire thread.
+#[test]
+fn broken_frames_break_no_host() {
+    let mut rng = crate::wire::rng::Rng::new(0x6b6f_646f);
+    for vip in [VIP, VIP6] {
+        let mut lan = Lan::of(vip, &["node1"]);
+        // Real traffic to break: questions, answers, a whole exchange with the server.
+        lan.pass(60 * MS);
+        let mut frames: Vec<Vec<u8>> = ["lan-node1", "lan-client"]
+            .iter()
+            .flat_map(|cable| lan.fabric.recorded(cable, LabTime::ZERO).unwrap())
+            .map(|frame| frame.data.to_vec())
+            .collect();
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        frames.push(frames::advertisement(
+            mac,
+            "fd00::33".parse().unwrap(),
+            None,
+        ));
+        frames.push(frames::arp_announcement(mac, [192, 168, 0, 33].into()));
+        assert!(frames.len() > 20);
+        for round in 0..60_000u32 {
+            let mut frame = frames[rng.index(frames.len())].clone();
+            for _ in 0..=rng.below(4) {
+                let at = rng.index(frame.len());
+                frame[at] = rng.next().to_le_bytes()[0];
+            }
+            if rng.chance(0.2) {
+                frame.truncate(rng.index(frame.len() + 1));
+            }
+            // Half of them for the host for sure, so that the parts within are read.
+            if rng.chance(0.5) && frame.len() >= 6 {
+                frame[..6].copy_from_slice(&lan.client.mac.0);
+            }
+            let _ = (speaks_for(&frame), probes_for(&frame));
+            lan.client.receive(frame);
+            lan.client.poll(lan.now + MS * (round / 100));
+            while lan.client.transmit().is_some() {}
+        }
+    }
+}

@@ -7,6 +7,6 @@ pub mod judge;
 pub mod mac;
 mod pcap;
 pub mod record;
-mod rng;
+pub(crate) mod rng;
 pub mod sighting;
 mod switch;

@@ -2,17 +2,17 @@
 
 /// SplitMix64 (Steele, Lea, Flood 2014). Not for secrets.
 #[derive(Clone, Debug)]
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
     /// Dice that fall the same way for the same seed.
     #[cfg(test)]
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Dice for one of several independent uses of a seed.
-    pub(super) fn fork(seed: u64, use_of_it: &str) -> Self {
+    pub(crate) fn fork(seed: u64, use_of_it: &str) -> Self {
         let mut rng = Self(seed);
         for byte in use_of_it.bytes() {
             rng.0 = rng.next() ^ u64::from(byte);
@@ -21,7 +21,7 @@ impl Rng {
     }
 
     /// 64 even bits.
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,18 +30,18 @@ impl Rng {
     }
 
     /// Evenly from `0..below`; 0 when `below` is 0.
-    pub(super) fn below(&mut self, below: u64) -> u64 {
+    pub(crate) fn below(&mut self, below: u64) -> u64 {
         // The bias of a plain remainder is under 2^-40 for anything a cable needs.
         if below == 0 { 0 } else { self.next() % below }
     }
 
     /// Evenly from `0..below` as an index; 0 when `below` is 0.
-    pub(super) fn index(&mut self, below: usize) -> usize {
+    pub(crate) fn index(&mut self, below: usize) -> usize {
         usize::try_from(self.below(below as u64)).unwrap_or(0)
     }
 
     /// True with this probability.
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         // 53 bits fill the mantissa exactly.
         #[allow(clippy::cast_precision_loss, reason = "53 bits fit an f64 exactly")]
         let roll = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
