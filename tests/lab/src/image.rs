@@ -25,7 +25,8 @@ fn workspace() -> &'static Path {
 ///
 /// # Panics
 /// When a word to be replaced is not in the example, or the image cannot be built.
-pub(crate) fn boot_json(variant: Variant) -> PathBuf {
+#[must_use]
+pub fn boot_json(variant: Variant) -> PathBuf {
     static BUILT: LazyLock<Mutex<BTreeMap<Variant, PathBuf>>> = LazyLock::new(Mutex::default);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(boot) = built.get(variant) {

@@ -6,3 +6,4 @@ mod cables;
 mod deaths;
 mod hostile;
 mod operators;
+mod plain;
