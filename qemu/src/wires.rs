@@ -35,7 +35,8 @@ impl<'a> Wire<'a> {
             .unwrap_or_default()
     }
 
-    /// Every frame that spoke for a VIP and passed a node's LAN cable, oldest first.
+    /// The frames that spoke for a VIP and passed a node's LAN cable, oldest first. Of packets
+    /// that one node sends in a row, some are left out.
     #[must_use]
     pub fn vip_answers(&self, vip: IpAddr) -> Vec<Sighting> {
         self.vip_answers_since(vip, LabTime::ZERO)

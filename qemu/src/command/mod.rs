@@ -2,15 +2,17 @@
 //! script.
 //!
 //! Owns the language: words in, a [`Command`] out, with messages that say what was meant
-//! to be there. Does nothing by itself; see [`exec`].
+//! to be there. A [`Session`] carries it out.
 
-pub(crate) mod exec;
+mod exec;
 pub mod expr;
 pub(crate) mod help;
 pub mod script;
 
 use std::net::IpAddr;
 use std::time::Duration;
+
+pub use exec::{Outcome, Session};
 
 use crate::error::{Error, Result};
 use crate::wire::fabric::Direction;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::Command;
-use super::exec::{Outcome, Session};
+use super::{Outcome, Session};
 use crate::error::{Context, Error, Result};
 use crate::time::seconds;
 

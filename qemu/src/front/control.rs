@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use crate::command::exec::Outcome;
+use crate::command::Outcome;
 use crate::error::{Context, Error, Result};
 
 /// The file in the lab's home that names the socket.

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::command::exec::Session;
+use crate::command::Session;
 use crate::command::script::Script;
 use crate::error::{Context, Error, Result};
 use crate::lab::Lab;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Shared, say};
-use crate::command::exec::Outcome;
+use crate::command::Outcome;
 use crate::error::Result;
 use crate::time::seconds;
 

@@ -20,7 +20,7 @@ use ratatui::{DefaultTerminal, Frame, TerminalOptions, Viewport};
 use super::Shared;
 use super::editor::{Edit, Editor, Key};
 use crate::board::{Row as NodeRow, Snapshot};
-use crate::command::exec::Outcome;
+use crate::command::Outcome;
 use crate::command::help::verbs;
 use crate::console::Level;
 use crate::error::{Context, Result};

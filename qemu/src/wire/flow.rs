@@ -235,7 +235,7 @@ impl Flow {
         self.under_way.pop().map(|Reverse((_, _, data))| data)
     }
 
-    /// When [`Flow::release`] has something.
+    /// When the next frame or chunk arrives.
     #[must_use]
     pub fn deadline(&self) -> Option<LabTime> {
         let due = self.under_way.peek().map(|Reverse((due, _, _))| *due);

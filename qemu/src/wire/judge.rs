@@ -40,7 +40,7 @@ pub struct Tenure {
     pub until: LabTime,
     /// How the first frame spoke.
     pub opened: Kind,
-    /// How many frames there were.
+    /// How many frames were recorded.
     pub frames: usize,
 }
 

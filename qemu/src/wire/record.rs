@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::flow::Fate;
 use super::mac::EtherType;
-use super::sighting::Sighting;
+use super::sighting::{Kind, Sighting};
 use crate::time::LabTime;
 
 /// Frames of everyday protocols kept per cable.
@@ -18,7 +18,10 @@ const ORDINARY: usize = 4096;
 /// Frames of other protocols (heartbeats) and serial chunks kept per cable.
 const SPECIAL: usize = 16_384;
 /// Sightings kept per VIP: hours of a busy lab.
-const SIGHTINGS: usize = 2_000_000;
+const SIGHTINGS: usize = 1_000_000;
+/// Of packets that one node sends in a row, the first and the last of so long are kept: no
+/// other node spoke in between, so the judge misses nothing.
+const THIN: Duration = Duration::from_millis(20);
 /// A node that spoke for a VIP this recently is shown as its owner.
 const RECENT: Duration = Duration::from_secs(1);
 
@@ -118,11 +121,25 @@ impl VipRecord {
             Some((_, last)) => *last = at,
             None => self.owners.push((Arc::clone(&sighting.node), at)),
         }
-        if self.sightings.len() == SIGHTINGS {
+        if self.is_run(&sighting) {
+            self.sightings.pop_back();
+        } else if self.sightings.len() == SIGHTINGS {
             self.sightings.pop_front();
         }
         self.sightings.push_back(sighting);
         change.then(|| self.ownership(at))
+    }
+
+    /// Whether the last sighting lies within a run of packets that goes on with this one.
+    fn is_run(&self, new: &Sighting) -> bool {
+        let alike =
+            |old: &Sighting| old.node == new.node && old.kind == Kind::Ip && old.mac == new.mac;
+        let mut back = self.sightings.iter().rev();
+        new.kind == Kind::Ip
+            && back.next().is_some_and(alike)
+            && back
+                .next()
+                .is_some_and(|old| alike(old) && new.at.saturating_sub(old.at) < THIN)
     }
 
     /// Forgets owners that fell silent; tells when that changed anything, as of their last frame.
@@ -169,7 +186,6 @@ impl VipRecord {
 mod tests {
     use super::*;
     use crate::wire::mac::Mac;
-    use crate::wire::sighting::Kind;
 
     fn seen(at: u64, node: &str) -> Sighting {
         let at = Duration::from_millis(at);
@@ -212,6 +228,25 @@ mod tests {
         );
         assert_eq!(record.deadline(), None);
         assert_eq!(record.since(Duration::from_millis(200)).len(), 2);
+    }
+
+    #[test]
+    fn runs_of_packets_are_thinned_but_keep_their_ends() {
+        let mut record = VipRecord::new([192, 168, 0, 33].into());
+        for at in 0..=1000 {
+            record.add(seen(at, "a"));
+        }
+        record.add(seen(1001, "b"));
+        record.add(seen(1002, "a"));
+        let kept = record.since(LabTime::ZERO);
+        assert!((50..110).contains(&kept.len()), "{}", kept.len());
+        let tail: Vec<(u128, &str)> = kept[kept.len() - 3..]
+            .iter()
+            .map(|s| (s.at.as_millis(), &*s.node))
+            .collect();
+        assert_eq!(tail, [(1000, "a"), (1001, "b"), (1002, "a")]);
+        let gaps = kept.windows(2).map(|pair| pair[1].at - pair[0].at);
+        assert!(gaps.max().unwrap() <= THIN);
     }
 
     #[test]
