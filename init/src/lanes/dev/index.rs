@@ -9,6 +9,17 @@ use std::path::{Path, PathBuf};
 
 use kodo_sys::Result;
 
+/// What a module is for, in the order of loading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// A watchdog.
+    Watchdog,
+    /// A NIC.
+    Network,
+    /// Anything else.
+    Other,
+}
+
 /// What can be loaded.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -78,10 +89,13 @@ impl Index {
         self.files.contains_key(module)
     }
 
-    pub(super) fn is_watchdog(&self, module: &str) -> bool {
-        self.files
-            .get(module)
-            .is_some_and(|path| path.contains("/watchdog/"))
+    /// What a module is for, by where the kernel keeps it.
+    pub(super) fn kind(&self, module: &str) -> Kind {
+        match self.files.get(module) {
+            Some(path) if path.contains("/watchdog/") => Kind::Watchdog,
+            Some(path) if path.contains("/net/") => Kind::Network,
+            _ => Kind::Other,
+        }
     }
 
     /// Everything to load for a module, itself last.
@@ -234,7 +248,11 @@ mod tests {
             index.with_dependencies("virtio_net"),
             ["failover", "net_failover", "virtio_net"]
         );
-        assert!(index.has("i6300esb") && index.is_watchdog("i6300esb") && !index.has("af_packet"));
+        assert!(index.has("i6300esb") && !index.has("af_packet"));
+        assert_eq!(
+            ["i6300esb", "virtio_net", "button"].map(|module| index.kind(module)),
+            [Kind::Watchdog, Kind::Network, Kind::Other]
+        );
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! Devices are opened here and handed to PID 1, because opening and setting one may
 //! wait for its hardware.
 //!
-//! The watchdog's drivers come first, so that it counts before anything else may hang.
+//! The watchdog's drivers come first, so that it counts before anything else may hang; then
+//! the NICs', because the other node is waiting to be heard.
 
 mod button;
 mod crash;
@@ -24,7 +25,7 @@ use kodo_sys::poll::{Interest, Poller, Ready};
 use kodo_sys::{AsFd, Result, clock};
 
 use self::button::Buttons;
-use self::index::Index;
+use self::index::{Index, Kind};
 use self::uevent::Uevent;
 use self::watchdog::Search;
 use super::Link;
@@ -71,6 +72,8 @@ struct Lane {
     nics: HashSet<u32>,
     lines: Vec<(LineSetup, bool)>,
     search: Option<Search>,
+    /// A watchdog was found.
+    guarded: bool,
     buttons: Buttons,
 }
 
@@ -95,6 +98,7 @@ impl Lane {
             nics: HashSet::new(),
             lines: Vec::new(),
             search: None,
+            guarded: false,
             buttons: Buttons::default(),
         })
     }
@@ -218,18 +222,20 @@ impl Lane {
         if !self.index.has(module) || !self.wanted.insert(module.to_owned()) {
             return;
         }
-        // The watchdog overtakes everything.
-        if self.index.is_watchdog(module) {
-            self.work.push_front(module.to_owned());
-        } else {
-            self.work.push_back(module.to_owned());
-        }
+        let kind = self.index.kind(module);
+        let later = |other: &String| self.index.kind(other) > kind;
+        let place = self.work.iter().position(later).unwrap_or(self.work.len());
+        self.work.insert(place, module.to_owned());
     }
 
     fn load_one(&mut self) -> Result<()> {
         let Some(module) = self.work.pop_front() else {
             return self.settle();
         };
+        if self.guarded && self.index.kind(&module) == Kind::Watchdog {
+            // One is enough, and drivers take their time.
+            return Ok(());
+        }
         for name in self.index.with_dependencies(&module) {
             match self.index.load(&name) {
                 Ok(true) => self.loaded += 1,
@@ -334,6 +340,7 @@ impl Lane {
                 descriptor,
             } => {
                 self.search = None;
+                self.guarded = true;
                 let found = FromDev::Watchdog {
                     name,
                     granted,
