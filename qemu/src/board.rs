@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::lab::Lab;
 use crate::machine::Power;
 use crate::time::{LabTime, seconds};
@@ -56,6 +57,8 @@ pub(crate) struct Snapshot {
     /// VIP and who speaks for it.
     pub(crate) vips: Vec<(String, Vec<String>)>,
     pub(crate) client: Option<String>,
+    /// Half of the client's last answers took less, in milliseconds.
+    pub(crate) answer_ms: Option<u128>,
     /// The last outage that ended, in milliseconds.
     pub(crate) last_outage: Option<u128>,
     /// Cables that are not as they should be, with what is wrong.
@@ -164,11 +167,23 @@ impl Board {
                     )
                 })
                 .collect(),
+            answer_ms: median(&client, now),
             client: client.answering().map(|node| node.to_string()),
             last_outage: ended.last().map(|outage| outage.duration(now).as_millis()),
             faults: faults.collect(),
         }
     }
+}
+
+/// The median of the client's good answers of the last seconds.
+fn median(client: &Client<'_>, now: LabTime) -> Option<u128> {
+    let last = client.samples(now.saturating_sub(Duration::from_secs(2)));
+    let good = last.iter().filter(|sample| sample.outcome.is_good());
+    let mut times: Vec<u128> = good
+        .map(|sample| (sample.ended - sample.started).as_millis())
+        .collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied()
 }
 
 fn row(lab: &Lab, node: &str, answer: Option<&(u32, Value)>) -> Row {
@@ -235,8 +250,10 @@ impl Snapshot {
             .last_outage
             .map(|ms| format!("; last outage {ms} ms"))
             .unwrap_or_default();
+        let took = self.answer_ms.filter(|_| self.client.is_some());
+        let took = took.map(|ms| format!(" in {ms} ms")).unwrap_or_default();
         let client = self.client.as_deref().unwrap_or("no answer");
-        lines.push(format!("client: {client}{outage}"));
+        lines.push(format!("client: {client}{took}{outage}"));
         if !self.faults.is_empty() {
             lines.push(format!("cables: {}", self.faults.join("; ")));
         }

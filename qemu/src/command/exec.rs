@@ -4,7 +4,7 @@
 //! terminal, script) does the same through here.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,8 @@ pub struct Session {
     /// Quantities of expressions count from here.
     since: Mutex<Mark>,
     over: AtomicBool,
+    /// How often whatever waited was to give up.
+    cancels: AtomicU32,
     /// Strangers that came so far.
     strangers: AtomicU8,
 }
@@ -57,6 +59,7 @@ impl Session {
             board: OnceLock::new(),
             since,
             over: AtomicBool::new(false),
+            cancels: AtomicU32::new(0),
             strangers: AtomicU8::new(0),
         }
     }
@@ -76,6 +79,12 @@ impl Session {
     /// Lets whatever waits give up: the lab is about to end.
     pub fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
+        self.lab.journal().nudge();
+    }
+
+    /// Lets whatever waits give up; the lab goes on.
+    pub fn cancel(&self) {
+        self.cancels.fetch_add(1, Ordering::Relaxed);
         self.lab.journal().nudge();
     }
 
@@ -173,7 +182,8 @@ impl Session {
             }
             Command::Idle(time) => {
                 // Letting time pass is what was asked for.
-                let _ = lab.wait_for("the time to pass", *time, |_| self.is_over().then_some(()));
+                let patience = self.patience();
+                let _ = lab.wait_for("the time to pass", *time, |_| patience().err());
             }
             Command::Stranger(name, address) => {
                 let prefix = if address.is_ipv4() { 24 } else { 64 };
@@ -221,6 +231,7 @@ impl Session {
     fn wait(&self, expr: &Expr, within: Duration) -> Result<String> {
         let since = self.since();
         let begun = self.lab.now();
+        let patience = self.patience();
         let mut why = String::new();
         let mut looked: Option<Instant> = None;
         let found = self.lab.wait_for(&expr.to_string(), within, |lab| {
@@ -234,8 +245,7 @@ impl Session {
                 Ok(Ok(())) => Some(Ok(())),
                 Ok(Err(not)) => {
                     why = not;
-                    let ended = || Error::Command("the lab ends".to_owned());
-                    self.is_over().then(|| Err(ended()))
+                    patience().err().map(Err)
                 }
                 Err(error) => Some(Err(error)),
             }
@@ -252,6 +262,19 @@ impl Session {
                 waited,
             }),
             Err(other) => Err(other),
+        }
+    }
+
+    /// Says when whoever begins to wait now shall give up.
+    fn patience(&self) -> impl Fn() -> Result<()> {
+        let before = self.cancels.load(Ordering::Relaxed);
+        move || {
+            let why = match self.cancels.load(Ordering::Relaxed) {
+                _ if self.is_over() => "the lab ends",
+                now if now != before => "given up",
+                _ => return Ok(()),
+            };
+            Err(Error::Command(why.to_owned()))
         }
     }
 

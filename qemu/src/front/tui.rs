@@ -203,6 +203,10 @@ impl Front<'_> {
     fn press(&mut self, terminal: &mut DefaultTerminal, key: KeyEvent) -> std::io::Result<()> {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let key = match key.code {
+            KeyCode::Char('c') if control && self.busy > 0 => {
+                self.shared.session.cancel();
+                return Ok(());
+            }
             KeyCode::Char('c') if control && self.editor.text().is_empty() => {
                 print_above(terminal, &[Line::from("`quit` or Ctrl-D ends the lab")])?;
                 return Ok(());
