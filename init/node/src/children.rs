@@ -101,18 +101,24 @@ impl Node {
 
     /// Carries out one wish of the supervisor, or hands it out.
     pub(crate) fn child_action(&mut self, action: Wanted) -> Option<Output> {
-        let until = self.now + self.config.act_timeout;
-        let action = match action {
-            Wanted::Spawn(index, cause) => Action::Spawn(ServiceId(index.0), reason(cause)),
-            Wanted::Terminate(index) => Action::Terminate(ServiceId(index.0)),
-            Wanted::Kill(index) => Action::Kill(ServiceId(index.0)),
+        let (action, patience) = match action {
+            Wanted::Spawn(index, cause) => (
+                Action::Spawn(ServiceId(index.0), reason(cause)),
+                // A program may be slow to load; the supervisor's own bound decides.
+                self.config.supervisor.services[usize::from(index.0)].start_timeout,
+            ),
+            Wanted::Terminate(index) => (
+                Action::Terminate(ServiceId(index.0)),
+                self.config.act_timeout,
+            ),
+            Wanted::Kill(index) => (Action::Kill(ServiceId(index.0)), self.config.act_timeout),
             Wanted::Probe(index) => {
                 let token = self.acts.token();
                 self.probes[usize::from(index.0)] = Some(token);
                 return Some(Output::Probe(token, ServiceId(index.0)));
             }
         };
-        self.acts.ask(action, until);
+        self.acts.ask(action, self.now + patience);
         None
     }
 
