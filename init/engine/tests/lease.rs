@@ -5,7 +5,7 @@ mod world;
 use kodo_engine::config::{Config, SplitBrain};
 use kodo_engine::surface::{Command, Fatal, Reason};
 use kodo_engine::timing;
-use world::{A, ALL, B, LAN, Passage, VIP, World, ms};
+use world::{A, ALL, B, LAN, Passage, VIP, WEB, World, ms};
 
 fn ping(config: &mut Config) {
     config.split_brain = SplitBrain::Ping;
@@ -48,15 +48,29 @@ fn the_isolated_holder_lets_go_before_the_other_takes() {
 
 #[test]
 fn a_slow_release_within_its_bound_is_still_in_time() {
-    for phase in 0..30 {
+    // the release takes all of R, the taker's start takes nothing
+    for phase in 0..50 {
         let mut world = World::running(ping);
-        world.machines[A].manners[VIP.index()].stop = ms(97);
-        world.machines[A].drift = 0;
+        world.machines[A].manners[VIP.index()].stop = ms(99);
+        world.machines[B].manners[WEB.index()].start = ms(0);
+        world.machines[B].manners[VIP.index()].start = ms(0);
         world.run(ms(phase * 7));
         isolate(&mut world, A);
         world.until("node2 serves", ms(2000), |w| w.serves(B));
         world.one_owner();
     }
+}
+
+#[test]
+fn frames_that_waited_in_a_buffer_renew_from_when_we_sent() {
+    let mut world = World::running(ping);
+    world.machines[A].gateway = false;
+    world.set_wire(|p| vec![ms(if p.from == B { 350 } else { 1 })]);
+    world.run(ms(2000));
+    // nothing more gets through, but what was sent before still arrives
+    world.set_wire(|_| vec![]);
+    world.until("node2 serves", ms(2000), |w| w.serves(B));
+    world.one_owner();
 }
 
 #[test]

@@ -85,6 +85,8 @@ fn one_fault(world: &mut World, dice: &mut Dice, isolations: bool) {
                 Some(n),
                 [false; 3],
             );
+            // the arbiter changes sides no faster than a run of pings can tell
+            world.run(ms(251));
         }
         3 => {
             let dead = [dice.roll(2) == 0, dice.roll(2) == 0, false];

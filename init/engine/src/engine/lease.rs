@@ -14,7 +14,7 @@
 //! a lease by it. When grants end, pings take over only if they had no gap since. To
 //! go on holding by pings, the newest answer will do. So as long as at most one side
 //! reaches the arbiter at a time, at most one holds a lease, whichever side that is
-//! and however often it changes.
+//! and however often it changes, if not faster than a gap shows (two and a half beats).
 
 use super::{Engine, Lease};
 use crate::codec::{Beat, Bond};

@@ -157,7 +157,7 @@ impl Engine {
     /// Whatever a node outside our view held, it no longer does: it is gone for
     /// certain, or its lease and release are over. By then it might have a lease of
     /// the arbiter's instead, unless the arbiter has answered us.
-    fn is_clear(&mut self, now: Now, node: NodeId) -> bool {
+    pub(super) fn is_clear(&mut self, now: Now, node: NodeId) -> bool {
         let clear_at = self.absent[node.index()].clear_at;
         self.timers.set(Timer::Run, clear_at);
         self.gone(now, node).is_some() || (now >= clear_at && self.may_decide_alone(now))
