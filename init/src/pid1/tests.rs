@@ -170,6 +170,9 @@ fn the_console_comes_first_and_hears_everything_since_boot() {
 
 #[test]
 fn a_nic_of_the_file_becomes_a_port_that_beats_and_follows_its_carrier() {
+    if !kodo_sys::process::is_root() {
+        return;
+    }
     // In a network of its own, where the loopback plays a NIC.
     let test = std::thread::spawn(|| {
         kodo_sys::process::new_network().unwrap();

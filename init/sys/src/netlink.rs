@@ -304,9 +304,10 @@ mod tests {
     #[test]
     fn the_kernel_refuses_an_unknown_link() {
         let mut route = Route::open(Duration::from_secs(5)).unwrap();
-        let mut header = [0u8; 16];
-        header[4..8].copy_from_slice(&i32::MAX.to_ne_bytes());
-        let error = route.request(16, 0, &header).unwrap_err();
+        let nowhere = u32::try_from(i32::MAX).unwrap();
+        let error = route
+            .get(crate::link::GET, &crate::link::of(nowhere))
+            .unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
     }
 }

@@ -179,6 +179,9 @@ mod tests {
 
     #[test]
     fn only_what_is_for_pid_1_wakes_it() {
+        if !crate::process::is_root() {
+            return;
+        }
         let ipv4 = |protocol: u8, fragment: u16, kind: u8| {
             let mut packet = [0; 40];
             packet[0] = 0x45;
@@ -222,6 +225,9 @@ mod tests {
 
     #[test]
     fn a_socket_is_bound_to_its_nic() {
+        if !crate::process::is_root() {
+            return;
+        }
         assert_eq!(
             PacketSocket::open(u32::MAX >> 1, TYPE, GROUP)
                 .unwrap_err()

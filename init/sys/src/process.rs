@@ -365,6 +365,16 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
+/// Whether this process is the superuser. Tests that need to be say so and pass without.
+#[must_use]
+pub fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("not tested: this needs root");
+    }
+    root
+}
+
 /// Moves the calling thread into a network namespace of its own. For tests.
 ///
 /// # Errors

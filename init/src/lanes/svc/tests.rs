@@ -35,6 +35,9 @@ struct Bench {
 }
 
 fn bench(script: &str, test: impl FnOnce(&mut Bench)) {
+    if !kodo_sys::process::is_root() {
+        return;
+    }
     let _one = ONE_AT_A_TIME
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
