@@ -38,12 +38,35 @@ pub struct Crash {
     pub target: &'static str,
     /// What it said.
     pub message: String,
-    /// Seed and number of the input; `None` for one of the corpus, which is named in `file`.
-    pub origin: Option<(u64, u64)>,
+    /// Where the input came from.
+    pub origin: Origin,
     /// The smallest input found that still crashes it.
     pub input: Vec<u8>,
     /// Where that input was saved.
     pub file: PathBuf,
+}
+
+/// Where an input came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The corpus or the examples: its name there.
+    Corpus(PathBuf),
+    /// Input `n` of a seed.
+    Mutation {
+        /// The seed.
+        seed: u64,
+        /// Which one.
+        n: u64,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Corpus(path) => write!(f, "{}", path.display()),
+            Origin::Mutation { seed, n } => write!(f, "--seed {seed}, input {n}"),
+        }
+    }
 }
 
 impl fmt::Display for Crash {
@@ -55,21 +78,14 @@ impl fmt::Display for Crash {
             input,
             file,
         } = self;
-        writeln!(f, "{target} panicked: {message}")?;
-        if let Some((seed, n)) = origin {
-            writeln!(f, "  found with --seed {seed} at input {n}")?;
-        }
-        writeln!(
-            f,
-            "  input ({} bytes after shrinking): {}",
-            input.len(),
-            file.display()
-        )?;
+        let file = file.display();
         write!(
             f,
-            "  again: cargo run -p kodo-tests-fuzz -- {target} --input {}\n  \
+            "{target} panicked: {message}\n  found with {origin}\n  \
+             shrunk to {} bytes: {file}\n  \
+             again: cargo run -p kodo-tests-fuzz -- {target} --input {file}\n  \
              once fixed, keep it: move that file to tests/fuzz/corpus/{target}/",
-            file.display()
+            input.len()
         )
     }
 }
@@ -83,47 +99,19 @@ impl std::error::Error for Crash {}
 pub fn run(target: &Target, seed: u64, budget: Budget) -> Result<Done, Box<Crash>> {
     let corpus = corpus(target);
     let start = Instant::now();
+    let guard = Guard::new(target);
     for (path, bytes) in &corpus {
-        if let Err(message) = attempt(target, bytes) {
-            return Err(Box::new(Crash {
-                target: target.name,
-                message,
-                origin: None,
-                input: bytes.clone(),
-                file: path.clone(),
-            }));
-        }
+        guard.attempt(target, || Origin::Corpus(path.clone()), bytes)?;
     }
     let corpus: Vec<Vec<u8>> = corpus.into_iter().map(|(_, bytes)| bytes).collect();
-    let input = |n| {
-        mutate::input(
-            &corpus,
-            target.words,
-            target.longest,
-            &mut Rng::new(seed, n),
-        )
-    };
-    let guard = Guard::new(target, seed);
     let mut n = 0;
     while match budget {
         Budget::Inputs(inputs) => n < inputs,
         Budget::Time(time) => start.elapsed() < time,
     } {
-        let bytes = input(n);
-        guard.begin(n, &bytes);
-        if let Err(message) = attempt(target, &bytes) {
-            guard.rest();
-            let input = mutate::shrink(bytes, |bytes| attempt(target, bytes).is_err());
-            let file = save(target.name, &input);
-            let origin = Some((seed, n));
-            return Err(Box::new(Crash {
-                target: target.name,
-                message,
-                origin,
-                input,
-                file,
-            }));
-        }
+        let rng = &mut Rng::new(seed, n);
+        let bytes = mutate::input(&corpus, target.words, target.longest, rng);
+        guard.attempt(target, || Origin::Mutation { seed, n }, &bytes)?;
         n += 1;
     }
     let inputs = n + u64::try_from(corpus.len()).unwrap_or(u64::MAX);
@@ -188,30 +176,31 @@ fn save(target: &str, input: &[u8]) -> PathBuf {
     file
 }
 
-/// Ends the process when one input takes too long, after saying which.
+/// Makes attempts, and ends the process when one takes too long, after saying which.
 struct Guard(Arc<Mutex<Option<Attempt>>>);
 
 struct Attempt {
-    n: u64,
+    origin: Origin,
     since: Instant,
     input: Vec<u8>,
 }
 
 impl Guard {
-    fn new(target: &Target, seed: u64) -> Guard {
+    fn new(target: &Target) -> Guard {
         let guard = Guard(Arc::default());
         let shared = Arc::downgrade(&guard.0);
         let name = target.name;
         std::thread::spawn(move || {
             while let Some(shared) = shared.upgrade() {
-                if let Some(Attempt { n, since, input }) = &*lock(&shared)
+                if let Some(Attempt {
+                    origin,
+                    since,
+                    input,
+                }) = &*lock(&shared)
                     && since.elapsed() > PATIENCE
                 {
                     let file = save(name, input);
-                    eprintln!(
-                        "{name} hangs with --seed {seed} at input {n}: {}",
-                        file.display()
-                    );
+                    eprintln!("{name} hangs with {origin}: {}", file.display());
                     std::process::abort();
                 }
                 drop(shared);
@@ -221,16 +210,31 @@ impl Guard {
         guard
     }
 
-    fn begin(&self, n: u64, input: &[u8]) {
+    fn attempt(
+        &self,
+        target: &Target,
+        origin: impl FnOnce() -> Origin + Clone,
+        bytes: &[u8],
+    ) -> Result<(), Box<Crash>> {
+        let (since, input) = (Instant::now(), bytes.to_vec());
         *lock(&self.0) = Some(Attempt {
-            n,
-            since: Instant::now(),
-            input: input.to_vec(),
+            origin: origin.clone()(),
+            since,
+            input,
         });
-    }
-
-    fn rest(&self) {
+        let result = attempt(target, bytes);
         *lock(&self.0) = None;
+        result.map_err(|message| {
+            let input = mutate::shrink(bytes.to_vec(), |bytes| attempt(target, bytes).is_err());
+            let file = save(target.name, &input);
+            Box::new(Crash {
+                target: target.name,
+                message,
+                origin: origin(),
+                input,
+                file,
+            })
+        })
     }
 }
 
@@ -268,7 +272,9 @@ mod tests {
         assert!(crash.message.contains("planted"), "{}", crash.message);
         assert_eq!(std::fs::read(&crash.file).unwrap(), crash.input);
         std::fs::remove_file(&crash.file).unwrap();
-        let (seed, n) = crash.origin.unwrap();
+        let Origin::Mutation { seed, n } = crash.origin else {
+            panic!("{crash}")
+        };
         let corpus = (PLANTED.examples)();
         let again = mutate::input(&corpus, &[], 64, &mut Rng::new(seed, n));
         assert!(attempt(&PLANTED, &again).is_err());

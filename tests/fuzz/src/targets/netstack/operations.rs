@@ -14,7 +14,7 @@ use kodo_netstack::{
     Event, IfIndex, LineIndex, Mac, Now, Prefix, Stack, Transmit, VipIndex, ethernet, limits,
 };
 
-use crate::targets::Target;
+use crate::targets::{Program, Target};
 
 /// A program of calls.
 pub const OPERATIONS: Target = Target {
@@ -50,23 +50,6 @@ struct World {
     defended: BTreeMap<u8, Now>,
     /// Newest ping sent on each port.
     ping: [Option<Vec<u8>>; PORTS as usize],
-}
-
-/// The program counter.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn byte(&mut self) -> u8 {
-        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
-        self.0 = rest;
-        *first
-    }
-
-    fn take(&mut self, len: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(len.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -131,7 +114,7 @@ impl World {
     }
 
     fn play(mut self, program: &[u8]) {
-        let mut program = Bytes(program);
+        let mut program = Program(program);
         while let Some(next) = program.0.first() {
             // Now and then several calls come before anybody drains.
             let drains = *next < 0xf0;
@@ -144,7 +127,7 @@ impl World {
     }
 
     /// One operation.
-    fn step(&mut self, program: &mut Bytes<'_>) {
+    fn step(&mut self, program: &mut Program<'_>) {
         let opcode = program.byte() % 15;
         let argument = program.byte();
         let port = IfIndex(argument % PORTS);
@@ -228,7 +211,7 @@ impl World {
     }
 
     /// Somebody claims or wants an address that matters.
-    fn rival(&mut self, port: IfIndex, program: &mut Bytes<'_>) {
+    fn rival(&mut self, port: IfIndex, program: &mut Program<'_>) {
         let who = mac(program.byte());
         let which = program.byte();
         let about = [VIPS.as_slice(), &["192.168.0.1", "fe80::1", "10.0.0.1"]].concat();
