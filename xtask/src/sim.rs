@@ -171,7 +171,7 @@ fn shrink(failure: &Failure) -> Result {
     spinner.set_message(format!("shrinking {}", failure.violation));
     let plan = in_thread(|| kodo_tests_sim::shrink(&failure.plan, || spinner.tick()))?;
     spinner.finish_and_clear();
-    let directory = workspace().join("target").join("sim");
+    let directory = target().join("sim");
     let path = directory.join(format!("{}-{}.json", plan.scenario, plan.seed));
     std::fs::create_dir_all(&directory)?;
     std::fs::write(&path, serde_json::to_string_pretty(&plan)?)?;
@@ -222,6 +222,11 @@ fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
         let thread = thread.spawn_scoped(scope, work)?;
         Ok(thread.join().map_err(|_| "the simulator itself panicked")?)
     })
+}
+
+/// Where what is built goes.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
 /// The commit that runs, with a mark when the tree differs from it.

@@ -7,6 +7,7 @@ use kodo_engine::{GroupId, NodeId};
 use kodo_node::io::{Halt, Reply, Request, Token};
 use kodo_node::status::Name as Text;
 
+use crate::cluster::LAN_PORT;
 use crate::inject::Injector;
 use crate::plan::{Fault, Machine as Name, Wish};
 use crate::queue::{Event, Happening};
@@ -155,6 +156,9 @@ impl World {
             if machine.holds() {
                 if holder.is_some() {
                     return Err("two machines hold the VIP".into());
+                }
+                if !machine.ports[usize::from(LAN_PORT)].carrier {
+                    return Err(format!("the LAN port of {} has no carrier", Name(id)));
                 }
                 if !machine.serves(now) {
                     return Err(format!("the service on {} is not ready", Name(id)));

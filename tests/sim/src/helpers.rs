@@ -24,6 +24,9 @@ impl World {
     pub(crate) fn act(&mut self, id: usize, token: Token, action: Action) {
         let now = self.now();
         self.story.machine(now, id, format_args!("{action}"));
+        if matches!(action, Action::Spawn(_, reason) if reason != Reason::Recover) {
+            self.checks.starts(now, id, &self.machines);
+        }
         let machine = &mut self.machines[id];
         match action {
             Action::AddAddress(..) | Action::DelAddress(..) => {
@@ -99,12 +102,7 @@ impl World {
             (Action::Spawn(..), None) if machine.ills.no_exec => {
                 self.later(id, wait, Happening::Done(token, Err(ActError::Errno(2))));
             }
-            (Action::Spawn(_, reason), None) => {
-                let takes_over = *reason != Reason::Recover;
-                if takes_over {
-                    self.checks.starts(now, id, &self.machines);
-                }
-                let machine = &mut self.machines[id];
+            (Action::Spawn(..), None) => {
                 machine.kernel.generation += 1;
                 machine.kernel.process = Some(Process {
                     generation: machine.kernel.generation,

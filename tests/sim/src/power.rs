@@ -155,13 +155,15 @@ impl World {
         if timer_first && self.machines[id].decides() {
             self.timer(id);
         }
+        if !self.machines[id].inbox.is_empty() {
+            kept.insert(0, Happening::Awake);
+        }
+        // The guest's own timers: nobody else would wake it.
+        kept.push(Happening::Awake);
         for happening in kept {
             self.queue
                 .after(Duration::ZERO, Event::Machine(id, life, happening));
         }
-        // The guest's own timers: nobody else would wake it.
-        let version = self.machines[id].timer.0;
-        self.later(id, Duration::ZERO, Happening::Wake(version));
     }
 
     /// PID 1 runs again: what waited for it is handled now, the timer first or last.

@@ -26,6 +26,7 @@ scenarios! {
     kernel_panic "kernel-panic" 20,
     pid1_stuck "pid1-stuck" 30,
     graceful_move "graceful-move" 30,
+    slow_release "slow-release" 30,
     pause "pause" 50,
     stall "stall" 50,
     fast_reboot "fast-reboot" 50,

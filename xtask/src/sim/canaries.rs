@@ -22,7 +22,7 @@ struct Canary {
 
 pub(super) fn run(jobs: usize) -> Result {
     let canaries = read(&workspace().join("tests/sim/canaries"))?;
-    let home = workspace().join("target").join("canaries");
+    let home = super::target().join("canaries");
     let tree = home.join("tree");
     let mut survivors = Vec::new();
     for canary in &canaries {

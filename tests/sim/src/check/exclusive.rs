@@ -194,9 +194,10 @@ impl Exclusive {
 
     /// Whether the pair was apart a moment ago: what began then knew nothing of the other.
     pub(crate) fn parted(&mut self, now: At, machines: &[Machine]) -> bool {
-        if self.together(now, 0, 1, machines).is_none() {
-            self.apart = now;
-        }
+        self.apart = match self.together(now, 0, 1, machines) {
+            None => now,
+            Some(since) => self.apart.max(since),
+        };
         now - self.apart <= MEMORY
     }
 

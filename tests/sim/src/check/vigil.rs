@@ -114,6 +114,7 @@ impl Vigil {
             if let Some(since) = self.stuck[id]
                 && machine.watchdog.is_some()
                 && !machine.ills.still()
+                && self.halted[id].is_none_or(|at| now > at + SLACK)
                 && now > since + self.bounds.granted + SLACK
             {
                 let name = Name(id);

@@ -51,6 +51,7 @@ static ALL: &[Scenario] = &[
     nodes::KERNEL_PANIC,
     nodes::PID1_STUCK,
     nodes::GRACEFUL_MOVE,
+    nodes::SLOW_RELEASE,
     nodes::PAUSE,
     nodes::STALL,
     nodes::FAST_REBOOT,

@@ -73,6 +73,28 @@ pub(super) const GRACEFUL_MOVE: Scenario = Scenario {
     },
 };
 
+/// The old holder's helper takes its time: the new one must wait for it.
+pub(super) const SLOW_RELEASE: Scenario = Scenario {
+    name: "slow-release",
+    make: |draft| {
+        let at = draft.moment();
+        let late = draft.rng.time(ms(100), ms(900));
+        draft.fault(at, secs(6), Fault::SlowNet(0, late));
+        let by = draft.rng.index(2);
+        let wish = draft
+            .rng
+            .pick(&[Wish::Move(1), Wish::Standby(0), Wish::Reboot]);
+        let by = if wish == Wish::Reboot { 0 } else { by };
+        draft.ask(at + ms(10), by, wish);
+    },
+    judge: |plan, facts, _| {
+        let begun = facts.begun(first_from(plan), plan.healed).next();
+        expect(begun.is_some_and(|tenure| tenure.machine == 1), || {
+            format!("node2 should have had the VIP: {begun:?}")
+        })
+    },
+};
+
 /// A pause of any length around deadtime, or much longer.
 fn while_still(draft: &mut Draft, fault: Fault) {
     let at = draft.moment();
