@@ -134,8 +134,11 @@ impl Engine {
         if self.role == Role::Leaving {
             return Wish::Rest(Reason::Shutdown);
         }
+        let banned = self.groups[id.index()].banned_until.is_some();
         match self.plan.lines[id.index()] {
             None => Wish::AsIs,
+            // this plan is older than the ban: the coordinator makes another
+            Some(line) if line.node == Some(self.config.me) && banned => Wish::AsIs,
             Some(line) if line.node == Some(self.config.me) => Wish::Run(line.cause),
             Some(line) => Wish::Rest(line.cause.reason()),
         }
