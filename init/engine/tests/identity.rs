@@ -140,6 +140,38 @@ fn replayed_to_a_lonely_survivor() {
 }
 
 #[test]
+fn held_back_and_delivered_later() {
+    // frames that never arrived, so no sequence gives them away: only their echo does
+    let mut world = World::running(|_| {});
+    world.run(ms(1000));
+    world.set_wire(|p| if p.from == A { vec![] } else { vec![ms(1)] });
+    let cut = world.now;
+    world.run(ms(300));
+    world.power_off(A);
+    world.until("node2 serves", ms(1000), |w| w.serves(B));
+    world.run(ms(1000));
+    let held: Vec<_> = world
+        .tape
+        .iter()
+        .filter(|r| r.from == A && r.at > cut)
+        .cloned()
+        .collect();
+    assert!(held.len() >= 6);
+    let before = facts(world.engine(B));
+    let since = world.now;
+    for recording in &held {
+        assert_eq!(
+            world.inject(B, recording.path, &recording.bytes),
+            Err(Reject::Stale)
+        );
+        world.run(ms(10));
+    }
+    world.run(ms(1000));
+    assert_eq!(before, facts(world.engine(B)));
+    assert_eq!(world.changes_since(since), 0);
+}
+
+#[test]
 fn replayed_while_a_node_boots_alone() {
     let mut world = World::running(|_| {});
     world.run(ms(1000));

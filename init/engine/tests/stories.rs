@@ -422,6 +422,54 @@ fn flapping_nic() {
 }
 
 #[test]
+fn two_flapping_nics() {
+    let mut world = World::running(|_| {});
+    let since = world.now;
+    for round in 0..20 {
+        world.carrier([A, B][round % 2], LAN, false);
+        world.carrier([B, A][round % 2], LAN, true);
+        world.run(ms(800));
+    }
+    // 16 s: one move per window of 5 s, and the first
+    let changes = world.changes_since(since + ms(1));
+    assert!(changes <= 4, "moved {changes} times");
+    world.one_owner();
+}
+
+#[test]
+fn a_changed_plan_waits_until_all_follow_it() {
+    // the plan says node2, and changes to node1 while that word is still on its way
+    for gap in (0..100).step_by(7) {
+        let mut world = World::running(|_| {});
+        for n in [A, B] {
+            world.machines[n].manners[WEB.index()].start = ms(0);
+            world.machines[n].manners[VIP.index()].start = ms(0);
+            world
+                .command(A, Command::Standby(NodeId(u8::from(n == B)), true))
+                .expect("taken");
+        }
+        world.run(ms(1000));
+        assert!(world.owners().is_empty());
+        world.set_wire(|_| vec![ms(40)]);
+        world.run(ms(500));
+        world
+            .command(A, Command::Standby(NodeId(1), false))
+            .expect("taken");
+        world.run(ms(gap));
+        world
+            .command(A, Command::Standby(NodeId(1), true))
+            .expect("taken");
+        world
+            .command(A, Command::Standby(NodeId(0), false))
+            .expect("taken");
+        world.until("node1 serves", ms(1000), |w| w.serves(A));
+        world.run(ms(500));
+        assert_eq!(world.owners(), [A]);
+        world.one_owner();
+    }
+}
+
+#[test]
 fn lonely_boot() {
     let mut world = World::new(|_| {});
     world.power_on(B);

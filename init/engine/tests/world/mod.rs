@@ -588,8 +588,8 @@ impl World {
             if let Some(engine) = machine.engine.as_ref().filter(|_| machine.paused.is_none()) {
                 if !machine.stalled {
                     next = next.min(self.world(n, engine.poll_deadline()));
+                    next = next.min(machine.next_ping.max(self.now));
                 }
-                next = next.min(machine.next_ping.max(self.now));
             }
         }
         if let Some(flight) = self.flights.iter().map(|flight| flight.at).min() {
