@@ -20,4 +20,5 @@ mod words;
 
 pub use config::Config;
 pub use kodo_engine::Now;
+pub use kodo_netstack::{ETHERTYPE, GROUP_MAC};
 pub use node::Node;

@@ -14,8 +14,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use kodo_netstack::{ETHERTYPE, GROUP_MAC};
 use kodo_node::io::ActError;
+use kodo_node::{ETHERTYPE, GROUP_MAC};
 use kodo_sys::netlink::Route;
 use kodo_sys::packet::PacketSocket;
 use kodo_sys::{AsFd, Result};

@@ -1,3 +1,5 @@
+//! The fabric: what passes, what a cut cable swallows, and what a full socket loses.
+
 use std::time::Duration;
 
 use super::*;

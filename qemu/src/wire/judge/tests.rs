@@ -1,3 +1,5 @@
+//! The judge on made-up sightings: tenures, handovers and overlaps.
+
 use super::*;
 use crate::wire::mac::Mac;
 
