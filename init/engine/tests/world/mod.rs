@@ -585,11 +585,10 @@ impl World {
         let mut next = end;
         for n in 0..self.machines.len() {
             let machine = &self.machines[n];
-            if let Some(engine) = machine.engine.as_ref().filter(|_| machine.paused.is_none()) {
-                if !machine.stalled {
-                    next = next.min(self.world(n, engine.poll_deadline()));
-                    next = next.min(machine.next_ping.max(self.now));
-                }
+            let running = machine.paused.is_none() && !machine.stalled;
+            if let Some(engine) = machine.engine.as_ref().filter(|_| running) {
+                next = next.min(self.world(n, engine.poll_deadline()));
+                next = next.min(machine.next_ping.max(self.now));
             }
         }
         if let Some(flight) = self.flights.iter().map(|flight| flight.at).min() {
