@@ -64,9 +64,9 @@ fn a_slow_release_within_its_bound_is_still_in_time() {
 #[test]
 fn frames_that_waited_in_a_buffer_renew_from_when_we_sent() {
     let mut world = World::running(ping);
-    world.machines[A].gateway = false;
     world.set_wire(|p| vec![ms(if p.from == B { 350 } else { 1 })]);
     world.run(ms(2000));
+    world.machines[A].gateway = false;
     // nothing more gets through, but what was sent before still arrives
     world.set_wire(|_| vec![]);
     world.until("node2 serves", ms(2000), |w| w.serves(B));

@@ -685,6 +685,10 @@ impl World {
     /// What must hold at the end of every story that promises one owner.
     #[track_caller]
     pub(crate) fn one_owner(&self) {
+        assert!(
+            self.owners().len() <= 1,
+            "two machines act as owner of the VIP"
+        );
         assert_eq!(
             self.doubled,
             Duration::ZERO,
