@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Runs at a time [default: one for each processor]
     #[arg(long, value_name = "J")]
     jobs: Option<usize>,
+    /// Begin no new run after so many minutes; without --seeds as many as fit
+    #[arg(long, value_name = "M")]
+    minutes: Option<u64>,
     /// Replay a plan that was saved, with its story
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "seed", "seeds"])]
     plan: Option<PathBuf>,
@@ -65,19 +68,26 @@ pub(crate) fn run(args: &Args) -> Result {
         return replay(path);
     }
     let chosen = choose(&args.scenario)?;
-    if let (Some(seed), None, [only]) = (args.seed, args.seeds, &chosen[..]) {
+    if let (Some(seed), None, [only]) = (args.seed, args.seeds.or(args.minutes), &chosen[..]) {
         return tell(&only.plan(seed), &format!("seed {seed}"));
     }
     // Panics of a node are caught and told as a story; their own words would garble the bar.
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let alone = if args.seed.is_some() { 1 } else { 100 };
+    let unsaid = match (args.minutes, args.seed) {
+        (Some(_), _) => u64::from(u32::MAX),
+        (None, Some(_)) => 1,
+        (None, None) => 100,
+    };
     let fleet = Fleet {
         scenarios: &chosen,
         first: args.seed.unwrap_or(1),
-        seeds: args.seeds.unwrap_or(alone),
+        seeds: args.seeds.unwrap_or(unsaid),
         jobs,
         enough: ENOUGH,
+        limit: args
+            .minutes
+            .map(|minutes| Duration::from_secs(60 * minutes)),
     };
     let (tally, took) = sweep(&fleet);
     report(&tally, took);

@@ -18,6 +18,7 @@ fn main() {
         seeds: number(2),
         jobs: usize::try_from(number(3)).unwrap_or(1),
         enough: 1,
+        limit: None,
     };
     std::panic::set_hook(Box::new(|_| {}));
     let tally = fleet.run(&|_| {});

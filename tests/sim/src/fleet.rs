@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::check::Violation;
 use crate::clock::At;
@@ -29,6 +30,8 @@ pub struct Fleet<'a> {
     pub jobs: usize,
     /// Failures after which no new run begins.
     pub enough: usize,
+    /// Time after which no new run begins.
+    pub limit: Option<Duration>,
 }
 
 /// A run that failed.
@@ -62,6 +65,7 @@ impl Fleet<'_> {
         let next = AtomicU64::new(0);
         let stop = AtomicBool::new(false);
         let total = self.seeds * self.scenarios.len() as u64;
+        let start = Instant::now();
         std::thread::scope(|scope| {
             let work = || {
                 while !stop.load(Ordering::Relaxed) {
@@ -73,7 +77,8 @@ impl Fleet<'_> {
                     let scenario = self.scenarios[usize::try_from(at % kinds).unwrap_or(0)];
                     let seed = self.first + at / kinds;
                     let failures = one(scenario, seed, &tally, done);
-                    if failures >= self.enough {
+                    let late = self.limit.is_some_and(|limit| start.elapsed() >= limit);
+                    if late || failures >= self.enough {
                         stop.store(true, Ordering::Relaxed);
                     }
                 }

@@ -32,11 +32,13 @@ pub struct Outcome {
 #[must_use]
 pub fn run(plan: &Plan, keep_story: bool) -> Outcome {
     let mut world = World::new(plan, keep_story);
-    let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let broken = world.run();
+        broken.or_else(|| judge(plan, &world.facts, &world.story))
+    }));
     let at = world.now();
     let violation = match ran {
-        Ok(None) => judge(plan, &world.facts, &world.story),
-        Ok(broken) => broken,
+        Ok(violation) => violation,
         Err(panic) => Some(Violation {
             promise: "panic",
             at,

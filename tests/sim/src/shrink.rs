@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use crate::check::Violation;
 use crate::plan::Plan;
 use crate::run::run;
 
@@ -15,8 +16,8 @@ const RUNS: u32 = 400;
 #[must_use]
 pub fn shrink(plan: &Plan, mut tick: impl FnMut()) -> Plan {
     let mut search = Search {
-        promise: match run(plan, false).violation {
-            Some(violation) => violation.promise,
+        kind: match run(plan, false).violation {
+            Some(violation) => kind(&violation),
             None => return plan.clone(),
         },
         best: plan.clone(),
@@ -37,8 +38,16 @@ pub fn shrink(plan: &Plan, mut tick: impl FnMut()) -> Plan {
     }
 }
 
+/// The promise, and the first words of what was seen without its numbers: a shorter plan
+/// that breaks something else is another failure.
+fn kind(violation: &Violation) -> (&'static str, String) {
+    let words = violation.text.split_whitespace();
+    let plain = words.filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    (violation.promise, plain.take(4).collect())
+}
+
 struct Search<'a> {
-    promise: &'static str,
+    kind: (&'static str, String),
     best: Plan,
     runs: u32,
     tick: &'a mut dyn FnMut(),
@@ -56,7 +65,7 @@ impl Search<'_> {
         (self.tick)();
         let fails = run(&plan, false)
             .violation
-            .is_some_and(|violation| violation.promise == self.promise);
+            .is_some_and(|violation| kind(&violation) == self.kind);
         if fails {
             self.best = plan;
         }

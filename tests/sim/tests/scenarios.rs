@@ -45,6 +45,7 @@ scenarios! {
     arbiter_swings "arbiter-swings" 60,
     flapping_nic "flapping-nic" 20,
     lossy "lossy" 12,
+    lossy_hour "lossy-hour" 1,
     simultaneous_boot "simultaneous-boot" 60,
     lonely_boot "lonely-boot" 30,
     slow_link "slow-link" 30,
@@ -68,6 +69,7 @@ fn check(name: &str, seeds: u64) {
         seeds,
         jobs: 1,
         enough: 1,
+        limit: None,
     };
     let tally = fleet.run(&|_| {});
     if let Some(failure) = tally.failures.first() {

@@ -2,8 +2,9 @@
 //!
 //! Owns the list of exceptions, which is the documentation's list and no longer:
 //! - the machines have not exchanged fresh heartbeats for deadtime, and the policy is
-//!   `accept`, or it is `ping` and both reach the group at one time; and then until both have heard
-//!   a fresh heartbeat of the other again, and one had time to fall silent;
+//!   `accept`, or it is `ping` and both reach the group at one time; a takeover that began
+//!   then may be finished, and the old holder falls silent once it has heard a fresh
+//!   heartbeat that names the new one;
 //! - one of them was paused or stalled, and has just gone on;
 //! - PID 1 of one of them is stuck, and its watchdog has not fired yet;
 //! - an operator vouched that the other one is dead.
@@ -19,6 +20,9 @@ use crate::plan::{Machine as Name, Plan};
 
 /// Of a wake-up, a look at a clock, a packet under way.
 const SLACK: Duration = Duration::from_millis(5);
+
+/// A takeover takes so long from its decision to a bound VIP: a service starts.
+const UNDER_WAY: Duration = Duration::from_millis(600);
 
 /// What two halves did apart shows in each other's status for so long.
 const MEMORY: Duration = Duration::from_secs(3);
@@ -42,6 +46,8 @@ pub(crate) struct Exclusive {
     pinged: [Option<(At, At)>; MACHINES],
     /// Since when the VIP is bound.
     holds: [Option<At>; MACHINES],
+    /// By hearer and holder: when it first heard, fresh, that this one holds.
+    named: [[Option<At>; MACHINES]; MACHINES],
     /// When the pair was last found apart.
     apart: At,
     /// Until when a machine that stood still may answer once more.
@@ -57,6 +63,7 @@ impl Exclusive {
             fresh: Default::default(),
             pinged: [None; MACHINES],
             holds: [None; MACHINES],
+            named: Default::default(),
             apart: Duration::ZERO,
             grace: [Duration::ZERO; MACHINES],
             vouched: false,
@@ -67,11 +74,15 @@ impl Exclusive {
         self.fresh[id] = [None; MACHINES];
         self.pinged[id] = None;
         self.holds[id] = None;
+        self.named[id] = [None; MACHINES];
         self.grace[id] = Duration::ZERO;
     }
 
     pub(crate) fn bound(&mut self, now: At, id: usize) {
         self.holds[id] = Some(now);
+        for named in &mut self.named {
+            named[id] = None;
+        }
     }
 
     pub(crate) fn removed(&mut self, id: usize) {
@@ -130,6 +141,7 @@ impl Exclusive {
             since,
         });
         if self.holds[origin.machine].is_some_and(|since| since <= origin.sent) {
+            self.named[id][origin.machine].get_or_insert(now);
             // A helper that does not answer costs a reset after the release bound.
             let helped = !me.ills.dead_net && me.ills.slow_net.is_zero();
             let extra = if helped {
@@ -161,11 +173,30 @@ impl Exclusive {
                 }
                 "they do not hear each other, and not both reach the ping group".to_owned()
             }
-            Some(since) if now <= since + YIELD + self.bounds.release => return None,
+            Some(since) if now <= self.yields_by(since, a, b) => return None,
             Some(since) => format!("and hear each other for {} ms", (now - since).as_millis()),
         };
         let text = format!("{} and {} both answer for the VIP, {why}", Name(a), Name(b));
         Some(("1", text))
+    }
+
+    /// When one of two that hear each other since a while must have fallen silent: soon
+    /// after it heard of the newer one, if that one's takeover began before.
+    fn yields_by(&self, since: At, a: usize, b: usize) -> At {
+        let (older, newer) = if self.holds[a] <= self.holds[b] {
+            (a, b)
+        } else {
+            (b, a)
+        };
+        let yields = YIELD + self.bounds.release;
+        let began_apart = self.holds[newer].is_some_and(|at| at <= since + UNDER_WAY);
+        if !began_apart {
+            return since + yields;
+        }
+        match self.named[older][newer] {
+            Some(at) => at.max(since) + yields,
+            None => since + UNDER_WAY + self.bounds.deadtime,
+        }
     }
 
     /// Whether both reach the group, or did a lease ago: not one after the other.

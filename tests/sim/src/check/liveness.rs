@@ -60,6 +60,7 @@ impl Liveness {
                     | Fault::RefusedNet(_)
                     | Fault::Unkillable(_)
                     | Fault::IgnoreTerm(_)
+                    | Fault::Stranger
             )
         });
         let mut bound = longest(|m| m.boot) + longest(|m| m.negotiation) + Duration::from_secs(1);

@@ -77,8 +77,10 @@ pub(super) const SLOW_LINK: Scenario = Scenario {
         draft.plan.patience = Some(ms(500));
     },
     judge: |plan, facts, _| {
-        // Over the serial line they agree early, and follow the first LAN link then.
-        let limit = usize::from(plan.cluster.baud.is_some());
+        // Over the serial line they agree early, follow the first LAN link then, and return
+        // when the preferred node has one too.
+        let early = usize::from(plan.cluster.baud.is_some());
+        let limit = early + early * usize::from(plan.cluster.auto_failback);
         let moves = facts.moves();
         expect(moves <= limit, || format!("the VIP moved {moves} times"))
     },

@@ -3,8 +3,10 @@
 use core::time::Duration;
 
 use super::draft::{Draft, SETTLED, ms, secs, timing};
-use super::{Scenario, expect, first_from, promises_suffice, undisturbed};
-use crate::plan::{Fault, Quality, Way, Wire};
+use super::{Judged, Scenario, expect, first_from, promises_suffice, undisturbed};
+use crate::facts::Facts;
+use crate::plan::{Fault, Plan, Quality, Way, Wire};
+use crate::story::Story;
 
 pub(super) const CROSSOVER_CUT: Scenario = Scenario {
     name: "crossover-cut",
@@ -257,39 +259,48 @@ pub(super) const FLAPPING_NIC: Scenario = Scenario {
 
 pub(super) const LOSSY: Scenario = Scenario {
     name: "lossy",
-    make: |draft| {
-        let long = draft.rng.chance(20);
-        let until = if long { secs(3600) } else { secs(240) };
-        // Two LAN cables in a row lose as much as one of the others.
-        let rough = |loss| Quality {
-            loss,
-            duplicate: 50,
-            corrupt: 20,
-            reorder: 50,
-            delay: ms(0),
-            jitter: ms(10),
-        };
-        draft.plan.wires = vec![
-            (Wire::Crossover, rough(300)),
-            (Wire::Serial, rough(300)),
-            (Wire::Lan(0), rough(163)),
-            (Wire::Lan(1), rough(163)),
-        ];
-        draft.plan.patience = Some(ms(500));
-        draft.fault(until, secs(6), Fault::PowerCut(0));
-    },
-    judge: |plan, facts, _| {
-        let cut = first_from(plan);
-        let before = facts.begun(SETTLED, cut).count();
-        expect(before == 0, || {
-            format!("{before} tenures began before the real failure, none was due")
-        })?;
-        if facts.holder(cut - ms(1)) != Some(0) {
-            return Ok(());
-        }
-        let first = facts.begun(cut, cut + secs(3)).next();
-        expect(first.is_some_and(|tenure| tenure.machine == 1), || {
-            format!("the real failure was not answered: {first:?}")
-        })
-    },
+    make: |draft| lossy(draft, secs(240)),
+    judge: judge_lossy,
 };
+
+/// The same for an hour; `cargo xtask sim` only.
+pub(super) const LOSSY_HOUR: Scenario = Scenario {
+    name: "lossy-hour",
+    make: |draft| lossy(draft, secs(3600)),
+    judge: judge_lossy,
+};
+
+fn lossy(draft: &mut Draft, until: Duration) {
+    // Two LAN cables in a row lose as much as one of the others.
+    let rough = |loss| Quality {
+        loss,
+        duplicate: 50,
+        corrupt: 20,
+        reorder: 50,
+        delay: ms(0),
+        jitter: ms(10),
+    };
+    draft.plan.wires = vec![
+        (Wire::Crossover, rough(300)),
+        (Wire::Serial, rough(300)),
+        (Wire::Lan(0), rough(163)),
+        (Wire::Lan(1), rough(163)),
+    ];
+    draft.plan.patience = Some(ms(500));
+    draft.fault(until, secs(6), Fault::PowerCut(0));
+}
+
+fn judge_lossy(plan: &Plan, facts: &Facts, _: &Story) -> Judged {
+    let cut = first_from(plan);
+    let before = facts.begun(SETTLED, cut).count();
+    expect(before == 0, || {
+        format!("{before} tenures began before the real failure, none was due")
+    })?;
+    if facts.holder(cut - ms(1)) != Some(0) {
+        return Ok(());
+    }
+    let first = facts.begun(cut, cut + secs(3)).next();
+    expect(first.is_some_and(|tenure| tenure.machine == 1), || {
+        format!("the real failure was not answered: {first:?}")
+    })
+}

@@ -70,6 +70,7 @@ static ALL: &[Scenario] = &[
     links::ARBITER_SWINGS,
     links::FLAPPING_NIC,
     links::LOSSY,
+    links::LOSSY_HOUR,
     boots::SIMULTANEOUS_BOOT,
     boots::LONELY_BOOT,
     boots::SLOW_LINK,
