@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use heapless::{String, Vec};
 use kodo_engine::config as engine;
-use kodo_engine::{NodeId, ResourceId};
+use kodo_engine::{NodeId, NodeSet, ResourceId};
 use kodo_netstack::config as netstack;
 use kodo_netstack::{IfIndex, Prefix};
 use kodo_node::config::{Target, Wire};
@@ -128,6 +128,7 @@ impl Cluster {
             keys: all(self.keys.iter().cloned()),
             me: NodeId(id(me)),
             nodes: all(self.nodes.iter().map(|node| word(&node.name))),
+            votes: all(self.nodes.iter().map(|_| 1)),
             timing: engine::Timing {
                 keepalive: timing.keepalive,
                 warntime: timing.warntime,
@@ -136,10 +137,11 @@ impl Cluster {
                 linkwait: timing.linkwait,
                 lease: timing.lease,
                 release: timing.release,
+                guard: timing.release + self.watchdog.timeout + timing.keepalive,
             },
             split_brain: match self.split_brain {
                 SplitBrain::Accept => engine::SplitBrain::Accept,
-                SplitBrain::Ping => engine::SplitBrain::Ping,
+                SplitBrain::Ping => engine::SplitBrain::PING,
             },
             pings: !self.ping.is_empty(),
             paths: all(self.paths.iter().map(|path| engine::Path {
@@ -147,10 +149,12 @@ impl Cluster {
                 keepalive: path.keepalive,
                 budget: path.budget,
                 public: path.public,
+                ends: NodeSet::first(self.nodes.len()),
             })),
             resources: all(services.chain(vips)),
             groups: all(self.groups.iter().map(|group| engine::Group {
                 name: word(&group.name),
+                guarded: false,
                 members: all(group.members.iter().map(|member| self.resource(*member))),
                 prefer: all(group.prefer.iter().map(|node| NodeId(id(*node)))),
                 failback: match group.failback {

@@ -5,7 +5,7 @@ use crate::codec;
 use crate::limits;
 use crate::operator;
 use crate::timing;
-use crate::types::{Key, NodeId, Now, ResourceId};
+use crate::types::{Key, NodeId, NodeSet, Now, ResourceId};
 use heapless::{String, Vec};
 
 /// A name from the cluster file, for log lines.
@@ -24,6 +24,8 @@ pub struct Config {
     pub me: NodeId,
     /// Names of all nodes; its length is the size of the cluster.
     pub nodes: Vec<Name, { limits::NODES }>,
+    /// Votes of each node, in the same order.
+    pub votes: Vec<u8, { limits::NODES }>,
     /// Timing, already validated.
     pub timing: Timing,
     /// What decides when the nodes do not hear each other.
@@ -53,17 +55,43 @@ pub struct Timing {
     pub linkwait: Now,
     /// Lease length L.
     pub lease: Now,
-    /// Worst release latency R after a lease ends.
+    /// Worst release latency R after a lease ends, of a light group: its VIPs fall silent.
     pub release: Now,
+    /// The same of a guarded group, whose node the hardware watchdog must reset first.
+    pub guard: Now,
 }
 
-/// Who decides between two halves that do not hear each other.
+/// Who decides between parts of the cluster that do not hear each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitBrain {
-    /// Nobody: each half may decide alone. Two owners are possible, and accepted.
+    /// Nobody: each part may decide alone. Two owners are possible, and accepted.
     Accept,
-    /// A half that reaches the ping group. It proves isolation, not exclusivity.
-    Ping,
+    /// The part that has more than half of all votes.
+    Votes(Tie),
+}
+
+/// Which of two parts with exactly half of the votes each decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tie {
+    /// Neither.
+    Nobody,
+    /// The one with the first node of the file in it.
+    First,
+    /// The one that an arbiter outside the cluster speaks for.
+    Arbiter {
+        /// It speaks for one part at a time (a witness). Otherwise it answers whoever
+        /// reaches it (a ping group): that proves isolation, not exclusivity.
+        exclusive: bool,
+    },
+}
+
+impl SplitBrain {
+    /// A majority of votes, and nothing else.
+    pub const QUORUM: SplitBrain = SplitBrain::Votes(Tie::Nobody);
+    /// A ping group breaks ties.
+    pub const PING: SplitBrain = SplitBrain::Votes(Tie::Arbiter { exclusive: false });
+    /// A witness breaks ties.
+    pub const WITNESS: SplitBrain = SplitBrain::Votes(Tie::Arbiter { exclusive: true });
 }
 
 /// One heartbeat path.
@@ -77,6 +105,8 @@ pub struct Path {
     pub budget: usize,
     /// True for the network on which clients reach the VIPs.
     pub public: bool,
+    /// The nodes that it connects.
+    pub ends: NodeSet,
 }
 
 /// One resource.
@@ -106,6 +136,9 @@ pub enum ResourceKind {
 pub struct Group {
     /// From the file.
     pub name: Name,
+    /// It holds data: another node takes it only when this one's stop is confirmed or
+    /// proven by its watchdog, and then all of it is exclusive, not just its VIPs.
+    pub guarded: bool,
     /// In start order.
     pub members: Vec<ResourceId, { limits::MEMBERS }>,
     /// Nodes that may run it, most preferred first.
@@ -137,6 +170,10 @@ impl Config {
         assert!(
             config.me.index() < config.nodes.len(),
             "this node is in the file"
+        );
+        assert!(
+            config.votes.len() == config.nodes.len(),
+            "every node has its votes"
         );
         assert!(
             !config.keys.is_empty() && !config.paths.is_empty(),

@@ -6,7 +6,7 @@ use crate::codec::{Bond, Standing};
 use crate::config::{Config, Failback, Group, Path, Resource, ResourceKind, SplitBrain, Timing};
 use crate::limits;
 use crate::peer::Said;
-use crate::types::{Key, NodeId, ResourceId};
+use crate::types::{Key, NodeId, NodeSet, ResourceId};
 use heapless::Vec;
 
 fn name(name: &str) -> crate::config::Name {
@@ -21,6 +21,7 @@ pub(crate) fn config(me: u8) -> Config {
         keepalive: ms(100),
         budget,
         public,
+        ends: NodeSet::first(2),
     };
     let resource = |what: &str, kind| Resource {
         name: name(what),
@@ -34,6 +35,7 @@ pub(crate) fn config(me: u8) -> Config {
         keys: Vec::from_slice(&[Key([7; 32])]).expect("fits"),
         me: NodeId(me),
         nodes: ["node1", "node2"].map(name).into_iter().collect(),
+        votes: [1, 1].into_iter().collect(),
         timing: Timing {
             keepalive: ms(100),
             warntime: ms(250),
@@ -42,6 +44,7 @@ pub(crate) fn config(me: u8) -> Config {
             linkwait: ms(1000),
             lease: ms(380),
             release: ms(100),
+            guard: ms(2500),
         },
         split_brain: SplitBrain::Accept,
         pings: false,
@@ -56,6 +59,7 @@ pub(crate) fn config(me: u8) -> Config {
         .collect(),
         groups: [Group {
             name: name("www"),
+            guarded: false,
             members: Vec::from_slice(&[ResourceId(0), ResourceId(1)]).expect("fits"),
             prefer: Vec::from_slice(&[NodeId(0), NodeId(1)]).expect("fits"),
             failback: Failback::Auto,

@@ -394,7 +394,7 @@ impl<W: Write> Text<'_, W> {
                 Sight::Up => " up",
             })?;
         }
-        if self.config.pings || self.config.split_brain == SplitBrain::Ping {
+        if self.config.pings || self.config.split_brain != SplitBrain::Accept {
             self.ping(evidence.ping)?;
         }
         Ok(())
@@ -446,7 +446,7 @@ impl<W: Write> Text<'_, W> {
                 self.ms(age)?;
                 self.put(" ago")
             }
-            None if self.config.pings || self.config.split_brain == SplitBrain::Ping => {
+            None if self.config.pings || self.config.split_brain != SplitBrain::Accept => {
                 self.put("; ping never answered")
             }
             None => Ok(()),

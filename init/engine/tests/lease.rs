@@ -8,7 +8,7 @@ use kodo_engine::timing;
 use world::{A, ALL, B, LAN, Passage, VIP, WEB, World, ms};
 
 fn ping(config: &mut Config) {
-    config.split_brain = SplitBrain::Ping;
+    config.split_brain = SplitBrain::PING;
     config.pings = true;
 }
 

@@ -56,7 +56,7 @@ fn an_eventful_life_allocates_nothing() {
     assert!(COUNT.with(Cell::get) > kept, "the counter works");
 
     let mut world = World::new(|config| {
-        config.split_brain = SplitBrain::Ping;
+        config.split_brain = SplitBrain::PING;
         config.pings = true;
     });
     world.gauge = || COUNT.with(Cell::get);

@@ -205,7 +205,7 @@ fn wild_fault(world: &mut World, dice: &mut Dice) {
 fn wild_story(seed: u64) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678);
     let arbiter = if dice.roll(2) == 0 {
-        SplitBrain::Ping
+        SplitBrain::PING
     } else {
         SplitBrain::Accept
     };
@@ -230,7 +230,7 @@ fn story(seed: u64, arbiter: SplitBrain) {
     world.power_on(A);
     world.run(ms(dice.roll(1500)));
     world.power_on(B);
-    let isolations = arbiter == SplitBrain::Ping;
+    let isolations = arbiter == SplitBrain::PING;
     for _ in 0..40 {
         world.run(ms(1 + dice.roll(if dice.clone().roll(3) == 0 {
             4000
@@ -264,7 +264,7 @@ fn soak(what: &str, story: impl Fn(u64) + std::panic::RefUnwindSafe) {
 
 #[test]
 fn with_a_ping_group() {
-    soak("with a ping group", |seed| story(seed, SplitBrain::Ping));
+    soak("with a ping group", |seed| story(seed, SplitBrain::PING));
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn power_loss() {
 
 #[test]
 fn power_loss_of_the_standby_changes_nothing() {
-    for arbiter in [SplitBrain::Accept, SplitBrain::Ping] {
+    for arbiter in [SplitBrain::Accept, SplitBrain::PING] {
         let mut world = World::running(|config| {
             config.split_brain = arbiter;
             config.pings = true;
@@ -485,7 +485,7 @@ fn lonely_boot() {
 #[test]
 fn lonely_boot_needs_the_arbiter_or_an_operator() {
     let mut world = World::new(|config| {
-        config.split_brain = SplitBrain::Ping;
+        config.split_brain = SplitBrain::PING;
         config.pings = true;
     });
     world.machines[B].gateway = false;

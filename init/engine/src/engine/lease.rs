@@ -121,7 +121,7 @@ impl Engine {
         serves
             && match self.config.split_brain {
                 SplitBrain::Accept => true,
-                SplitBrain::Ping => self.lease.vouched || now < self.lease.until,
+                SplitBrain::Votes(_) => self.lease.vouched || now < self.lease.until,
             }
     }
 
@@ -157,7 +157,7 @@ impl Engine {
     pub(super) fn may_decide_alone(&self, now: Now) -> bool {
         match self.config.split_brain {
             SplitBrain::Accept => true,
-            SplitBrain::Ping => {
+            SplitBrain::Votes(_) => {
                 let answered = self.ping_lease().is_some_and(|until| now < until);
                 self.lease.vouched || (answered && self.is_steady(now))
             }

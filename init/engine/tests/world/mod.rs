@@ -14,7 +14,9 @@ use kodo_engine::config::{
 use kodo_engine::surface::{
     Command, Effect, Event, Fatal, Level, Reason, Refusal, Reject, Report, Role,
 };
-use kodo_engine::{BootId, Engine, GroupId, Key, NodeId, PathId, ResourceId, limits, timing};
+use kodo_engine::{
+    BootId, Engine, GroupId, Key, NodeId, NodeSet, PathId, ResourceId, limits, timing,
+};
 
 pub(crate) const LAN: PathId = PathId(0);
 pub(crate) const CROSSOVER: PathId = PathId(1);
@@ -43,6 +45,7 @@ pub(crate) fn pair(me: u8) -> Config {
         keepalive: ms(100),
         budget,
         public,
+        ends: NodeSet::first(2),
     };
     let resource = |what: &str, kind| Resource {
         name: name(what),
@@ -57,6 +60,7 @@ pub(crate) fn pair(me: u8) -> Config {
         keys: [Key([7; 32])].into_iter().collect(),
         me: NodeId(me),
         nodes: ["node1", "node2"].map(name).into_iter().collect(),
+        votes: [1, 1].into_iter().collect(),
         timing: Timing {
             keepalive: ms(100),
             warntime: ms(250),
@@ -65,6 +69,7 @@ pub(crate) fn pair(me: u8) -> Config {
             linkwait: ms(1000),
             lease: timing::largest_lease(ms(500), release).expect("fits"),
             release,
+            guard: ms(2500),
         },
         split_brain: SplitBrain::Accept,
         pings: false,
@@ -83,6 +88,7 @@ pub(crate) fn pair(me: u8) -> Config {
         .collect(),
         groups: [Group {
             name: name("www"),
+            guarded: false,
             members: [WEB, VIP].into_iter().collect(),
             prefer: [NodeId(0), NodeId(1)].into_iter().collect(),
             failback: Failback::Auto,
