@@ -107,7 +107,6 @@ pub fn download(package: &Package, dir: &Path, progress: &mut dyn Progress) -> R
         ))
         .because(String::from_utf8_lossy(&output.stderr))
         .for_want_of_lists()
-        .for_want_of_lists()
         .next("check the network and the package lists (as root: apt-get update), then run the same command again")),
     }
 }

@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 
 /// Metapackages that lead to the picked kernel, in order of preference.
 pub const METAPACKAGES: [&str; 2] = ["linux-image-6.12-amd64", "linux-image-amd64"];
+/// The oldest release that will do, by its first two numbers. An older one means package
+/// lists from before the pick was there: it lacks programs on the NIC.
+const OLDEST: (u32, u32) = (6, 12);
 /// Raised when what [`fetch`] leaves in the cache changes shape.
 const SHAPE: &str = "1";
 
@@ -135,11 +138,14 @@ fn key(tag: &str) -> String {
 fn resolve(offers: &Packages) -> Result<(String, String)> {
     let meta = METAPACKAGES
         .iter()
-        .find_map(|name| offers.get(*name))
+        .filter_map(|name| offers.get(*name))
+        .find(|meta| release(&meta.version) >= Some(OLDEST))
         .ok_or_else(|| {
             no_kernel(&format!(
-                "the package client knows none of {}",
-                METAPACKAGES.join(", ")
+                "the package client knows none of {} as {}.{} or later",
+                METAPACKAGES.join(", "),
+                OLDEST.0,
+                OLDEST.1
             ))
         })?;
     let kernel = meta
@@ -149,6 +155,12 @@ fn resolve(offers: &Packages) -> Result<(String, String)> {
     let kernel = kernel.ok_or_else(|| no_kernel(&format!("{} leads to no kernel", meta.name)))?;
     let version = kernel.version.as_ref().unwrap_or(&meta.version);
     Ok((kernel.name.clone(), version.clone()))
+}
+
+/// The first two numbers of a version.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split(['.', '-', '+', '~']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 fn no_kernel(why: &str) -> Error {
@@ -257,14 +269,14 @@ mod tests {
 
     #[test]
     fn follows_the_preferred_metapackage() {
-        let meta = |name: &str, kernel: &str| {
+        let meta = |name: &str, version: &str, kernel: &str| {
             let need = apt::Dependency {
                 name: kernel.into(),
                 version: Some("2".into()),
             };
             let package = apt::Package {
                 name: name.into(),
-                version: "1".into(),
+                version: version.into(),
                 size: 0,
                 sha256: String::new(),
                 depends: vec![need],
@@ -272,18 +284,20 @@ mod tests {
             (name.to_owned(), package)
         };
         let mut offers = Packages::from([
-            meta("linux-image-6.12-amd64", "linux-image-6.12.9-amd64"),
-            meta("linux-image-amd64", "linux-image-6.1-amd64"),
+            meta(
+                "linux-image-6.12-amd64",
+                "6.12.9-1~deb12u1",
+                "linux-image-6.12.9-amd64",
+            ),
+            meta("linux-image-amd64", "6.1.172-1", "linux-image-6.1-amd64"),
         ]);
         let want = ("linux-image-6.12.9-amd64".to_owned(), "2".to_owned());
         assert_eq!(resolve(&offers).expect("resolves"), want);
-        offers.clear();
-        assert!(
-            resolve(&offers)
-                .unwrap_err()
-                .to_string()
-                .contains("next: run `apt-get update`")
-        );
+        // Lists from before the pick was there offer only an older kernel.
+        offers.remove("linux-image-6.12-amd64");
+        let error = resolve(&offers).unwrap_err();
+        assert!(error.stale_lists());
+        assert!(error.to_string().contains("next: run `apt-get update`"));
     }
 
     #[test]
