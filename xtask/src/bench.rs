@@ -2,7 +2,7 @@
 
 use crate::host::{Host, Need};
 use crate::progress::Steps;
-use crate::{Result, workspace};
+use crate::{Result, image, workspace};
 use kodo_image::progress::Progress;
 use kodo_tests_bench::Plan;
 use std::time::Duration;
@@ -32,6 +32,7 @@ enum What {
 
 pub(crate) fn run(args: &Args, host: &Host) -> Result {
     host.require(&[Need::StaticLinker, Need::Qemu])?;
+    image::prepare(host)?;
     let What::Takeover {
         times,
         idle,

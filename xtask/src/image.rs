@@ -38,6 +38,14 @@ pub(crate) fn run(args: &Args, host: &Host) -> Result {
     Ok(())
 }
 
+/// Builds the example's image, so that whoever builds a variant of it later finds the
+/// package lists fresh and the kernel unpacked.
+pub(crate) fn prepare(host: &Host) -> Result {
+    let example = workspace().join("image/examples/web.toml");
+    let out = workspace().join("target/lab/example");
+    build(&example, &out, kernel::Source::Apt, host).map(drop)
+}
+
 /// Builds with progress on standard error; other commands need images too.
 pub(crate) fn build(
     cluster: &Path,

@@ -2,7 +2,7 @@
 //! step does not hide the ones after it.
 
 use crate::host::{Host, Need, cargo};
-use crate::{Result, workspace};
+use crate::{Result, image, workspace};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -91,6 +91,12 @@ pub(crate) fn run(args: &Args, host: &Host) -> Result {
     }
     host.require(&needs)?;
     let mut done: Vec<(&str, Duration, bool)> = Vec::new();
+    if !args.fast {
+        println!("== image of the example");
+        let start = Instant::now();
+        image::prepare(host)?;
+        done.push(("image of the example", start.elapsed(), true));
+    }
     for step in STEPS
         .iter()
         .filter(|step| !(args.fast && step.boots_machines))
