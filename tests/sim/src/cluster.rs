@@ -7,12 +7,16 @@ use std::fmt::Write as _;
 
 use kodo_config::Cluster;
 
-use crate::plan::{ClusterPlan, File};
+use crate::plan::{ClusterPlan, File, Policy};
 
-/// The VIP.
-pub const VIP: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 33);
+/// Groups of a cluster, as far as scenarios go.
+pub const GROUPS: usize = 8;
 /// The gateway, and the ping group.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 1);
+/// The witness.
+pub const WITNESS: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 5);
+/// Its port.
+pub const WITNESS_PORT: u16 = 5581;
 /// The client.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 100);
 /// Position of the LAN port in every node's file entry.
@@ -21,12 +25,25 @@ pub const LAN_PORT: u8 = 0;
 pub const CROSSOVER_PORT: u8 = 1;
 
 const KEY: &str = "73696d756c6174656420636c757374657273206e656564206e6f207365637265";
+const WITNESS_KEY: &str = "746865207769746e657373206f66207468652073696d756c61746f722073656573";
 const WRONG_KEY: &str = "73696d756c6174656420666f7267657273206861766520616e6f74686572206b";
+
+/// The VIP of a group.
+#[must_use]
+pub fn vip(group: usize) -> Ipv4Addr {
+    Ipv4Addr::new(192, 168, 0, 33 + u8::try_from(group).unwrap_or(0))
+}
+
+/// Which group's VIP an address is.
+#[must_use]
+pub fn group_of(address: Ipv4Addr) -> Option<usize> {
+    (0..GROUPS).find(|group| vip(*group) == address)
+}
 
 /// The static address of a node.
 #[must_use]
 pub fn address(node: usize) -> Ipv4Addr {
-    Ipv4Addr::new(192, 168, 0, 18 + u8::try_from(node).unwrap_or(0))
+    Ipv4Addr::new(192, 168, 0, 64 + u8::try_from(node).unwrap_or(0))
 }
 
 /// The hardware address of a machine's port.
@@ -60,6 +77,33 @@ pub fn forged(plan: &ClusterPlan) -> Cluster {
     parse(&text(plan, File::Same, WRONG_KEY))
 }
 
+/// The cluster file and its variant, each read once.
+#[derive(Debug)]
+pub struct Files {
+    same: Cluster,
+    changed: Cluster,
+}
+
+impl Files {
+    /// Of this plan.
+    #[must_use]
+    pub fn new(plan: &ClusterPlan) -> Files {
+        Files {
+            same: cluster(plan, File::Same),
+            changed: cluster(plan, File::Changed),
+        }
+    }
+
+    /// This variant.
+    #[must_use]
+    pub fn of(&self, file: File) -> &Cluster {
+        match file {
+            File::Same => &self.same,
+            File::Changed => &self.changed,
+        }
+    }
+}
+
 fn parse(text: &str) -> Cluster {
     match Cluster::parse("sim.toml", text, &|_, _| Err("no other files".into())) {
         Ok(cluster) => cluster,
@@ -69,11 +113,11 @@ fn parse(text: &str) -> Cluster {
 
 fn text(plan: &ClusterPlan, file: File, key: &str) -> String {
     let mut text = String::new();
-    let policy = if plan.ping_decides { "ping" } else { "accept" };
-    let failback = if plan.auto_failback { "auto" } else { "manual" };
-    let backoff = match file {
-        File::Same => "5s",
-        File::Changed => "6s",
+    let policy = match plan.policy {
+        Policy::Accept => "accept",
+        Policy::Ping => "ping",
+        Policy::Quorum | Policy::QuorumFirst => "quorum",
+        Policy::Witness => "witness",
     };
     let mut write = |part: std::fmt::Arguments<'_>| {
         text.write_fmt(part).expect("a String takes everything");
@@ -86,40 +130,124 @@ fn text(plan: &ClusterPlan, file: File, key: &str) -> String {
     if plan.pings {
         write(format_args!("ping = [\"{GATEWAY}\"]\n"));
     }
+    if plan.policy == Policy::QuorumFirst {
+        write(format_args!("even_split = \"first\"\n"));
+    }
     write(format_args!(
         "[watchdog]\ntimeout = \"{}ms\"\n",
         plan.watchdog.as_millis()
     ));
-    for node in 0..2 {
-        let hex = |port| {
-            let [a, b, c, d, e, f] = mac(node, port);
-            format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
-        };
+    if plan.policy == Policy::Witness {
         write(format_args!(
-            "[[node]]\nname = \"node{}\"\n\
-             [[node.nic]]\nrole = \"lan\"\nmac = \"{}\"\naddress = [\"{}/24\"]\ngateway = [\"{GATEWAY}\"]\n\
-             [[node.nic]]\nrole = \"crossover\"\nmac = \"{}\"\n",
-            node + 1,
+            "[witness]\naddress = \"{WITNESS}\"\nport = {WITNESS_PORT}\nkey = \"{WITNESS_KEY}\"\n"
+        ));
+    }
+    for node in 0..plan.nodes {
+        write(format_args!("{}", Entry { plan, node }));
+    }
+    for group in 0..plan.group_count() {
+        write(format_args!("{}", Group { plan, group, file }));
+    }
+    text
+}
+
+/// One `[[node]]` of the file.
+struct Entry<'a> {
+    plan: &'a ClusterPlan,
+    node: usize,
+}
+
+impl std::fmt::Display for Entry<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Entry { plan, node } = *self;
+        let hex = |port| mac(node, port).map(|byte| format!("{byte:02x}")).join(":");
+        writeln!(f, "[[node]]\nname = \"node{}\"", node + 1)?;
+        if plan.votes(node) != 1 {
+            writeln!(f, "votes = {}", plan.votes(node))?;
+        }
+        if node >= plan.runners() {
+            writeln!(f, "voter = true")?;
+        }
+        writeln!(
+            f,
+            "[[node.nic]]\nrole = \"lan\"\nmac = \"{}\"\naddress = [\"{}/24\"]\ngateway = [\"{GATEWAY}\"]",
             hex(LAN_PORT),
             address(node),
-            hex(CROSSOVER_PORT),
-        ));
-        if let Some(baud) = plan.baud {
-            write(format_args!(
-                "[[node.serial]]\ndevice = \"ttyS1\"\nbaud = {baud}\n"
-            ));
+        )?;
+        if plan.private {
+            let mac = hex(CROSSOVER_PORT);
+            writeln!(f, "[[node.nic]]\nrole = \"crossover\"\nmac = \"{mac}\"")?;
         }
+        let baud = plan.baud.unwrap_or_default();
+        for (device, (_, peer)) in lines_of(plan, node).into_iter().enumerate() {
+            let device = device + 1;
+            writeln!(
+                f,
+                "[[node.serial]]\ndevice = \"ttyS{device}\"\nbaud = {baud}"
+            )?;
+            if plan.nodes > 2 {
+                writeln!(f, "peer = \"node{}\"", peer + 1)?;
+            }
+        }
+        Ok(())
     }
-    write(format_args!(
-        "[[service]]\nname = \"web\"\nkind = \"builtin\"\nport = 80\nbackoff_max = \"{backoff}\"\n\
-         [service.probe]\npath = \"/\"\ninterval = \"1s\"\ntimeout = \"1s\"\nrise = 1\nfall = 2\n\
-         [[vip]]\nname = \"vip\"\naddress = \"{VIP}/24\"\n\
-         [[group]]\nname = \"www\"\nmembers = [\"web\", \"vip\"]\nprefer = [\"node1\", \"node2\"]\n\
-         failback = \"{failback}\"\nmigration_threshold = {}\nfailure_timeout = \"{}ms\"\n",
-        plan.migration_threshold,
-        plan.failure_timeout.as_millis()
-    ));
-    text
+}
+
+/// One service, its VIP, and the group of both.
+struct Group<'a> {
+    plan: &'a ClusterPlan,
+    group: usize,
+    file: File,
+}
+
+impl std::fmt::Display for Group<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Group { plan, group, file } = *self;
+        let number = match group {
+            0 => String::new(),
+            more => (more + 1).to_string(),
+        };
+        let backoff = match file {
+            File::Same => "5s",
+            File::Changed => "6s",
+        };
+        let prefer: Vec<_> = plan
+            .prefer(group)
+            .iter()
+            .map(|node| format!("\"node{}\"", node + 1))
+            .collect();
+        let failback = if plan.auto_failback { "auto" } else { "manual" };
+        write!(
+            f,
+            "[[service]]\nname = \"web{number}\"\nkind = \"builtin\"\nport = {}\nbackoff_max = \"{backoff}\"\n\
+             [service.probe]\npath = \"/\"\ninterval = \"1s\"\ntimeout = \"1s\"\nrise = 1\nfall = 2\n\
+             [[vip]]\nname = \"vip{number}\"\naddress = \"{}/24\"\n\
+             [[group]]\nname = \"www{number}\"\nmembers = [\"web{number}\", \"vip{number}\"]\nprefer = [{}]\n\
+             failback = \"{failback}\"\nmigration_threshold = {}\nfailure_timeout = \"{}ms\"\n",
+            80 + group,
+            vip(group),
+            prefer.join(", "),
+            plan.migration_threshold,
+            plan.failure_timeout.as_millis()
+        )?;
+        if plan.guarded(group) {
+            writeln!(f, "guarded = true")?;
+        }
+        Ok(())
+    }
+}
+
+/// The serial lines at a node in the order of its ports: which one, and who is there.
+#[must_use]
+pub fn lines_of(plan: &ClusterPlan, node: usize) -> Vec<(usize, usize)> {
+    let lines = plan.line_ends().into_iter().enumerate();
+    lines
+        .filter_map(|(line, (from, to))| match node {
+            _ if node == from => Some((line, to)),
+            _ if node == to => Some((line, from)),
+            _ => None,
+        })
+        .collect()
 }
 
 /// A node's configuration, as PID 1 would make it from the file.

@@ -19,10 +19,8 @@ pub struct Facts {
     pub tenures: Vec<Tenure>,
     /// Lives that ended, and why.
     pub ends: Vec<End>,
-    /// When the client was not served, from its first service on.
-    pub outages: Vec<(At, At)>,
-    /// When it was served first.
-    pub first_served: Option<At>,
+    /// When the client was not served by a group, from its first service on.
+    pub outages: Vec<Outage>,
     /// What operators asked, and the answers.
     pub requests: Vec<Asked>,
     /// Recordings sent again.
@@ -31,17 +29,31 @@ pub struct Facts {
     pub forged: u64,
     /// Foreign frames that a node counted.
     pub counted: u64,
-    /// When, and by whom, the healed cluster was found converged.
-    pub converged: Option<(At, usize)>,
+    /// When the healed cluster was found converged.
+    pub converged: Option<At>,
     /// The bound that was stated for this convergence.
     pub bound: Duration,
-    last_served: Option<At>,
+    /// By group: when the client was served last.
+    last_served: Vec<Option<At>>,
     tidied: At,
 }
 
-/// A time during which a machine had the VIP bound.
+/// A time during which a group did not serve the client.
+#[derive(Clone, Copy, Debug)]
+pub struct Outage {
+    /// Which.
+    pub group: usize,
+    /// From the last answer
+    pub from: At,
+    /// to the next.
+    pub until: At,
+}
+
+/// A time during which a machine had a group's VIP bound.
 #[derive(Clone, Copy, Debug)]
 pub struct Tenure {
+    /// Whose VIP.
+    pub group: usize,
     /// Where.
     pub machine: usize,
     /// Since.
@@ -73,23 +85,30 @@ pub struct Asked {
 }
 
 impl Facts {
-    pub(crate) fn bound(&mut self, now: At, machine: usize) {
+    pub(crate) fn bound(&mut self, now: At, machine: usize, group: usize) {
         self.tenures.push(Tenure {
+            group,
             machine,
             from: now,
             until: None,
         });
     }
 
-    pub(crate) fn removed(&mut self, now: At, machine: usize) {
-        let open = |tenure: &&mut Tenure| tenure.machine == machine && tenure.until.is_none();
-        if let Some(tenure) = self.tenures.iter_mut().find(open) {
-            tenure.until = Some(now);
+    pub(crate) fn removed(&mut self, now: At, machine: usize, group: usize) {
+        self.close(now, machine, |of| of == group);
+    }
+
+    fn close(&mut self, now: At, machine: usize, which: impl Fn(usize) -> bool) {
+        let tenures = self.tenures.iter_mut();
+        for tenure in tenures.filter(|tenure| tenure.until.is_none()) {
+            if tenure.machine == machine && which(tenure.group) {
+                tenure.until = Some(now);
+            }
         }
     }
 
     pub(crate) fn life_ends(&mut self, now: At, machine: usize, why: &str) {
-        self.removed(now, machine);
+        self.close(now, machine, |_| true);
         self.ends.push(End {
             at: now,
             machine,
@@ -97,14 +116,15 @@ impl Facts {
         });
     }
 
-    pub(crate) fn answered(&mut self, now: At) {
-        self.first_served.get_or_insert(now);
-        if let Some(last) = self.last_served
-            && now - last > NOTICED
-        {
-            self.outages.push((last, now));
+    pub(crate) fn answered(&mut self, now: At, group: usize) {
+        if self.last_served.len() <= group {
+            self.last_served.resize(group + 1, None);
         }
-        self.last_served = Some(now);
+        let last = self.last_served[group].replace(now);
+        if let Some(from) = last.filter(|last| now - *last > NOTICED) {
+            let until = now;
+            self.outages.push(Outage { group, from, until });
+        }
     }
 
     pub(crate) fn asked(&mut self, machine: usize, wish: Wish) -> Token {
@@ -134,38 +154,48 @@ impl Facts {
         due
     }
 
-    /// How often the VIP moved to another machine than had it before.
+    /// A group's tenures in order of their begin.
+    pub fn of(&self, group: usize) -> impl Iterator<Item = &Tenure> {
+        let tenures = self.tenures.iter();
+        tenures.filter(move |tenure| tenure.group == group)
+    }
+
+    /// How often a group's VIP moved to another machine than had it before.
     #[must_use]
-    pub fn moves(&self) -> usize {
-        let pairs = self.tenures.windows(2);
+    pub fn moves(&self, group: usize) -> usize {
+        let tenures: Vec<_> = self.of(group).collect();
+        let pairs = tenures.windows(2);
         pairs
             .filter(|pair| pair[0].machine != pair[1].machine)
             .count()
     }
 
-    /// Tenures that began in this time.
-    pub fn begun(&self, from: At, until: At) -> impl Iterator<Item = &Tenure> {
-        let tenures = self.tenures.iter();
+    /// A group's tenures that began in this time.
+    pub fn begun(&self, group: usize, from: At, until: At) -> impl Iterator<Item = &Tenure> {
+        let tenures = self.of(group);
         tenures.filter(move |tenure| (from..until).contains(&tenure.from))
     }
 
-    /// Who had the VIP at a time.
+    /// Who had a group's VIP at a time; of several the one that began first.
     #[must_use]
-    pub fn holder(&self, at: At) -> Option<usize> {
-        let mut tenures = self.tenures.iter();
-        let found =
-            tenures.find(|tenure| tenure.from <= at && tenure.until.is_none_or(|until| until > at));
-        found.map(|tenure| tenure.machine)
+    pub fn holder(&self, group: usize, at: At) -> Option<usize> {
+        self.holders(group, at).next()
+    }
+
+    /// All who had a group's VIP at a time.
+    pub fn holders(&self, group: usize, at: At) -> impl Iterator<Item = usize> {
+        let had = move |tenure: &&Tenure| {
+            tenure.from <= at && tenure.until.is_none_or(|until| until > at)
+        };
+        self.of(group).filter(had).map(|tenure| tenure.machine)
     }
 
     /// The longest time without service that overlaps this time.
     #[must_use]
-    pub fn longest_outage(&self, from: At, until: At) -> Duration {
-        let outages = self.outages.iter();
-        let within = outages.filter(|(begin, end)| *end > from && *begin < until);
-        within
-            .map(|(begin, end)| *end - *begin)
-            .max()
-            .unwrap_or_default()
+    pub fn longest_outage(&self, group: usize, from: At, until: At) -> Duration {
+        let outages = self.outages.iter().filter(|outage| outage.group == group);
+        let within = outages.filter(|outage| outage.until > from && outage.from < until);
+        let lasted = within.map(|outage| outage.until - outage.from);
+        lasted.max().unwrap_or_default()
     }
 }

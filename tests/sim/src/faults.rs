@@ -11,10 +11,10 @@ use crate::cluster::LAN_PORT;
 use crate::inject::Injector;
 use crate::plan::{Fault, Machine as Name, Wish};
 use crate::queue::{Event, Happening};
-use crate::story::Stamp;
+use crate::story::{Stamp, Vip};
 use crate::world::World;
 
-/// The only group.
+/// The group that wishes without a name of one are about.
 const GROUP: GroupId = GroupId(0);
 
 impl World {
@@ -31,7 +31,7 @@ impl World {
         }
         match fault {
             Fault::Crash(id, wait) => self.panic(id, wait),
-            Fault::ServiceCrash(id) => self.crash_service(id),
+            Fault::ServiceCrash(id) => self.crash_services(id),
             Fault::Operator(id, wish) => self.wish(id, wish),
             _ => {
                 self.active[at] = true;
@@ -74,6 +74,7 @@ impl World {
         };
         let request = match wish {
             Wish::Move(to) => command(Command::Move(GROUP, node(to))),
+            Wish::MoveOf(group, to) => command(Command::Move(GroupId::from_index(group), node(to))),
             Wish::Standby(of) => command(Command::Standby(node(of), true)),
             Wish::Online(of) => command(Command::Standby(node(of), false)),
             Wish::TakeoverAnyway => command(Command::TakeoverAnyway),
@@ -104,7 +105,7 @@ impl World {
             return;
         };
         if matches!(reply, Reply::Ok { .. }) && wish != Wish::Ask {
-            self.checks.obeyed(now, id, wish);
+            self.checks.obeyed(now, id, wish, &self.machines);
         }
         if wish != Wish::Ask {
             let word = match reply {
@@ -124,7 +125,7 @@ impl World {
         if !self.facts.tidy_due(now) {
             return;
         }
-        for id in 0..2 {
+        for id in 0..self.plan.cluster.nodes {
             let standby = self.machines[id].node.as_ref().and_then(|node| {
                 let status = node.status();
                 status.nodes.iter().position(|node| node.standby)
@@ -138,48 +139,59 @@ impl World {
         }
     }
 
-    /// Where things run, judged from outside: the holder, or why there is none yet.
-    pub(crate) fn placement(&self) -> Result<usize, String> {
-        let now = self.now();
-        let pair = &self.machines[..2];
-        let mut holder = None;
-        let mut views = Vec::new();
-        for (id, machine) in pair.iter().enumerate() {
+    /// By group, who holds it, judged from outside; or why the cluster has not converged.
+    pub(crate) fn placement(&self) -> Result<Vec<usize>, String> {
+        let nodes = self.plan.cluster.nodes;
+        let mut epoch = None;
+        for (id, machine) in self.machines[..nodes].iter().enumerate() {
             let Some(node) = &machine.node else {
                 return Err(format!("{} is not up", Name(id)));
             };
             let status = node.status();
-            match &status.view {
-                Some(view) if view.members.len() == 2 => views.push(view.epoch),
-                _ => return Err(format!("{} is not in a view of two", Name(id))),
+            let Some(view) = status
+                .view
+                .as_ref()
+                .filter(|view| view.members.len() == nodes)
+            else {
+                return Err(format!("{} is not in a view of all {nodes}", Name(id)));
+            };
+            if *epoch.get_or_insert(view.epoch) != view.epoch {
+                return Err(format!("{} is in another view than node1", Name(id)));
             }
-            if machine.holds() {
+            for (group, said) in status.groups.iter().enumerate() {
+                let started = said.state == kodo_node::status::GroupState::Started;
+                if started != machine.holds(group) {
+                    let (name, state) = (Name(id), said.state);
+                    return Err(format!("{name} says that group {} is {state:?}", group + 1));
+                }
+            }
+        }
+        (0..self.plan.cluster.group_count())
+            .map(|group| self.holder(group))
+            .collect()
+    }
+
+    /// The only machine that holds a group and serves it.
+    fn holder(&self, group: usize) -> Result<usize, String> {
+        let now = self.now();
+        let vip = Vip(group);
+        let mut holder = None;
+        for (id, machine) in self.machines.iter().enumerate() {
+            if machine.holds(group) {
                 if holder.is_some() {
-                    return Err("two machines hold the VIP".into());
+                    return Err(format!("two machines hold the {vip}"));
                 }
                 if !machine.ports[usize::from(LAN_PORT)].carrier {
                     return Err(format!("the LAN port of {} has no carrier", Name(id)));
                 }
-                if !machine.serves(now) {
+                if !machine.serves(group, now) {
                     return Err(format!("the service on {} is not ready", Name(id)));
                 }
                 holder = Some(id);
-            } else if machine.kernel.process.is_some() {
-                return Err(format!("a service runs on {} without the VIP", Name(id)));
-            }
-            let group = &status.groups[0];
-            let started = group.state == kodo_node::status::GroupState::Started;
-            if started != machine.holds() {
-                return Err(format!(
-                    "{} says that its group is {:?}",
-                    Name(id),
-                    group.state
-                ));
+            } else if machine.kernel.services[group].process.is_some() {
+                return Err(format!("a service runs on {} without the {vip}", Name(id)));
             }
         }
-        if views[0] != views[1] {
-            return Err(format!("the views differ: {views:?}"));
-        }
-        holder.ok_or_else(|| "nobody holds the VIP".into())
+        holder.ok_or_else(|| format!("nobody holds the {vip}"))
     }
 }

@@ -109,7 +109,7 @@ fn one(scenario: &Scenario, seed: u64, tally: &Mutex<Tally>, done: &(dyn Fn(At) 
     tally.runs += 1;
     tally.simulated += outcome.simulated;
     tally.hash = tally.hash.wrapping_add(outcome.hash);
-    if let Some((at, _)) = outcome.facts.converged {
+    if let Some(at) = outcome.facts.converged {
         let took = at.saturating_sub(plan.healed);
         if tally
             .slowest

@@ -3,13 +3,16 @@
 //! Owns what happens between a request and its answer: one queue for addresses, one for
 //! processes, each in order, each with its own troubles.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use kodo_engine::surface::Reason;
-use kodo_node::io::{ActError, Action, Exit, Token};
+use kodo_node::io::{ActError, Action, Exit, ServiceId, Token};
 
+use crate::cluster;
 use crate::kernel::Process;
 use crate::queue::Happening;
+use crate::story::{Number, Vip};
 use crate::world::World;
 
 const fn us(us: u64) -> Duration {
@@ -20,12 +23,20 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// Each group has one service, in the same order.
+pub(crate) fn group_of(service: ServiceId) -> usize {
+    usize::from(service.0)
+}
+
 impl World {
     pub(crate) fn act(&mut self, id: usize, token: Token, action: Action) {
         let now = self.now();
         self.story.machine(now, id, format_args!("{action}"));
-        if matches!(action, Action::Spawn(_, reason) if reason != Reason::Recover) {
-            self.checks.starts(now, id, &self.machines);
+        if let Action::Spawn(service, reason) = action
+            && reason != Reason::Recover
+        {
+            self.checks
+                .starts(now, id, group_of(service), &self.machines);
         }
         let machine = &mut self.machines[id];
         match action {
@@ -60,23 +71,32 @@ impl World {
         let Some((token, action)) = machine.kernel.net.pop_front() else {
             return;
         };
-        let bind = matches!(action, Action::AddAddress(..));
+        let (bind, address) = match action {
+            Action::AddAddress(_, address) => (true, address),
+            Action::DelAddress(_, address) => (false, address),
+            _ => unreachable!("the service helper's"),
+        };
+        let IpAddr::V4(address) = address else {
+            unreachable!("the file names no IPv6 address");
+        };
+        let group = cluster::group_of(address).expect("the file names no other address");
         let refused = bind && machine.ills.refused_net;
         let result = if refused {
             Err(ActError::Errno(99))
         } else {
             Ok(())
         };
-        if !refused && machine.kernel.bound != bind {
-            machine.kernel.bound = bind;
-            let word = if bind { "VIP bound" } else { "VIP removed" };
-            self.story.machine(now, id, format_args!("{word}"));
+        if !refused && machine.kernel.bound[group] != bind {
+            machine.kernel.bound[group] = bind;
+            let word = if bind { "bound" } else { "removed" };
+            let vip = Vip(group);
+            self.story.machine(now, id, format_args!("{vip} {word}"));
             if bind {
-                self.checks.bound(now, id, &self.machines);
-                self.facts.bound(now, id);
+                self.checks.bound(now, id, group, &self.machines);
+                self.facts.bound(now, id, group);
             } else {
-                self.checks.removed(id);
-                self.facts.removed(now, id);
+                self.checks.removed(id, group);
+                self.facts.removed(now, id, group);
             }
         }
         let machine = &mut self.machines[id];
@@ -91,8 +111,17 @@ impl World {
     /// The service helper performs.
     pub(crate) fn svc_acts(&mut self, id: usize, token: Token, action: &Action) {
         let now = self.now();
+        let group = match action {
+            Action::Spawn(service, _) | Action::Terminate(service) | Action::Kill(service) => {
+                group_of(*service)
+            }
+            Action::AddAddress(..) | Action::DelAddress(..) => {
+                unreachable!("the net helper's")
+            }
+        };
         let machine = &mut self.machines[id];
-        let generation = machine.kernel.process.map(|process| process.generation);
+        let service = &mut machine.kernel.services[group];
+        let generation = service.process.map(|process| process.generation);
         let wait = machine.rng.time(us(10), us(200));
         match (action, generation) {
             (Action::Spawn(..), Some(_)) => {
@@ -103,9 +132,9 @@ impl World {
                 self.later(id, wait, Happening::Done(token, Err(ActError::Errno(2))));
             }
             (Action::Spawn(..), None) => {
-                machine.kernel.generation += 1;
-                machine.kernel.process = Some(Process {
-                    generation: machine.kernel.generation,
+                service.generation += 1;
+                service.process = Some(Process {
+                    generation: service.generation,
                     ready: now + machine.plan.startup,
                 });
                 self.later(id, wait, Happening::Done(token, Ok(())));
@@ -118,59 +147,64 @@ impl World {
                 let ends = machine.rng.time(ms(2), ms(60));
                 self.later(id, wait, Happening::Done(token, Ok(())));
                 if !deaf {
-                    self.later(id, ends, Happening::Exits(generation, Exit::Code(0)));
+                    self.later(id, ends, Happening::Exits(group, generation, Exit::Code(0)));
                 }
             }
             (Action::Kill(_), Some(_)) if machine.ills.unkillable => {
-                machine.kernel.kills.push(token);
+                service.kills.push(token);
             }
             (Action::Kill(_), generation) => {
                 if let Some(generation) = generation {
-                    self.later(id, wait, Happening::Exits(generation, Exit::Signal(9)));
+                    self.later(
+                        id,
+                        wait,
+                        Happening::Exits(group, generation, Exit::Signal(9)),
+                    );
                 }
                 self.later(id, wait + us(50), Happening::Done(token, Ok(())));
             }
-            (Action::AddAddress(..) | Action::DelAddress(..), _) => {
-                unreachable!("the net helper's")
-            }
+            (Action::AddAddress(..) | Action::DelAddress(..), _) => {}
         }
     }
 
-    pub(crate) fn exits(&mut self, id: usize, generation: u32, exit: Exit) {
-        let machine = &mut self.machines[id];
-        if machine
-            .kernel
+    pub(crate) fn exits(&mut self, id: usize, group: usize, generation: u32, exit: Exit) {
+        let service = &mut self.machines[id].kernel.services[group];
+        if service
             .process
             .is_some_and(|process| process.generation == generation)
         {
-            machine.kernel.process = None;
+            service.process = None;
             let now = self.now();
-            self.story.machine(now, id, format_args!("service {exit}"));
-            self.wake_up(id, Happening::Exited(exit));
+            let number = Number(group);
+            self.story
+                .machine(now, id, format_args!("service{number} {exit}"));
+            self.wake_up(id, Happening::Exited(group, exit));
         }
     }
 
     /// What could not be killed can die now.
     pub(crate) fn mercy(&mut self, id: usize) {
-        let kernel = &mut self.machines[id].kernel;
-        let kills = core::mem::take(&mut kernel.kills);
-        let generation = kernel.process.map(|process| process.generation);
-        if let (Some(generation), false) = (generation, kills.is_empty()) {
-            self.later(id, ms(1), Happening::Exits(generation, Exit::Signal(9)));
-        }
-        for token in kills {
-            self.later(id, ms(2), Happening::Done(token, Ok(())));
+        for group in 0..self.machines[id].kernel.services.len() {
+            let service = &mut self.machines[id].kernel.services[group];
+            let kills = core::mem::take(&mut service.kills);
+            let generation = service.process.map(|process| process.generation);
+            if let (Some(generation), false) = (generation, kills.is_empty()) {
+                let exits = Happening::Exits(group, generation, Exit::Signal(9));
+                self.later(id, ms(1), exits);
+            }
+            for token in kills {
+                self.later(id, ms(2), Happening::Done(token, Ok(())));
+            }
         }
     }
 
-    /// The main process of the service dies by itself.
-    pub(crate) fn crash_service(&mut self, id: usize) {
-        if let Some(process) = self.machines[id].kernel.process {
-            self.later(
-                id,
-                us(100),
-                Happening::Exits(process.generation, Exit::Signal(11)),
-            );
+    /// The main process of each service dies by itself.
+    pub(crate) fn crash_services(&mut self, id: usize) {
+        for group in 0..self.machines[id].kernel.services.len() {
+            if let Some(process) = self.machines[id].kernel.services[group].process {
+                let exits = Happening::Exits(group, process.generation, Exit::Signal(11));
+                self.later(id, us(100), exits);
+            }
         }
     }
 

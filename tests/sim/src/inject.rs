@@ -23,6 +23,8 @@ use crate::world::World;
 
 /// Port of the serial line, where ports and line share a number.
 const LINE: u8 = u8::MAX;
+/// Nodes that a forger plays.
+const FORGERS: usize = 4;
 /// Frames kept of every machine's present, and of its earlier lives.
 const KEPT: usize = 96;
 
@@ -44,11 +46,18 @@ pub(crate) struct Tapes {
     rng: Rng,
 }
 
+/// A heartbeat as it left a port.
 #[derive(Clone, Debug)]
 struct Recorded {
-    origin: Origin,
     port: u8,
-    bytes: Vec<u8>,
+    frame: Rc<Frame>,
+}
+
+impl Recorded {
+    fn origin(&self) -> &Origin {
+        let origin = self.frame.origin.as_ref();
+        origin.expect("only heartbeats are recorded")
+    }
 }
 
 impl Tapes {
@@ -62,16 +71,15 @@ impl Tapes {
     }
 
     /// A node's own heartbeat went out on a port.
-    pub(crate) fn record(&mut self, origin: Origin, port: u8, bytes: &[u8]) {
+    pub(crate) fn record(&mut self, port: u8, frame: &Rc<Frame>) {
         if self.recorded.len() == KEPT {
             // Thinned out rather than cut off, so that old and young ones are there.
             let at = self.rng.index(KEPT);
             self.recorded.swap_remove_back(at);
         }
         self.recorded.push_back(Recorded {
-            origin,
             port,
-            bytes: bytes.to_vec(),
+            frame: Rc::clone(frame),
         });
     }
 
@@ -99,18 +107,18 @@ impl Tapes {
         };
         let fits = |tape: &&Recorded| {
             let theirs = match what {
-                Tape::Peers => tape.origin.machine != id,
-                Tape::Own => tape.origin.machine == id,
+                Tape::Peers => tape.origin().machine != id,
+                Tape::Own => tape.origin().machine == id,
                 Tape::EarlierLife => true,
             };
-            theirs && tape.port == port && proves_nothing(&tape.origin, id, machine, now)
+            theirs && tape.port == port && proves_nothing(tape.origin(), id, machine, now)
         };
         let count = of.iter().filter(fits).count();
         let at = self.rng.index(count.max(1));
         of.iter()
             .filter(fits)
             .nth(at)
-            .map(|tape| tape.bytes.clone())
+            .map(|tape| tape.frame.bytes.clone())
     }
 }
 
@@ -222,7 +230,7 @@ impl World {
     fn forgery(&mut self) -> Vec<u8> {
         if self.tape.forged.is_empty() {
             let cluster = cluster::forged(&self.plan.cluster);
-            for node in 0..2 {
+            for node in 0..self.plan.cluster.nodes.min(FORGERS) {
                 let config = cluster::node(&cluster, node);
                 self.tape.forged.extend(beats(config, node, self.plan.seed));
             }
@@ -230,7 +238,7 @@ impl World {
         let tape = &mut self.tape;
         if tape.rng.chance(500) && !tape.recorded.is_empty() {
             let at = tape.rng.index(tape.recorded.len());
-            let mut bytes = tape.recorded[at].bytes.clone();
+            let mut bytes = tape.recorded[at].frame.bytes.clone();
             // Behind Ethernet's and the framing's headers everything is signed.
             let at = 18 + tape.rng.index(payload_len(&bytes));
             bytes[at] ^= 1 << tape.rng.below(8);
@@ -278,7 +286,7 @@ impl World {
                 Output::Packet(Port(port), bytes) if packet::parse(&bytes) == Packet::Heartbeat => {
                     self.send(id, port, &bytes);
                 }
-                Output::Serial(_, bytes) => self.send_serial(id, &bytes),
+                Output::Serial(line, bytes) => self.send_serial(id, line.0, &bytes),
                 Output::FeedWatchdog => {}
                 other => acts = Some(format!("{other:?}")),
             }

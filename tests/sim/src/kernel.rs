@@ -11,8 +11,9 @@ use core::net::Ipv4Addr;
 use kodo_node::io::{Action, Token};
 
 use crate::clock::At;
-use crate::cluster::VIP;
+use crate::cluster;
 use crate::packet::{self, Arp, Mac, Packet};
+use crate::plan::ClusterPlan;
 
 /// One life's kernel.
 #[derive(Debug)]
@@ -20,10 +21,17 @@ pub(crate) struct Kernel {
     /// Of the LAN port.
     mac: Mac,
     own: Ipv4Addr,
-    /// Whether the VIP is in the address table.
-    pub(crate) bound: bool,
+    /// By group: whether its VIP is in the address table.
+    pub(crate) bound: Vec<bool>,
     /// Requests to the net helper, oldest first.
     pub(crate) net: VecDeque<(Token, Action)>,
+    /// By group: its service.
+    pub(crate) services: Vec<Service>,
+}
+
+/// What runs of a service.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Service {
     pub(crate) process: Option<Process>,
     /// Kills that wait for a process that cannot die.
     pub(crate) kills: Vec<Token>,
@@ -40,22 +48,33 @@ pub(crate) struct Process {
 }
 
 impl Kernel {
-    pub(crate) fn new(mac: Mac, own: Ipv4Addr) -> Kernel {
+    pub(crate) fn new(mac: Mac, own: Ipv4Addr, plan: &ClusterPlan) -> Kernel {
+        let groups = plan.group_count();
         Kernel {
             mac,
             own,
-            bound: false,
+            bound: vec![false; groups],
             net: VecDeque::new(),
-            process: None,
-            kills: Vec::new(),
-            generation: 0,
+            services: vec![Service::default(); groups],
         }
     }
 
+    /// A new life begins.
+    pub(crate) fn forget(&mut self) {
+        self.bound.fill(false);
+        self.net.clear();
+        self.services.fill(Service::default());
+    }
+
+    /// The group whose VIP this is, if it is bound.
+    fn group(&self, address: Ipv4Addr) -> Option<usize> {
+        cluster::group_of(address).filter(|group| self.bound.get(*group) == Some(&true))
+    }
+
     /// What the kernel, or the service through it, says to a frame on the LAN port.
-    pub(crate) fn answer(&self, frame: &[u8], serving: bool) -> Option<Vec<u8>> {
+    pub(crate) fn answer(&self, frame: &[u8], serving: impl Fn(usize) -> bool) -> Option<Vec<u8>> {
         let to = packet::source(frame);
-        let mine = |address| address == self.own || (self.bound && address == VIP);
+        let mine = |address| address == self.own || self.group(address).is_some();
         match packet::parse(frame) {
             Packet::Arp(question) if question.request && mine(question.target) => {
                 // A gratuitous request asks about the asker's own address: no answer.
@@ -72,8 +91,11 @@ impl Kernel {
             Packet::EchoRequest(ip) if mine(ip.destination) => {
                 Some(packet::echo_reply(to, self.mac, &ip))
             }
-            Packet::Client(ip, false, number) if serving && self.bound && ip.destination == VIP => {
-                Some(packet::client((to, self.mac), VIP, ip.source, true, number))
+            Packet::Client(ip, false, number) => {
+                let group = self.group(ip.destination)?;
+                let macs = (to, self.mac);
+                serving(group)
+                    .then(|| packet::client(macs, ip.destination, ip.source, true, number))
             }
             _ => None,
         }
@@ -109,14 +131,18 @@ mod tests {
 
     #[test]
     fn it_answers_for_what_it_has_and_serves_what_runs() {
-        let mut kernel = Kernel::new(MAC, OWN);
-        assert!(kernel.answer(&question(OWN), false).is_some());
-        assert!(kernel.answer(&question(VIP), false).is_none());
-        let request = packet::client((MAC, OTHER), CLIENT, VIP, false, 1);
-        assert!(kernel.answer(&request, true).is_none(), "not bound");
-        kernel.bound = true;
-        assert!(kernel.answer(&question(VIP), false).is_some());
-        assert!(kernel.answer(&request, false).is_none(), "nothing listens");
-        assert!(kernel.answer(&request, true).is_some());
+        let vip = cluster::vip(0);
+        let mut kernel = Kernel::new(MAC, OWN, &crate::scenario::calm(1).cluster);
+        assert!(kernel.answer(&question(OWN), |_| false).is_some());
+        assert!(kernel.answer(&question(vip), |_| false).is_none());
+        let request = packet::client((MAC, OTHER), CLIENT, vip, false, 1);
+        assert!(kernel.answer(&request, |_| true).is_none(), "not bound");
+        kernel.bound[0] = true;
+        assert!(kernel.answer(&question(vip), |_| false).is_some());
+        assert!(
+            kernel.answer(&request, |_| false).is_none(),
+            "nothing listens"
+        );
+        assert!(kernel.answer(&request, |_| true).is_some());
     }
 }

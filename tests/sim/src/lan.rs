@@ -7,11 +7,12 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use crate::cluster::{CROSSOVER_PORT, LAN_PORT};
+use crate::machine::PORTS;
 use crate::origin::{Frame, Origin};
 use crate::packet::{self, Mac, Packet};
-use crate::plan::{Fault, Wire};
+use crate::plan::{self, Fault, Policy, Wire};
 use crate::queue::{Event, Happening};
-use crate::wires::Copy;
+use crate::wires::{Copy, Net};
 use crate::world::World;
 
 /// Bits on a serial line for each byte: start, eight data bits, stop.
@@ -47,6 +48,15 @@ impl Switch {
     }
 }
 
+/// Whose cable at the switch it is, where stations are numbered.
+fn station(wire: Wire) -> usize {
+    match wire {
+        Wire::Lan(id) => id,
+        Wire::Witness => plan::WITNESS,
+        _ => plan::HOST,
+    }
+}
+
 impl World {
     /// A machine sends a frame on a port.
     pub(crate) fn send(&mut self, id: usize, port: u8, bytes: &[u8]) {
@@ -55,23 +65,29 @@ impl World {
         }
         let beat = packet::parse(bytes) == Packet::Heartbeat;
         let origin = beat.then(|| self.origin(id));
-        if let Some(origin) = origin {
-            self.checks.beats(origin.sent, id, port, &self.machines[id]);
-            self.tape.record(origin, port, bytes);
-        }
-        let frame = Frame {
+        let frame = Rc::new(Frame {
             bytes: bytes.to_vec(),
             origin,
-        };
+        });
+        if beat {
+            let now = self.now();
+            self.checks.beats(now, id, port, &self.machines[id]);
+            self.tape.record(port, &frame);
+        }
         match port {
             LAN_PORT => self.enters_switch(Wire::Lan(id), &frame),
-            CROSSOVER_PORT => self.cross(id, &frame),
+            CROSSOVER_PORT if self.plan.cluster.nodes == 2 => self.cross(id, &frame),
+            CROSSOVER_PORT => self.enters_private(id, &frame),
             _ => unreachable!("machines have two ports"),
         }
     }
 
-    fn cross(&mut self, id: usize, frame: &Frame) {
+    fn cross(&mut self, id: usize, frame: &Rc<Frame>) {
         let (other, out) = (1 - id, id == 0);
+        let beat = packet::parse(&frame.bytes) == Packet::Heartbeat;
+        if !self.wires.joined(Net::Private, id, other, beat) {
+            return;
+        }
         for copy in self.wires.frame(Wire::Crossover, out).into_iter().flatten() {
             if let Some(frame) = self.arrives(Wire::Crossover, out, copy, frame) {
                 self.later(other, copy.after, Happening::Frame(CROSSOVER_PORT, frame));
@@ -79,29 +95,60 @@ impl World {
         }
     }
 
+    /// A frame enters the switch of the nodes' own network; only heartbeats go there, and
+    /// they are for everybody.
+    fn enters_private(&mut self, id: usize, frame: &Rc<Frame>) {
+        let from = Wire::Private(id);
+        for first in self.wires.frame(from, true).into_iter().flatten() {
+            let Some(frame) = self.arrives(from, true, first, frame) else {
+                continue;
+            };
+            for to in (0..self.plan.cluster.nodes).filter(|to| *to != id) {
+                if !self.wires.joined(Net::Private, id, to, true) {
+                    continue;
+                }
+                let wire = Wire::Private(to);
+                for copy in self.wires.frame(wire, false).into_iter().flatten() {
+                    if let Some(frame) = self.arrives(wire, false, copy, &frame) {
+                        let after = first.after + copy.after;
+                        self.later(to, after, Happening::Frame(CROSSOVER_PORT, frame));
+                    }
+                }
+            }
+        }
+    }
+
     /// A frame enters the switch and leaves it towards whom it is for.
-    pub(crate) fn enters_switch(&mut self, from: Wire, frame: &Frame) {
+    pub(crate) fn enters_switch(&mut self, from: Wire, frame: &Rc<Frame>) {
+        let beat = packet::parse(&frame.bytes) == Packet::Heartbeat;
         for first in self.wires.frame(from, true).into_iter().flatten() {
             let Some(frame) = self.arrives(from, true, first, frame) else {
                 continue;
             };
             self.switch.learn(packet::source(&frame.bytes), from);
-            let eaten = self.faults().any(|fault| *fault == Fault::EatHeartbeats);
-            if eaten && packet::parse(&frame.bytes) == Packet::Heartbeat {
+            if beat && self.faults().any(|fault| *fault == Fault::EatHeartbeats) {
                 continue;
             }
             let to = packet::destination(&frame.bytes);
             let known = self.switch.cable(to).filter(|_| to[0] & 1 == 0);
             let machines = (0..self.machines.len()).map(Wire::Lan);
-            for wire in machines.chain([Wire::Host]) {
-                if wire != from && known.is_none_or(|known| known == wire) {
+            let stations = machines.chain([Wire::Host]).chain(self.witness_cable());
+            for wire in stations {
+                let meant = wire != from && known.is_none_or(|known| known == wire);
+                let (sender, hearer) = (station(from), station(wire));
+                if meant && self.wires.joined(Net::Lan, sender, hearer, beat) {
                     self.leaves_switch(wire, first.after, &frame);
                 }
             }
         }
     }
 
-    fn leaves_switch(&mut self, wire: Wire, so_far: Duration, frame: &Frame) {
+    /// The witness's cable, where there is one.
+    fn witness_cable(&self) -> Option<Wire> {
+        (self.plan.cluster.policy == Policy::Witness).then_some(Wire::Witness)
+    }
+
+    fn leaves_switch(&mut self, wire: Wire, so_far: Duration, frame: &Rc<Frame>) {
         for copy in self.wires.frame(wire, false).into_iter().flatten() {
             let Some(frame) = self.arrives(wire, false, copy, frame) else {
                 continue;
@@ -109,6 +156,7 @@ impl World {
             let after = so_far + copy.after;
             match wire {
                 Wire::Lan(id) => self.later(id, after, Happening::Frame(LAN_PORT, frame)),
+                Wire::Witness => {}
                 _ => self.queue.after(after, Event::Host(frame)),
             }
         }
@@ -116,9 +164,15 @@ impl World {
 
     /// What one copy looks like at the other end. Ethernet's check sequence stops harmed
     /// frames; some heartbeats get through all the same, to be told by their MAC.
-    fn arrives(&mut self, wire: Wire, out: bool, copy: Copy, frame: &Frame) -> Option<Rc<Frame>> {
+    fn arrives(
+        &mut self,
+        wire: Wire,
+        out: bool,
+        copy: Copy,
+        frame: &Rc<Frame>,
+    ) -> Option<Rc<Frame>> {
         if !copy.harmed {
-            return Some(Rc::new(frame.clone()));
+            return Some(Rc::clone(frame));
         }
         (packet::parse(&frame.bytes) == Packet::Heartbeat).then(|| {
             let mut bytes = frame.bytes.clone();
@@ -131,27 +185,36 @@ impl World {
         })
     }
 
-    /// A machine writes to its serial line.
-    pub(crate) fn send_serial(&mut self, id: usize, bytes: &[u8]) {
+    /// A machine writes to one of its serial lines.
+    pub(crate) fn send_serial(&mut self, id: usize, port: u8, bytes: &[u8]) {
         let baud = self.plan.cluster.baud.filter(|_| self.machines[id].line);
-        let Some(baud) = baud else {
+        let end = self.machines[id].lines.get(usize::from(port)).copied();
+        let (Some(baud), Some(end)) = (baud, end) else {
             return;
         };
         let now = self.now();
         let origin = self.origin(id);
-        self.checks.beats(now, id, u8::MAX, &self.machines[id]);
-        let machine = &mut self.machines[id];
+        let slot = u8::try_from(PORTS).unwrap_or(0) + port;
+        self.checks.beats(now, id, slot, &self.machines[id]);
+        let free = &mut self.machines[id].serial_free[usize::from(port)];
         let time = |bytes: usize| {
             Duration::from_nanos(bytes as u64 * BITS * 1_000_000_000 / u64::from(baud))
         };
-        let start = machine.serial_free.max(now);
+        let start = (*free).max(now);
         if start - now > time(LINE_BUFFER) {
             return;
         }
         let done = start + time(bytes.len());
-        machine.serial_free = done;
-        let (other, out) = (1 - id, id == 0);
-        let Some(copy) = self.wires.burst(Wire::Serial, out) else {
+        *free = done;
+        let (other, out) = (end.peer, end.out);
+        let wire = match self.plan.cluster.nodes {
+            2 => Wire::Serial,
+            _ => Wire::Line(end.line),
+        };
+        if !self.wires.joined(Net::Line, id, other, true) {
+            return;
+        }
+        let Some(copy) = self.wires.burst(wire, out) else {
             return;
         };
         let mut frame = Frame {
@@ -159,7 +222,7 @@ impl World {
             origin: Some(origin),
         };
         if copy.harmed {
-            self.wires.harm(Wire::Serial, out, &mut frame.bytes);
+            self.wires.harm(wire, out, &mut frame.bytes);
             frame.origin = None;
         }
         if self.noise(other, &mut frame.bytes) {
@@ -168,7 +231,7 @@ impl World {
         self.later(
             other,
             done + copy.after - now,
-            Happening::Serial(Rc::new(frame)),
+            Happening::Serial(end.peer_port, Rc::new(frame)),
         );
     }
 
@@ -180,7 +243,7 @@ impl World {
             life: machine.life,
             sent: now,
             sent_local: machine.clock.local(now),
-            heard: machine.heard,
+            heard: machine.heard.clone(),
         }
     }
 }

@@ -9,8 +9,8 @@ use kodo_node::Node;
 use crate::clock::{At, Clock};
 use crate::cluster;
 use crate::kernel::Kernel;
-use crate::origin::{Heard, MACHINES};
-use crate::plan::{Fault, MachinePlan};
+use crate::origin::Heard;
+use crate::plan::{ClusterPlan, Fault, MachinePlan, Plan};
 use crate::queue::Happening;
 use crate::rng::Rng;
 
@@ -34,9 +34,12 @@ pub(crate) struct Machine {
     pub(crate) node: Option<Box<Node>>,
     pub(crate) kernel: Kernel,
     pub(crate) ports: [Port; PORTS],
+    /// The serial lines are open.
     pub(crate) line: bool,
+    /// The serial lines that end here, in the order of its ports.
+    pub(crate) lines: Vec<LineEnd>,
     /// By machine: its newest heartbeat heard in this life.
-    pub(crate) heard: [Option<Heard>; MACHINES],
+    pub(crate) heard: Vec<Option<Heard>>,
     pub(crate) watchdog: Option<Watchdog>,
     pub(crate) ills: Ills,
     /// The kernel panicked, or a reset is on its way: nothing runs any more.
@@ -53,8 +56,8 @@ pub(crate) struct Machine {
     pub(crate) timer: (u64, Option<Duration>),
     /// When the service helper has taken what it was asked.
     pub(crate) helper_free: At,
-    /// When the serial line has sent what it was given.
-    pub(crate) serial_free: At,
+    /// When each serial line has sent what it was given.
+    pub(crate) serial_free: Vec<At>,
     pub(crate) rng: Rng,
 }
 
@@ -69,6 +72,19 @@ pub(crate) struct Port {
     pub(crate) wanted: bool,
     /// Carrier as PID 1 was told.
     pub(crate) carrier: bool,
+}
+
+/// One end of a serial line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LineEnd {
+    /// Which line.
+    pub(crate) line: usize,
+    /// Whether this is its first end.
+    pub(crate) out: bool,
+    /// The machine at the other end.
+    pub(crate) peer: usize,
+    /// Which of its lines it is there.
+    pub(crate) peer_port: u8,
 }
 
 /// The hardware watchdog.
@@ -133,12 +149,13 @@ impl Machine {
         id: usize,
         plan: MachinePlan,
         config: kodo_node::Config,
-        seed: u64,
+        world: &Plan,
     ) -> Machine {
         let mac = cluster::mac(id, cluster::LAN_PORT);
+        let lines = line_ends(&world.cluster, id);
         Machine {
             clock: Clock::new(plan.ppm, Duration::ZERO, Duration::ZERO),
-            kernel: Kernel::new(mac, cluster::address(plan.node)),
+            kernel: Kernel::new(mac, cluster::address(plan.node), &world.cluster),
             plan,
             config,
             power: false,
@@ -147,7 +164,9 @@ impl Machine {
             node: None,
             ports: [Port::default(); PORTS],
             line: false,
-            heard: [None; MACHINES],
+            serial_free: vec![Duration::ZERO; lines.len()],
+            lines,
+            heard: vec![None; world.machines.len()],
             watchdog: None,
             ills: Ills::default(),
             dying: false,
@@ -157,19 +176,15 @@ impl Machine {
             inbox: Vec::new(),
             timer: (0, None),
             helper_free: Duration::ZERO,
-            serial_free: Duration::ZERO,
-            rng: Rng::stream(seed, "machine", id as u64),
+            rng: Rng::stream(world.seed, "machine", id as u64),
         }
     }
 
     /// Everything of this life is gone; the ports keep their light when `lit`.
-    pub(crate) fn forget(&mut self, id: usize, lit: bool) {
+    pub(crate) fn forget(&mut self, lit: bool) {
         self.life += 1;
         self.node = None;
-        self.kernel = Kernel::new(
-            cluster::mac(id, cluster::LAN_PORT),
-            cluster::address(self.plan.node),
-        );
+        self.kernel.forget();
         for port in &mut self.ports {
             *port = Port {
                 lit: port.lit && lit,
@@ -177,7 +192,7 @@ impl Machine {
             };
         }
         self.line = false;
-        self.heard = [None; MACHINES];
+        self.heard.fill(None);
         self.watchdog = None;
         self.dying = false;
         self.hung = false;
@@ -192,9 +207,9 @@ impl Machine {
         self.node.is_some() && !self.dying && !self.ills.still()
     }
 
-    /// Whether it answers for the VIP at present.
-    pub(crate) fn holds(&self) -> bool {
-        self.kernel.bound && self.answers()
+    /// Whether it answers for a group's VIP at present.
+    pub(crate) fn holds(&self, group: usize) -> bool {
+        self.kernel.bound[group] && self.answers()
     }
 
     /// Whether PID 1 runs when something happens.
@@ -202,10 +217,9 @@ impl Machine {
         self.answers() && !self.ills.stuck && !self.hung && !self.napping
     }
 
-    /// Whether the service answers at `now`.
-    pub(crate) fn serves(&self, now: At) -> bool {
-        let ready = self
-            .kernel
+    /// Whether the service of a group answers at `now`.
+    pub(crate) fn serves(&self, group: usize, now: At) -> bool {
+        let ready = self.kernel.services[group]
             .process
             .is_some_and(|process| process.ready <= now);
         ready && !self.ills.hangs
@@ -222,7 +236,7 @@ impl Machine {
             matches!(
                 h,
                 Happening::Frame(..)
-                    | Happening::Serial(_)
+                    | Happening::Serial(..)
                     | Happening::Foreign(..)
                     | Happening::Replayed(..)
             )
@@ -231,4 +245,20 @@ impl Machine {
             of.push(happening);
         }
     }
+}
+
+/// The serial lines at a machine; twins have none.
+fn line_ends(plan: &ClusterPlan, id: usize) -> Vec<LineEnd> {
+    let at = |node| cluster::lines_of(plan, node);
+    let ends = plan.line_ends();
+    let own = at(id).into_iter().map(|(line, peer)| {
+        let there = at(peer).iter().position(|(other, _)| *other == line);
+        LineEnd {
+            line,
+            out: ends[line].0 == id,
+            peer,
+            peer_port: there.and_then(|port| u8::try_from(port).ok()).unwrap_or(0),
+        }
+    });
+    own.collect()
 }

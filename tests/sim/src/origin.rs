@@ -7,9 +7,6 @@ use core::time::Duration;
 
 use crate::clock::At;
 
-/// Machines of a world: the pair and its twins.
-pub(crate) const MACHINES: usize = 4;
-
 /// Bytes on a wire.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
@@ -19,7 +16,7 @@ pub(crate) struct Frame {
 }
 
 /// A heartbeat as its sender made it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) machine: usize,
     pub(crate) life: u32,
@@ -27,7 +24,7 @@ pub(crate) struct Origin {
     /// On the sender's clock.
     pub(crate) sent_local: Duration,
     /// By machine: the newest of its heartbeats that the sender had heard.
-    pub(crate) heard: [Option<Heard>; MACHINES],
+    pub(crate) heard: Vec<Option<Heard>>,
 }
 
 /// A heartbeat that was heard.

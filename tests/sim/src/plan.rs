@@ -19,7 +19,7 @@ pub struct Plan {
     pub seed: u64,
     /// What the cluster file says.
     pub cluster: ClusterPlan,
-    /// The pair first; then twins, which have a LAN cable only.
+    /// The nodes of the file in its order; then twins, which have a LAN cable only.
     pub machines: Vec<MachinePlan>,
     /// How wires are when nothing is wrong with them; the rest are clean.
     pub wires: Vec<(Wire, Quality)>,
@@ -39,10 +39,23 @@ pub struct Plan {
 pub struct ClusterPlan {
     /// Named timings of the cluster file.
     pub profile: String,
-    /// `ping` or `accept`.
-    pub ping_decides: bool,
+    /// Nodes of the file.
+    #[serde(default = "pair")]
+    pub nodes: usize,
+    /// Of these, so many at the end only vote.
+    #[serde(default)]
+    pub voters: usize,
+    /// Votes of the nodes; those beyond its end have one.
+    #[serde(default)]
+    pub votes: Vec<u8>,
+    /// What decides when nodes do not hear each other.
+    #[serde(alias = "ping_decides", deserialize_with = "policy")]
+    pub policy: Policy,
     /// Whether a ping group is configured.
     pub pings: bool,
+    /// The groups; none stands for one that may run on every node.
+    #[serde(default)]
+    pub groups: Vec<GroupPlan>,
     /// `auto` or `manual`.
     pub auto_failback: bool,
     /// Failures after which a group leaves a node.
@@ -51,8 +64,125 @@ pub struct ClusterPlan {
     pub failure_timeout: Duration,
     /// Of the hardware watchdog.
     pub watchdog: Duration,
-    /// Of the serial line; `None` leaves the line out.
+    /// Whether there is a network of the nodes' own: a cable for a pair, else a switch.
+    #[serde(default = "yes")]
+    pub private: bool,
+    /// Of the serial lines; `None` leaves them out.
     pub baud: Option<u32>,
+    /// Serial lines: each joins a node with the next one, the last with the first.
+    #[serde(default = "one")]
+    pub lines: usize,
+}
+
+/// What decides when nodes do not hear each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Policy {
+    /// Nothing: every part serves.
+    Accept,
+    /// A ping group breaks the tie of a pair.
+    Ping,
+    /// A majority of votes.
+    Quorum,
+    /// And of two halves the one with the first node.
+    QuorumFirst,
+    /// And of two halves the one that the witness speaks for.
+    Witness,
+}
+
+impl Policy {
+    /// Whether it gives the means to decide who may serve, so that never two do.
+    #[must_use]
+    pub fn excludes(self) -> bool {
+        matches!(self, Policy::Quorum | Policy::QuorumFirst | Policy::Witness)
+    }
+}
+
+/// One group: a service and its VIP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPlan {
+    /// Nodes that may run it, most preferred first; none stands for all, in file order.
+    pub prefer: Vec<usize>,
+    /// It holds data.
+    pub guarded: bool,
+}
+
+impl ClusterPlan {
+    /// Nodes that run groups.
+    #[must_use]
+    pub fn runners(&self) -> usize {
+        self.nodes - self.voters
+    }
+
+    /// Groups of the file.
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        self.groups.len().max(1)
+    }
+
+    /// Nodes that may run a group, most preferred first.
+    #[must_use]
+    pub fn prefer(&self, group: usize) -> Vec<usize> {
+        match self.groups.get(group) {
+            Some(group) if !group.prefer.is_empty() => group.prefer.clone(),
+            _ => (0..self.runners()).collect(),
+        }
+    }
+
+    /// Whether a group holds data.
+    #[must_use]
+    pub fn guarded(&self, group: usize) -> bool {
+        self.groups.get(group).is_some_and(|group| group.guarded)
+    }
+
+    /// Votes of a node.
+    #[must_use]
+    pub fn votes(&self, node: usize) -> u32 {
+        self.votes.get(node).map_or(1, |votes| u32::from(*votes))
+    }
+
+    /// Votes of all nodes.
+    #[must_use]
+    pub fn all_votes(&self) -> u32 {
+        (0..self.nodes).map(|node| self.votes(node)).sum()
+    }
+
+    /// The serial lines, each by the two nodes that it joins.
+    #[must_use]
+    pub fn line_ends(&self) -> Vec<(usize, usize)> {
+        let lines = match (self.baud, self.nodes) {
+            (None, _) => 0,
+            (_, 2) => self.lines.min(1),
+            (_, nodes) => self.lines.min(nodes),
+        };
+        (0..lines).map(|n| (n, (n + 1) % self.nodes)).collect()
+    }
+}
+
+fn pair() -> usize {
+    2
+}
+
+fn one() -> usize {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Plans of the time when there were only pairs said whether pings decide.
+fn policy<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Policy, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said {
+        Pings(bool),
+        Policy(Policy),
+    }
+    Ok(match Said::deserialize(from)? {
+        Said::Pings(true) => Policy::Ping,
+        Said::Pings(false) => Policy::Accept,
+        Said::Policy(policy) => policy,
+    })
 }
 
 /// One machine.
@@ -92,14 +222,20 @@ pub enum File {
 /// A cable. Its ends are named from the machine: out is what the machine sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Wire {
-    /// Between the two nodes; out is from the first.
+    /// Between the two nodes of a pair; out is from the first.
     Crossover,
-    /// The null-modem cable; out is from the first.
+    /// The null-modem cable of a pair; out is from the first.
     Serial,
     /// From a machine to the switch.
     Lan(usize),
     /// From the gateway and client to the switch.
     Host,
+    /// From one of more than two nodes to the switch of their own.
+    Private(usize),
+    /// From one of more than two nodes to the next one's serial port.
+    Line(usize),
+    /// From the witness to the switch.
+    Witness,
 }
 
 /// Which way.
@@ -111,6 +247,62 @@ pub enum Way {
     In,
     /// Both ways.
     Both,
+}
+
+/// On which networks something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum On {
+    /// The LAN.
+    Lan,
+    /// The nodes' own network.
+    Private,
+    /// These, and serial lines.
+    All,
+    /// As all, but what is no heartbeat passes.
+    Heartbeats,
+}
+
+/// Gateway and client, where machines are numbered.
+pub(crate) const HOST: usize = 62;
+/// The witness, where machines are numbered.
+pub(crate) const WITNESS: usize = 63;
+
+/// A set of machines, and of the other stations of the LAN, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part(pub u64);
+
+impl Part {
+    /// Gateway and client.
+    pub const HOST: Part = Part(1 << HOST);
+    /// The witness.
+    pub const WITNESS: Part = Part(1 << WITNESS);
+
+    /// Just this machine.
+    #[must_use]
+    pub fn only(machine: usize) -> Part {
+        Part(1 << machine)
+    }
+
+    /// Whether a machine is in it.
+    #[must_use]
+    pub fn has(self, machine: usize) -> bool {
+        self.0 & (1 << machine) != 0
+    }
+
+    /// Its members.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..64).filter(move |machine| self.has(*machine))
+    }
+}
+
+impl FromIterator<usize> for Part {
+    fn from_iter<T: IntoIterator<Item = usize>>(machines: T) -> Part {
+        Part(
+            machines
+                .into_iter()
+                .fold(0, |set, machine| set | 1 << machine),
+        )
+    }
 }
 
 /// How a wire treats what is sent on it. Chances in thousandths.
@@ -154,9 +346,24 @@ pub enum Fault {
     Flap(Wire, Duration),
     /// The switch passes everything but heartbeats.
     EatHeartbeats,
-    /// Random bytes on the serial line towards a node, as long as it lasts.
+    /// Nothing of these machines reaches those.
+    Apart {
+        /// These.
+        these: Part,
+        /// Those.
+        those: Part,
+        /// Out: nothing from these to those; in: nothing back.
+        way: Way,
+        /// Where.
+        on: On,
+    },
+    /// The witness's host loses its power; it comes back at the end, with amnesia.
+    WitnessDark,
+    /// The witness's host stands still.
+    WitnessPause,
+    /// Random bytes on a node's serial lines towards it, as long as it lasts.
     Noise {
-        /// Towards which of the pair.
+        /// Towards which node.
         to: usize,
         /// Between two bursts.
         every: Duration,
@@ -232,8 +439,10 @@ pub enum Tape {
 /// What an operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wish {
-    /// Move the group to a node.
+    /// Move the first group to a node.
     Move(usize),
+    /// Move any group, given first, to a node.
+    MoveOf(usize, usize),
     /// Put a node on standby.
     Standby(usize),
     /// End a node's standby.
@@ -268,19 +477,33 @@ impl fmt::Display for Wire {
             Wire::Serial => f.write_str("serial"),
             Wire::Lan(machine) => write!(f, "LAN cable of {}", Machine(*machine)),
             Wire::Host => f.write_str("LAN cable of client and gateway"),
+            Wire::Private(machine) => write!(f, "private cable of {}", Machine(*machine)),
+            Wire::Line(node) => write!(f, "serial line from {} to the next", Machine(*node)),
+            Wire::Witness => f.write_str("LAN cable of the witness"),
         }
     }
 }
 
-/// A machine as stories call it.
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, machine) in self.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(f, "{comma}{}", Machine(machine))?;
+        }
+        Ok(())
+    }
+}
+
+/// A machine as stories call it; a twin counts on after the nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine(pub usize);
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            pair @ (0 | 1) => write!(f, "node{}", pair + 1),
-            twin => write!(f, "twin{}", twin - 1),
+            HOST => f.write_str("client and gateway"),
+            WITNESS => f.write_str("witness"),
+            machine => write!(f, "node{}", machine + 1),
         }
     }
 }
@@ -299,6 +522,27 @@ impl fmt::Display for Fault {
             ),
             Fault::Flap(wire, period) => write!(f, "carrier of {wire} flaps every {period:?}"),
             Fault::EatHeartbeats => f.write_str("the switch eats heartbeats"),
+            Fault::Apart {
+                these,
+                those,
+                way,
+                on,
+            } => {
+                let arrow = match way {
+                    Way::Out => "->",
+                    Way::In => "<-",
+                    Way::Both => "<->",
+                };
+                let on = match on {
+                    On::Lan => "on the LAN",
+                    On::Private => "on the private network",
+                    On::All => "anywhere",
+                    On::Heartbeats => "anywhere but what is no heartbeat",
+                };
+                write!(f, "nothing passes {these} {arrow} {those} {on}")
+            }
+            Fault::WitnessDark => f.write_str("power of the witness cut"),
+            Fault::WitnessPause => f.write_str("the witness stands still"),
             Fault::Noise { to, every } => {
                 write!(f, "noise on serial towards {} every {every:?}", m(to))
             }

@@ -7,7 +7,7 @@ use kodo_node::Node;
 use crate::clock::Clock;
 use crate::cluster::{CROSSOVER_PORT, LAN_PORT};
 use crate::machine::Ills;
-use crate::plan::Machine as Name;
+use crate::plan::{Machine as Name, Wire};
 use crate::queue::{Event, Happening};
 use crate::world::World;
 
@@ -26,8 +26,14 @@ impl World {
         machine.power = true;
         machine.power_turn += 1;
         let boot = machine.plan.boot;
-        self.story
-            .world(now, format_args!("{} is powered on", Name(id)));
+        if id < self.plan.cluster.nodes {
+            self.story
+                .world(now, format_args!("{} is powered on", Name(id)));
+        } else {
+            let (name, of) = (Name(id), Name(machine.plan.node));
+            self.story
+                .world(now, format_args!("{name} is powered on, a twin of {of}"));
+        }
         self.later(id, boot, Happening::Boot);
     }
 
@@ -43,7 +49,7 @@ impl World {
         let machine = &mut self.machines[id];
         machine.power = false;
         machine.power_turn += 1;
-        if self.healed && id < 2 {
+        if self.healed && id < self.plan.cluster.nodes {
             // An operator's wish from before; somebody presses the button.
             let turn = machine.power_turn;
             self.queue.after(ms(500), Event::PowerOn(id, turn));
@@ -68,7 +74,7 @@ impl World {
         self.checks.life_ends(now, id, &self.machines);
         self.facts.life_ends(now, id, why);
         self.tape.life_ends();
-        self.machines[id].forget(id, lit);
+        self.machines[id].forget(lit);
     }
 
     /// PID 1 starts.
@@ -87,10 +93,11 @@ impl World {
             format_args!("PID 1 starts on {} (boot {boot:016x})", Name(id)),
         );
         self.checks.life_begins(now, id);
-        for port in [LAN_PORT, CROSSOVER_PORT] {
-            self.later(id, waits[usize::from(port)], Happening::PortReady(port));
+        self.later(id, waits[0], Happening::PortReady(LAN_PORT));
+        if self.plan.cluster.private {
+            self.later(id, waits[1], Happening::PortReady(CROSSOVER_PORT));
         }
-        if id < 2 && self.plan.cluster.baud.is_some() {
+        if !self.machines[id].lines.is_empty() {
             self.later(id, waits[2], Happening::LineReady);
         }
         self.later(id, waits[3], Happening::Watchdog);
@@ -209,12 +216,13 @@ impl World {
     fn linked(&self, id: usize, port: u8) -> bool {
         let ready = |id: usize| self.machines[id].ports[usize::from(port)].ready;
         let lit = |id: usize| self.machines[id].ports[usize::from(port)].lit;
-        let wire = match port {
-            LAN_PORT => crate::plan::Wire::Lan(id),
-            _ => crate::plan::Wire::Crossover,
+        let nodes = self.plan.cluster.nodes;
+        let (wire, other_end) = match port {
+            LAN_PORT => (Wire::Lan(id), true),
+            _ if id >= nodes => return false,
+            _ if nodes == 2 => (Wire::Crossover, lit(1 - id)),
+            _ => (Wire::Private(id), true),
         };
-        let plugged = self.wires.condition(wire, true).plugged;
-        let other_end = port == LAN_PORT || (id < 2 && lit(1 - id));
-        ready(id) && plugged && other_end
+        ready(id) && other_end && self.wires.condition(wire, true).plugged
     }
 }

@@ -42,14 +42,14 @@ pub(crate) enum Happening {
     PortReady(u8),
     /// A port's carrier has settled.
     Carrier(u8, bool),
-    /// The serial line is open.
+    /// The serial lines are open.
     LineReady,
     /// The watchdog is open.
     Watchdog,
     /// A frame arrives at a port.
     Frame(u8, Rc<Frame>),
-    /// The last byte of a burst arrives on the serial line.
-    Serial(Rc<Frame>),
+    /// The last byte of a burst arrives on a serial line.
+    Serial(u8, Rc<Frame>),
     /// Somebody else's frame arrives: it must change nothing.
     Foreign(u8, Rc<Frame>),
     /// An authentic frame arrives that was on a wire before.
@@ -64,10 +64,10 @@ pub(crate) enum Happening {
     Done(Token, Result<(), ActError>),
     /// The service helper performs.
     SvcActs(Token, Action),
-    /// The service's process of this generation ends by itself.
-    Exits(u32, Exit),
-    /// PID 1 hears that the service's process ended.
-    Exited(Exit),
+    /// A group's service's process of this generation ends by itself.
+    Exits(usize, u32, Exit),
+    /// PID 1 hears that a group's service's process ended.
+    Exited(usize, Exit),
     /// An operator's request reaches PID 1.
     Asked(Token, Request),
     /// A probe child's answer reaches PID 1.

@@ -4,13 +4,12 @@ use core::time::Duration;
 
 use kodo_node::io::{Drill, Halt, Input, Line, Output, Port, ProbeError, ServiceId};
 
+use crate::helpers::group_of;
 use crate::kernel::Kernel;
 use crate::packet::{self, Packet};
 use crate::queue::{Event, Happening};
 use crate::world::World;
 
-/// The only service.
-const SERVICE: ServiceId = ServiceId(0);
 /// Outputs of one step: more is a loop that never ends.
 const OUTPUTS: u32 = 2_000;
 
@@ -38,7 +37,9 @@ impl World {
             _ if machine.dying || machine.node.is_none() => return,
             Happening::NetActs => return self.net_acts(id),
             Happening::SvcActs(token, ref action) => return self.svc_acts(id, token, action),
-            Happening::Exits(generation, exit) => return self.exits(id, generation, exit),
+            Happening::Exits(group, generation, exit) => {
+                return self.exits(id, group, generation, exit);
+            }
             Happening::Frame(port, ref frame) if !self.kernel_takes(id, port, &frame.bytes) => {
                 return;
             }
@@ -90,7 +91,10 @@ impl World {
             }
             Happening::LineReady => {
                 machine.line = true;
-                self.step(id, Input::LineReady(Line(0), true));
+                for line in 0..machine.lines.len() {
+                    let line = Line(u8::try_from(line).unwrap_or(u8::MAX));
+                    self.step(id, Input::LineReady(line, true));
+                }
             }
             Happening::Watchdog => self.open_watchdog(id),
             Happening::Frame(port, frame) => {
@@ -101,9 +105,9 @@ impl World {
                 }
                 self.step(id, Input::Packet(Port(port), &frame.bytes));
             }
-            Happening::Serial(frame) => {
+            Happening::Serial(line, frame) => {
                 self.hear(id, &frame);
-                self.step(id, Input::Serial(Line(0), &frame.bytes));
+                self.step(id, Input::Serial(Line(line), &frame.bytes));
             }
             Happening::Foreign(port, frame) => self.foreign(id, port, &frame.bytes),
             Happening::Replayed(port, frame) => self.replayed(id, port, &frame.bytes),
@@ -113,7 +117,10 @@ impl World {
                 }
             }
             Happening::Done(token, result) => self.step(id, Input::Done(token, result)),
-            Happening::Exited(exit) => self.step(id, Input::Exited(SERVICE, exit)),
+            Happening::Exited(group, exit) => {
+                let service = ServiceId(u8::try_from(group).unwrap_or(u8::MAX));
+                self.step(id, Input::Exited(service, exit));
+            }
             Happening::Probed(token, result) => self.step(id, Input::Probed(token, result)),
             Happening::Asked(token, request) => {
                 self.step(id, Input::Operator(token, request));
@@ -193,16 +200,17 @@ impl World {
                 self.story.digest(now, id, &bytes);
                 self.send(id, port.0, &bytes);
             }
-            Output::Serial(_, bytes) => {
+            Output::Serial(line, bytes) => {
                 self.story.digest(now, id, &bytes);
-                self.send_serial(id, &bytes);
+                self.send_serial(id, line.0, &bytes);
             }
             Output::Act(token, action) => self.act(id, token, action),
-            Output::Probe(token, _) => {
+            Output::Probe(token, service) => {
+                let group = group_of(service);
                 let machine = &mut self.machines[id];
-                let (wait, result) = match machine.kernel.process {
+                let (wait, result) = match machine.kernel.services[group].process {
                     Some(_) if machine.ills.hangs => (ms(1000), Err(ProbeError::Timeout)),
-                    Some(_) if machine.serves(now) => (ms(2), Ok(())),
+                    Some(_) if machine.serves(group, now) => (ms(2), Ok(())),
                     _ => (ms(1), Err(ProbeError::Refused)),
                 };
                 let wait = wait + machine.rng.time(us(0), ms(2));
@@ -238,7 +246,7 @@ impl World {
                 self.story.log(now, id, line.at, line.level, &line.text);
             }
             Output::Drill(drill) => match drill {
-                Drill::ServiceKill => self.crash_service(id),
+                Drill::ServiceKill => self.crash_services(id),
                 Drill::KernelPanic | Drill::Pid1Dies => self.panic(id, ms(1000)),
                 Drill::Pid1Stuck => self.machines[id].hung = true,
             },
@@ -289,7 +297,9 @@ impl World {
             return false;
         }
         if port == crate::cluster::LAN_PORT
-            && let Some(answer) = machine.kernel.answer(frame, machine.serves(now))
+            && let Some(answer) = machine
+                .kernel
+                .answer(frame, |group| machine.serves(group, now))
         {
             self.send(id, port, &answer);
         }
@@ -298,11 +308,11 @@ impl World {
 
     /// A heartbeat reaches PID 1: what the checkers know of it.
     fn hear(&mut self, id: usize, frame: &crate::origin::Frame) {
-        let Some(origin) = frame.origin else {
+        let Some(origin) = &frame.origin else {
             return;
         };
         let now = self.now();
-        self.checks.heard(now, id, &origin, &self.machines);
+        self.checks.heard(now, id, origin, &self.machines);
         let heard = &mut self.machines[id].heard[origin.machine];
         if heard.is_none_or(|old| old.life != origin.life || old.sent < origin.sent) {
             *heard = Some(origin.heard());

@@ -122,6 +122,27 @@ impl Story {
     }
 }
 
+/// A group's VIP in a story; the first one, often the only one, has no number.
+pub(crate) struct Vip(pub(crate) usize);
+
+impl fmt::Display for Vip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VIP{}", Number(self.0))
+    }
+}
+
+/// A group's number behind the word for something of it.
+pub(crate) struct Number(pub(crate) usize);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            more => write!(f, " {}", more + 1),
+        }
+    }
+}
+
 /// World time in a story.
 pub(crate) struct Stamp(pub(crate) At);
 

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use crate::plan::{Fault, Quality, Way, Wire};
+use crate::plan::{Fault, On, Part, Quality, Way, Wire};
 use crate::rng::Rng;
 
 /// One direction of a wire as it is now.
@@ -28,12 +28,23 @@ pub(crate) struct Copy {
     pub(crate) harmed: bool,
 }
 
-/// All cables.
+/// A network, where it matters on which one two stations are apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Net {
+    Lan,
+    Private,
+    Line,
+}
+
+/// All cables, and who is apart from whom.
 #[derive(Debug)]
 pub(crate) struct Wires {
+    machines: usize,
     base: Vec<[Condition; 2]>,
     now: Vec<[Condition; 2]>,
     luck: Vec<[Rng; 2]>,
+    /// From these to those nothing passes there.
+    apart: Vec<(Part, Part, On)>,
 }
 
 /// A clean cable: the time of a small frame through a NIC, a driver and a wake-up.
@@ -48,12 +59,15 @@ const CLEAN: Quality = Quality {
 /// How much longer something takes that others overtake.
 const OVERTAKEN: Duration = Duration::from_millis(30);
 
-fn index(wire: Wire) -> usize {
+fn index(machines: usize, wire: Wire) -> usize {
     match wire {
         Wire::Crossover => 0,
         Wire::Serial => 1,
         Wire::Host => 2,
         Wire::Lan(machine) => 3 + machine,
+        Wire::Private(machine) => 3 + machines + machine,
+        Wire::Line(node) => 3 + 2 * machines + node,
+        Wire::Witness => 3 + 3 * machines,
     }
 }
 
@@ -70,15 +84,17 @@ impl Wires {
             passes: true,
             quality: CLEAN,
         };
-        let count = 3 + machines;
+        let count = 4 + 3 * machines;
         let mut conditions = vec![[clean; 2]; count];
         for (wire, quality) in base {
-            for condition in &mut conditions[index(*wire)] {
+            for condition in &mut conditions[index(machines, *wire)] {
                 condition.quality = worse(CLEAN, *quality);
             }
         }
         let stream = |at: u64| Rng::stream(seed, "wire", at);
         Wires {
+            machines,
+            apart: Vec::new(),
             now: conditions.clone(),
             base: conditions,
             luck: (0..count as u64)
@@ -90,8 +106,24 @@ impl Wires {
     /// Folds the faults that are active over the wires as they usually are.
     pub(crate) fn apply<'a>(&mut self, active: impl Iterator<Item = &'a Fault>) {
         self.now.clone_from(&self.base);
+        self.apart.clear();
+        let machines = self.machines;
+        let index = |wire| index(machines, wire);
         for fault in active {
             match fault {
+                Fault::Apart {
+                    these,
+                    those,
+                    way,
+                    on,
+                } => {
+                    if *way != Way::In {
+                        self.apart.push((*these, *those, *on));
+                    }
+                    if *way != Way::Out {
+                        self.apart.push((*those, *these, *on));
+                    }
+                }
                 Fault::Cut(wire) => {
                     for condition in &mut self.now[index(*wire)] {
                         condition.plugged = false;
@@ -115,7 +147,25 @@ impl Wires {
     /// One direction of a wire; out is from its first end.
     #[must_use]
     pub(crate) fn condition(&self, wire: Wire, out: bool) -> Condition {
-        self.now[index(wire)][side(out)]
+        self.now[self.at(wire)][side(out)]
+    }
+
+    /// Whether anything, or a heartbeat, comes from one station to another on a network.
+    #[must_use]
+    pub(crate) fn joined(&self, net: Net, from: usize, to: usize, beat: bool) -> bool {
+        !self.apart.iter().any(|(these, those, on)| {
+            let here = match on {
+                On::Lan => net == Net::Lan,
+                On::Private => net == Net::Private,
+                On::All => true,
+                On::Heartbeats => beat,
+            };
+            here && these.has(from) && those.has(to)
+        })
+    }
+
+    fn at(&self, wire: Wire) -> usize {
+        index(self.machines, wire)
     }
 
     /// What arrives of one frame.
@@ -124,7 +174,8 @@ impl Wires {
         if !condition.plugged || !condition.passes {
             return [None; 2];
         }
-        let rng = &mut self.luck[index(wire)][side(out)];
+        let at = self.at(wire);
+        let rng = &mut self.luck[at][side(out)];
         let quality = condition.quality;
         let mut copy = || {
             let late = if rng.chance(quality.reorder) {
@@ -138,7 +189,7 @@ impl Wires {
         };
         let first = copy();
         let twice = copy();
-        let again = self.luck[index(wire)][side(out)].chance(quality.duplicate);
+        let again = self.luck[at][side(out)].chance(quality.duplicate);
         [first, twice.filter(|_| again)]
     }
 
@@ -154,7 +205,8 @@ impl Wires {
 
     /// Changes one to four bits.
     pub(crate) fn harm(&mut self, wire: Wire, out: bool, bytes: &mut [u8]) {
-        let rng = &mut self.luck[index(wire)][side(out)];
+        let at = self.at(wire);
+        let rng = &mut self.luck[at][side(out)];
         for _ in 0..=rng.below(4) {
             let at = rng.index(bytes.len());
             if let Some(byte) = bytes.get_mut(at) {

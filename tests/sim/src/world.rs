@@ -48,22 +48,26 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(plan: &Plan, keep_story: bool) -> World {
+        let files = cluster::Files::new(&plan.cluster);
         let machines: Vec<Machine> = plan
             .machines
             .iter()
             .enumerate()
             .map(|(id, machine)| {
-                let cluster = cluster::cluster(&plan.cluster, machine.file);
-                let config = cluster::node(&cluster, machine.node);
-                assert!(id > 1 || machine.node == id, "the pair comes in file order");
-                Machine::new(id, machine.clone(), config, plan.seed)
+                let config = cluster::node(files.of(machine.file), machine.node);
+                let nodes = plan.cluster.nodes;
+                assert!(
+                    id >= nodes || machine.node == id,
+                    "nodes come in file order"
+                );
+                Machine::new(id, machine.clone(), config, plan)
             })
             .collect();
         let timing = machines[0].config.engine.timing;
         let mut world = World {
             wires: Wires::new(plan.seed, machines.len(), &plan.wires),
             switch: Switch::default(),
-            host: Host::new(plan.patience),
+            host: Host::new(plan.patience, plan.cluster.group_count()),
             active: vec![false; plan.episodes.len()],
             injectors: plan.episodes.iter().map(|_| None).collect(),
             tape: crate::inject::Tapes::new(plan.seed),
@@ -114,8 +118,12 @@ impl World {
             } else {
                 spin = (now, 0);
             }
+            let machine = match event {
+                Event::Machine(id, ..) => Some(id),
+                _ => None,
+            };
             self.one(event);
-            self.checks.look(now, &self.machines);
+            self.checks.look(now, machine, &self.machines);
             if let Some(violation) = self.checks.take() {
                 self.story.world(now, format_args!("BROKEN: {violation}"));
                 return Some(violation);
@@ -201,7 +209,7 @@ impl World {
         self.story
             .world(now, format_args!("healed: nothing goes wrong from here on"));
         for id in 0..self.machines.len() {
-            if id >= 2 {
+            if id >= self.plan.cluster.nodes {
                 self.power_off(id, "unplugged for good");
             } else if !self.machines[id].power {
                 self.power_on(id);
@@ -215,7 +223,7 @@ impl World {
         let now = self.now();
         let placement = self.placement();
         let served_by = self.host.served(now);
-        self.over = self.checks.converging(now, &placement, served_by);
+        self.over = self.checks.converging(now, &placement, &served_by);
         self.checks.converged(&mut self.facts);
         if !self.over {
             self.tidy();

@@ -13,30 +13,60 @@ use crate::plan::Plan;
 pub(crate) const YIELD: Duration = Duration::from_millis(50);
 
 /// Of one cluster file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     pub(crate) keepalive: Duration,
     pub(crate) deadtime: Duration,
-    /// R.
+    /// R of a light group.
     pub(crate) release: Duration,
-    /// W = (1 + rho) * (L / (1 - rho) + R), rho one percent.
+    /// R of a guarded one: the watchdog resets its node.
+    guard: Duration,
+    /// W = (1 + rho) * (L / (1 - rho) + R), rho one percent, of a light group.
     pub(crate) wait: Duration,
+    /// L.
+    pub(crate) lease_by_own_clock: Duration,
     /// Two thirds of a percent more than a lease by the slowest clock.
     pub(crate) lease: Duration,
     pub(crate) granted: Duration,
+    /// By group.
+    guarded: Vec<bool>,
 }
 
 impl Bounds {
     pub(crate) fn new(plan: &Plan, timing: &Timing) -> Bounds {
-        let lease = timing.lease.as_secs_f64() / 0.99;
-        let wait = 1.01 * (lease + timing.release.as_secs_f64());
+        let release = timing.release;
+        let guard = release + plan.cluster.watchdog + timing.keepalive;
+        let lease = timing.lease.div_f64(0.99);
         Bounds {
             keepalive: timing.keepalive,
             deadtime: timing.deadtime,
-            release: timing.release,
-            wait: Duration::from_secs_f64(wait),
-            lease: Duration::from_secs_f64(lease),
+            release,
+            guard,
+            wait: wait(lease, release),
+            lease_by_own_clock: timing.lease,
+            lease,
             granted: plan.cluster.watchdog,
+            guarded: (0..plan.cluster.group_count())
+                .map(|group| plan.cluster.guarded(group))
+                .collect(),
         }
     }
+
+    /// R of a group.
+    pub(crate) fn release_of(&self, group: usize) -> Duration {
+        if self.guarded[group] {
+            self.guard
+        } else {
+            self.release
+        }
+    }
+
+    /// W of a group.
+    pub(crate) fn wait_of(&self, group: usize) -> Duration {
+        wait(self.lease, self.release_of(group))
+    }
+}
+
+fn wait(lease: Duration, release: Duration) -> Duration {
+    (lease + release).mul_f64(1.01)
 }

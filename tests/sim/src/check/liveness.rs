@@ -24,9 +24,9 @@ pub(crate) struct Liveness {
     healed: At,
     bound: Duration,
     calm: Duration,
-    /// Where the group must be in the end, if the file says so.
-    home: Option<usize>,
-    placed: Option<(At, usize)>,
+    /// By group: where it must be in the end, if the file says so.
+    home: Vec<Option<usize>>,
+    placed: Option<(At, Vec<usize>)>,
     served: Option<At>,
     reached: Duration,
     promise: &'static str,
@@ -40,7 +40,7 @@ impl Liveness {
     /// waits until its failures are forgotten; the service starts.
     pub(crate) fn new(plan: &Plan, timing: &Timing) -> Liveness {
         let dead = timing.deadtime;
-        let machines = || plan.machines.iter().take(2);
+        let machines = || plan.machines.iter().take(plan.cluster.nodes);
         let longest = |of: fn(&crate::plan::MachinePlan) -> Duration| {
             machines().map(of).max().unwrap_or_default()
         };
@@ -77,7 +77,10 @@ impl Liveness {
             healed: plan.healed,
             bound,
             calm: plan.calm,
-            home: (plan.cluster.auto_failback && same).then_some(0),
+            home: (0..plan.cluster.group_count())
+                .map(|group| plan.cluster.prefer(group)[0])
+                .map(|home| (plan.cluster.auto_failback && same).then_some(home))
+                .collect(),
             placed: None,
             served: None,
             reached: if plan.wires.is_empty() {
@@ -91,8 +94,10 @@ impl Liveness {
 
     /// An operator's move is where the group belongs from then on, as far as it was heard.
     pub(crate) fn obeyed(&mut self, wish: Wish) {
-        if matches!(wish, Wish::Move(_)) {
-            self.home = None;
+        match wish {
+            Wish::Move(_) => self.home[0] = None,
+            Wish::MoveOf(group, _) => self.home[group] = None,
+            _ => {}
         }
     }
 
@@ -104,8 +109,9 @@ impl Liveness {
         self.promise
     }
 
-    pub(crate) fn converged(&self) -> Option<(At, usize)> {
-        self.placed.filter(|_| self.served.is_some())
+    pub(crate) fn converged(&self) -> Option<At> {
+        let placed = self.placed.as_ref().filter(|_| self.served.is_some());
+        placed.map(|(at, _)| *at)
     }
 
     pub(crate) fn bound(&self) -> Duration {
@@ -116,22 +122,22 @@ impl Liveness {
     pub(crate) fn look(
         &mut self,
         now: At,
-        placement: &Result<usize, String>,
-        served_by: Option<Mac>,
+        placement: &Result<Vec<usize>, String>,
+        served_by: &[Option<Mac>],
     ) -> Result<bool, String> {
         let right = match placement {
-            Ok(holder) if self.home.is_some_and(|home| home != *holder) => {
-                Err("the group is not on its preferred node".to_owned())
-            }
-            Ok(holder) => Ok(*holder),
+            Ok(holders) => match self.away(holders) {
+                Some(group) => Err(format!("group {} is not on its preferred node", group + 1)),
+                None => Ok(holders.clone()),
+            },
             Err(why) => Err(why.clone()),
         };
         let after = now.saturating_sub(self.healed);
-        let (Some((since, holder)), Some(_)) = (self.placed, self.served) else {
+        let (Some((since, holders)), Some(_)) = (&self.placed, self.served) else {
             return self.not_yet(now, after, right, served_by);
         };
         match right {
-            Ok(at) if at == holder => Ok(now >= since + self.calm),
+            Ok(at) if at == *holders => Ok(now >= *since + self.calm),
             // What was under way when the last fault ended may still show.
             _ if after <= self.bound => {
                 (self.placed, self.served) = (None, None);
@@ -139,7 +145,7 @@ impl Liveness {
             }
             Ok(at) => {
                 self.promise = "2";
-                Err(format!("healed and converged, the group moved to {at}"))
+                Err(format!("healed and converged, the groups moved to {at:?}"))
             }
             Err(why) => {
                 self.promise = "2";
@@ -148,19 +154,27 @@ impl Liveness {
         }
     }
 
+    /// A group that is not where it must be.
+    fn away(&self, holders: &[usize]) -> Option<usize> {
+        let mut both = self.home.iter().zip(holders);
+        both.position(|(home, holder)| home.is_some_and(|home| home != *holder))
+    }
+
     fn not_yet(
         &mut self,
         now: At,
         after: Duration,
-        right: Result<usize, String>,
-        served_by: Option<Mac>,
+        right: Result<Vec<usize>, String>,
+        served_by: &[Option<Mac>],
     ) -> Result<bool, String> {
         match right {
-            Ok(holder) => {
-                let placed = self.placed.filter(|(_, before)| *before == holder);
-                let (since, _) = *self.placed.insert(placed.unwrap_or((now, holder)));
-                let expected = cluster::mac(holder, LAN_PORT);
-                if served_by == Some(expected) {
+            Ok(holders) => {
+                let expected = |holder: &usize| Some(cluster::mac(*holder, LAN_PORT));
+                let served = holders.iter().map(expected).eq(served_by.iter().copied());
+                let before = self.placed.take().filter(|(_, before)| *before == holders);
+                let since = before.map_or(now, |(since, _)| since);
+                self.placed = Some((since, holders));
+                if served {
                     self.served = Some(now);
                 } else if now > since + self.reached {
                     return Err(format!(

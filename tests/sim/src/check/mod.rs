@@ -7,11 +7,14 @@
 mod bounds;
 mod epochs;
 mod exclusive;
+mod hearing;
 mod liveness;
+mod quorum;
 mod takeover;
 mod vigil;
 
 use core::fmt;
+use core::time::Duration;
 
 use kodo_engine::config::Timing;
 use kodo_engine::surface::Fatal;
@@ -22,14 +25,16 @@ use crate::facts::Facts;
 use crate::machine::{Ills, Machine};
 use crate::origin::Origin;
 use crate::packet::Mac;
-use crate::plan::{Machine as Name, Plan, Wish};
+use crate::plan::{Machine as Name, Part, Plan, Wish};
 use crate::story::Stamp;
 
 use bounds::Bounds;
 use epochs::Epochs;
 use exclusive::Exclusive;
+use hearing::Hearing;
 use liveness::Liveness;
-use takeover::Takeover;
+use quorum::Quorum;
+use takeover::{Eye, Takeover};
 use vigil::Vigil;
 
 /// A broken promise.
@@ -58,9 +63,17 @@ impl fmt::Display for Violation {
 /// What one checker found: promise and text.
 type Found = Option<(&'static str, String)>;
 
+/// Every machine is looked at this often, and those to which something happens at once.
+const SWEEP: Duration = Duration::from_millis(5);
+
 /// All checkers.
 #[derive(Debug)]
 pub(crate) struct Checks {
+    hearing: Hearing,
+    quorum: Quorum,
+    /// Whom operators called dead.
+    vouched: Part,
+    swept: At,
     exclusive: Exclusive,
     takeover: Takeover,
     epochs: Epochs,
@@ -73,11 +86,15 @@ impl Checks {
     pub(crate) fn new(plan: &Plan, timing: &Timing) -> Checks {
         let bounds = Bounds::new(plan, timing);
         Checks {
-            exclusive: Exclusive::new(plan, bounds),
-            takeover: Takeover::new(bounds),
-            epochs: Epochs::default(),
+            hearing: Hearing::new(plan.machines.len(), &bounds),
+            quorum: Quorum::new(plan, bounds.clone()),
+            vouched: Part::default(),
+            swept: Duration::ZERO,
+            exclusive: Exclusive::new(plan, bounds.clone()),
+            takeover: Takeover::new(plan, bounds.clone()),
+            epochs: Epochs::new(plan),
             liveness: Liveness::new(plan, timing),
-            vigil: Vigil::new(bounds),
+            vigil: Vigil::new(plan, bounds),
             broken: None,
         }
     }
@@ -102,15 +119,39 @@ impl Checks {
         self.broken.take()
     }
 
-    /// After every event.
-    pub(crate) fn look(&mut self, now: At, machines: &[Machine]) {
-        let found = self.exclusive.look(now, machines);
+    /// After every event: at the machine to which it happened, at all of them if it was to
+    /// none, and in any case often enough.
+    pub(crate) fn look(&mut self, now: At, machine: Option<usize>, machines: &[Machine]) {
+        let found = self
+            .exclusive
+            .look(now, machines, &self.hearing, self.vouched);
         self.found(now, found);
-        let found = self.vigil.look(now, machines);
+        match machine {
+            Some(id) if now < self.swept + SWEEP => self.look_at(now, id, machines),
+            _ => {
+                self.swept = now;
+                for id in 0..machines.len() {
+                    self.look_at(now, id, machines);
+                }
+            }
+        }
+    }
+
+    fn look_at(&mut self, now: At, id: usize, machines: &[Machine]) {
+        let machine = &machines[id];
+        let found = self.vigil.look(now, id, machine);
         self.found(now, found);
+        if machine.kernel.bound.contains(&true) && !self.exclusive.excused(now, id, machines) {
+            let found = self
+                .quorum
+                .look(now, id, machine, &self.hearing, self.vouched);
+            self.found(now, found);
+        }
     }
 
     pub(crate) fn life_begins(&mut self, now: At, id: usize) {
+        self.hearing.life_begins(id);
+        self.quorum.life_begins(id);
         self.exclusive.life_begins(id);
         self.takeover.life_begins(id);
         self.epochs.life_begins(id);
@@ -128,8 +169,8 @@ impl Checks {
     }
 
     pub(crate) fn heard(&mut self, now: At, id: usize, origin: &Origin, machines: &[Machine]) {
-        if self.exclusive.heard(now, id, origin, machines) {
-            self.takeover.heard(now, id, origin, machines);
+        if self.hearing.heard(now, id, origin, machines) {
+            self.exclusive.heard(now, id, origin, machines);
         }
     }
 
@@ -137,20 +178,32 @@ impl Checks {
         self.exclusive.pinged(now, id);
     }
 
-    /// The group's first resource starts at a node that did not run it.
-    pub(crate) fn starts(&mut self, now: At, id: usize, machines: &[Machine]) {
-        self.takeover.starts(now, id, machines);
+    /// A group's first resource starts at a node that did not run it.
+    pub(crate) fn starts(&mut self, now: At, id: usize, group: usize, machines: &[Machine]) {
+        let (hearing, vouched) = (&self.hearing, self.vouched);
+        let eye = Eye {
+            machines,
+            hearing,
+            vouched,
+        };
+        self.takeover.starts(now, id, group, &eye);
     }
 
-    pub(crate) fn bound(&mut self, now: At, id: usize, machines: &[Machine]) {
-        self.exclusive.bound(now, id);
-        let found = self.takeover.bound(now, id, machines);
+    pub(crate) fn bound(&mut self, now: At, id: usize, group: usize, machines: &[Machine]) {
+        self.exclusive.bound(now, id, group);
+        let (hearing, vouched) = (&self.hearing, self.vouched);
+        let eye = Eye {
+            machines,
+            hearing,
+            vouched,
+        };
+        let found = self.takeover.bound(now, id, group, &eye);
         self.found(now, found);
     }
 
-    pub(crate) fn removed(&mut self, id: usize) {
-        self.exclusive.removed(id);
-        self.takeover.removed(id);
+    pub(crate) fn removed(&mut self, id: usize, group: usize) {
+        self.exclusive.removed(id, group);
+        self.takeover.removed(id, group);
     }
 
     pub(crate) fn beats(&mut self, now: At, id: usize, port: u8, machine: &Machine) {
@@ -169,10 +222,14 @@ impl Checks {
     }
 
     /// A node agreed to an operator's wish.
-    pub(crate) fn obeyed(&mut self, _now: At, _id: usize, wish: Wish) {
+    pub(crate) fn obeyed(&mut self, now: At, id: usize, wish: Wish, machines: &[Machine]) {
         if wish == Wish::TakeoverAnyway {
-            self.exclusive.vouched();
-            self.takeover.vouched();
+            let silent = |other: &usize| {
+                let hearing = &self.hearing;
+                *other != id && hearing.together(now, id, *other, machines).is_none()
+            };
+            let silent: Part = (0..machines.len()).filter(silent).collect();
+            self.vouched = Part(self.vouched.0 | silent.0);
         }
         self.liveness.obeyed(wish);
     }
@@ -182,8 +239,7 @@ impl Checks {
     }
 
     pub(crate) fn status(&mut self, now: At, id: usize, status: &Status, machines: &[Machine]) {
-        let parted = self.exclusive.parted(now, machines);
-        let found = self.epochs.status(id, status, parted);
+        let found = self.epochs.status(now, id, status, machines, &self.hearing);
         let found = found.map(|(promise, text)| (promise, format!("{}: {text}", Name(id))));
         self.found(now, found);
     }
@@ -196,8 +252,8 @@ impl Checks {
     pub(crate) fn converging(
         &mut self,
         now: At,
-        placement: &Result<usize, String>,
-        served_by: Option<Mac>,
+        placement: &Result<Vec<usize>, String>,
+        served_by: &[Option<Mac>],
     ) -> bool {
         match self.liveness.look(now, placement, served_by) {
             Ok(over) => over,

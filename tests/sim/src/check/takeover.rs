@@ -1,20 +1,23 @@
 //! Promise 3: a takeover never comes before the old holder confirmed its stop, was
 //! confirmed restarted, or was silent longer than its own self-release bound W.
 //!
-//! Owns, by machine, how its last tenure ended, and by pair what was heard last. A stop
-//! is confirmed when the kernel no longer has the address: nobody can claim more.
+//! Owns, by group and machine, how its last tenure ended. A stop is confirmed when the
+//! kernel no longer has the address: nobody can claim more.
 //!
 //! A takeover begins when the group's first resource starts. An old holder that is heard
-//! again after that has lost the group; that it falls silent is promise 1's business.
+//! again after that has lost the group; that it falls silent is promise 1's business. So it
+//! is when the old holder was left out of the view because others do not hear it: then W
+//! counts from the last grant, and the taker may hear it all the time.
 
 use core::time::Duration;
 
 use crate::check::Found;
 use crate::check::bounds::Bounds;
+use crate::check::hearing::Hearing;
 use crate::clock::At;
 use crate::machine::Machine;
-use crate::origin::{MACHINES, Origin};
-use crate::plan::Machine as Name;
+use crate::plan::{Machine as Name, Part, Plan};
+use crate::story::Vip;
 
 /// The clock of a node is read a little before its helper binds an address.
 const ROUNDING: Duration = Duration::from_micros(10);
@@ -31,87 +34,99 @@ enum Tenure {
 #[derive(Debug)]
 pub(crate) struct Takeover {
     bounds: Bounds,
-    tenure: [Tenure; MACHINES],
-    /// By machine: whether its newest start of the group was a takeover in good time.
-    rightful: [bool; MACHINES],
-    /// By hearer and sender: life and the hearer's own time of its last fresh heartbeat.
-    last: [[Option<(u32, Duration)>; MACHINES]; MACHINES],
-    vouched: bool,
+    /// Of the file; twins take over from nobody.
+    nodes: usize,
+    /// By group and machine.
+    tenure: Vec<Vec<Tenure>>,
+    /// By group and machine: whether its newest start was a takeover in good time.
+    rightful: Vec<Vec<bool>>,
 }
 
 impl Takeover {
-    pub(crate) fn new(bounds: Bounds) -> Takeover {
+    pub(crate) fn new(plan: &Plan, bounds: Bounds) -> Takeover {
+        let (groups, machines) = (plan.cluster.group_count(), plan.machines.len());
         Takeover {
             bounds,
-            tenure: [Tenure::None; MACHINES],
-            rightful: [false; MACHINES],
-            last: Default::default(),
-            vouched: false,
+            nodes: plan.cluster.nodes,
+            tenure: vec![vec![Tenure::None; machines]; groups],
+            rightful: vec![vec![false; machines]; groups],
         }
     }
 
     pub(crate) fn life_begins(&mut self, id: usize) {
-        self.last[id] = [None; MACHINES];
-        self.rightful[id] = false;
+        for rightful in &mut self.rightful {
+            rightful[id] = false;
+        }
     }
 
     pub(crate) fn life_ends(&mut self, id: usize, machines: &[Machine]) {
         // It may have been bound without the others ever being told that it ended.
-        if machines[id].kernel.bound {
-            self.tenure[id] = Tenure::Unconfirmed(machines[id].life);
+        let machine = &machines[id];
+        for (tenure, bound) in self.tenure.iter_mut().zip(&machine.kernel.bound) {
+            if *bound {
+                tenure[id] = Tenure::Unconfirmed(machine.life);
+            }
         }
     }
 
-    pub(crate) fn vouched(&mut self) {
-        self.vouched = true;
+    pub(crate) fn removed(&mut self, id: usize, group: usize) {
+        self.tenure[group][id] = Tenure::None;
     }
 
-    pub(crate) fn removed(&mut self, id: usize) {
-        self.tenure[id] = Tenure::None;
+    pub(crate) fn starts(&mut self, now: At, id: usize, group: usize, eye: &Eye<'_>) {
+        self.rightful[group][id] = self.judge(now, id, group, eye).is_none();
     }
 
-    /// A fresh heartbeat reached PID 1.
-    pub(crate) fn heard(&mut self, now: At, id: usize, origin: &Origin, machines: &[Machine]) {
-        let local = machines[id].clock.local(now);
-        self.last[id][origin.machine] = Some((origin.life, local));
-    }
-
-    pub(crate) fn starts(&mut self, now: At, id: usize, machines: &[Machine]) {
-        self.rightful[id] = self.judge(now, id, machines).is_none();
-    }
-
-    pub(crate) fn bound(&mut self, now: At, id: usize, machines: &[Machine]) -> Found {
-        self.tenure[id] = Tenure::Unconfirmed(machines[id].life);
-        if self.vouched || core::mem::take(&mut self.rightful[id]) {
+    pub(crate) fn bound(&mut self, now: At, id: usize, group: usize, eye: &Eye<'_>) -> Found {
+        self.tenure[group][id] = Tenure::Unconfirmed(eye.machines[id].life);
+        if core::mem::take(&mut self.rightful[group][id]) {
             return None;
         }
-        self.judge(now, id, machines)
+        self.judge(now, id, group, eye)
     }
 
-    fn judge(&self, now: At, id: usize, machines: &[Machine]) -> Found {
-        let me = &machines[id];
-        let others = (0..machines.len()).filter(|other| *other != id);
-        for other in others {
-            let Tenure::Unconfirmed(life) = self.tenure[other] else {
+    fn judge(&self, now: At, id: usize, group: usize, eye: &Eye<'_>) -> Found {
+        let me = &eye.machines[id];
+        let wait = self.bounds.wait_of(group);
+        let others = (0..eye.machines.len()).filter(|other| *other != id);
+        for other in others.filter(|other| !eye.vouched.has(*other)) {
+            let Tenure::Unconfirmed(life) = self.tenure[group][other] else {
                 continue;
             };
-            let heard = self.last[id][other];
+            let heard = eye.hearing.last(id, other);
             if heard.is_some_and(|(newest, _)| newest > life) {
                 // Confirmed restarted.
                 continue;
             }
             let since = heard.map_or(me.plan.uptime, |(_, local)| local);
             let silent = me.clock.local(now).saturating_sub(since);
-            if silent + ROUNDING < self.bounds.wait {
+            if silent + ROUNDING < wait && !self.left_out(now, id, other, eye) {
+                let (name, old, vip) = (Name(id), Name(other), Vip(group));
                 let text = format!(
-                    "{} binds the VIP {silent:?} after it heard {} (its last holder) last; W is {:?}",
-                    Name(id),
-                    Name(other),
-                    self.bounds.wait
+                    "{name} binds the {vip} {silent:?} after it heard {old} (its last holder) last; W is {wait:?}"
                 );
                 return Some(("3", text));
             }
         }
         None
     }
+
+    /// Whether a third node, which the taker hears, does not hear the old holder, or did
+    /// not a short while ago.
+    fn left_out(&self, now: At, id: usize, old: usize, eye: &Eye<'_>) -> bool {
+        let within = self.bounds.wait + self.bounds.deadtime;
+        let thirds = (0..self.nodes).filter(|third| *third != id && *third != old);
+        let machines = eye.machines;
+        let mut heard =
+            thirds.filter(|third| eye.hearing.together(now, id, *third, machines).is_some());
+        heard.any(|third| eye.hearing.parted(now, old, third, within, machines))
+    }
+}
+
+/// What a takeover is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Eye<'a> {
+    pub(crate) machines: &'a [Machine],
+    pub(crate) hearing: &'a Hearing,
+    pub(crate) vouched: Part,
 }

@@ -19,7 +19,7 @@ pub(super) const SIMULTANEOUS_BOOT: Scenario = Scenario {
         draft.plan.healed = spread + secs(4);
     },
     judge: |_, facts, _| {
-        let moves = facts.moves();
+        let moves = facts.moves(0);
         expect(moves <= 1, || format!("the VIP moved {moves} times"))
     },
 };
@@ -81,7 +81,7 @@ pub(super) const SLOW_LINK: Scenario = Scenario {
         // when the preferred node has one too.
         let early = usize::from(plan.cluster.baud.is_some());
         let limit = early + early * usize::from(plan.cluster.auto_failback);
-        let moves = facts.moves();
+        let moves = facts.moves(0);
         expect(moves <= limit, || format!("the VIP moved {moves} times"))
     },
 };
@@ -99,7 +99,7 @@ pub(super) const TWINS: Scenario = Scenario {
     judge: |_, facts, story| {
         let twin = facts.tenures.iter().any(|tenure| tenure.machine == 2);
         expect(!twin, || "the newcomer got the VIP".into())?;
-        expect(facts.moves() == 0, || "the VIP moved".into())?;
+        expect(facts.moves(0) == 0, || "the VIP moved".into())?;
         // One end is its unplugging; more would be a restart loop.
         let ends = facts.ends.len();
         expect(ends == 1, || {

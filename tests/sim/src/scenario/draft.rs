@@ -7,7 +7,7 @@ use kodo_engine::config::Timing;
 
 use crate::clock::At;
 use crate::cluster;
-use crate::plan::{ClusterPlan, Episode, Fault, File, MachinePlan, Plan, Wire, Wish};
+use crate::plan::{ClusterPlan, Episode, Fault, File, MachinePlan, Plan, Policy, Wire, Wish};
 use crate::rng::Rng;
 
 pub(super) const fn ms(ms: u64) -> Duration {
@@ -48,13 +48,19 @@ pub fn calm(seed: u64) -> Plan {
         seed,
         cluster: ClusterPlan {
             profile: "default".to_owned(),
-            ping_decides: true,
+            nodes: 2,
+            voters: 0,
+            votes: Vec::new(),
+            policy: Policy::Ping,
             pings: true,
+            groups: Vec::new(),
             auto_failback: false,
             migration_threshold: 3,
             failure_timeout: secs(20),
             watchdog: secs(2),
+            private: true,
             baud: Some(115_200),
+            lines: 1,
         },
         machines: vec![machine(0), machine(1)],
         wires: Vec::new(),
@@ -79,8 +85,9 @@ impl Draft {
         };
         draft.plan.scenario = scenario.to_owned();
         let rng = &mut draft.rng;
-        draft.plan.cluster.ping_decides = rng.chance(600);
-        draft.plan.cluster.pings = draft.plan.cluster.ping_decides || rng.chance(600);
+        let pings = rng.chance(600);
+        draft.plan.cluster.policy = if pings { Policy::Ping } else { Policy::Accept };
+        draft.plan.cluster.pings = pings || rng.chance(600);
         draft.plan.cluster.auto_failback = rng.chance(300);
         for machine in &mut draft.plan.machines {
             // The first node is up, and reaches its clients, before the second one comes.
@@ -103,7 +110,7 @@ impl Draft {
 
     /// Whether the ping group decides; it is configured then.
     pub(super) fn ping_decides(&mut self, yes: bool) {
-        self.plan.cluster.ping_decides = yes;
+        self.plan.cluster.policy = if yes { Policy::Ping } else { Policy::Accept };
         self.plan.cluster.pings |= yes;
     }
 

@@ -27,7 +27,7 @@ pub(super) const FORGED: Scenario = Scenario {
         }
     },
     judge: |plan, facts, _| {
-        let begun = facts.begun(first_from(plan), plan.healed).count();
+        let begun = facts.begun(0, first_from(plan), plan.healed).count();
         expect(begun == 0, || {
             format!("{begun} tenures began, none was due")
         })?;
@@ -70,7 +70,7 @@ pub(super) const DUPLICATE_ADDRESS: Scenario = Scenario {
         if !episode.from.is_zero() {
             return Ok(());
         }
-        let begun = facts.begun(episode.from, episode.until).count();
+        let begun = facts.begun(0, episode.from, episode.until).count();
         expect(begun == 0, || "bound although a stranger has it".into())?;
         let named = story
             .alerts()

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::draft::{Draft, SETTLED, ms, secs, timing};
 use super::{Judged, Scenario, expect, first_from, promises_suffice, undisturbed};
 use crate::facts::Facts;
-use crate::plan::{Fault, Plan, Quality, Way, Wire};
+use crate::plan::{Fault, Plan, Policy, Quality, Way, Wire};
 use crate::story::Story;
 
 pub(super) const CROSSOVER_CUT: Scenario = Scenario {
@@ -66,11 +66,11 @@ pub(super) const LAN_CUT_ACTIVE: Scenario = Scenario {
     },
     judge: |plan, facts, _| {
         let from = first_from(plan);
-        let first = facts.begun(from, from + secs(4)).next();
+        let first = facts.begun(0, from, from + secs(4)).next();
         expect(first.is_some_and(|tenure| tenure.machine == 1), || {
             format!("the VIP should have moved to node2: {first:?}")
         })?;
-        let begun = facts.begun(from, plan.healed).count();
+        let begun = facts.begun(0, from, plan.healed).count();
         expect(begun == 1, || format!("{begun} tenures began, one was due"))
     },
 };
@@ -95,8 +95,12 @@ pub(super) const ONE_WAY_LOSS: Scenario = Scenario {
         }
     },
     judge: |plan, facts, _| {
-        let begun = facts.begun(first_from(plan), plan.healed).count();
-        let limit = if plan.cluster.ping_decides { 1 } else { 2 };
+        let begun = facts.begun(0, first_from(plan), plan.healed).count();
+        let limit = if plan.cluster.policy == Policy::Ping {
+            1
+        } else {
+            2
+        };
         expect(begun <= limit, || {
             format!("{begun} tenures began under one lasting fault")
         })
@@ -165,7 +169,7 @@ pub(super) const SPLIT_PING: Scenario = Scenario {
             });
         let Some(lost) = lan else { return Ok(()) };
         let late = plan.healed - ms(200);
-        let holder = facts.holder(late);
+        let holder = facts.holder(0, late);
         expect(holder == Some(1 - lost), || {
             format!(
                 "only machine {} reaches the group, the VIP is at {holder:?}",
@@ -224,7 +228,7 @@ pub(super) const ARBITER_LOST: Scenario = Scenario {
         draft.fault(at, lasts, fault);
     },
     judge: |plan, facts, _| {
-        let begun = facts.begun(first_from(plan), Duration::MAX).count();
+        let begun = facts.begun(0, first_from(plan), Duration::MAX).count();
         expect(begun == 0, || {
             format!("{begun} tenures began, none was due")
         })
@@ -244,7 +248,7 @@ pub(super) const FLAPPING_NIC: Scenario = Scenario {
     judge: |plan, facts, _| {
         let (from, window) = (first_from(plan), timing(plan).deadtime * 10);
         let starts: Vec<_> = facts
-            .begun(from, plan.healed)
+            .begun(0, from, plan.healed)
             .map(|tenure| tenure.from)
             .collect();
         for pair in starts.windows(2) {
@@ -292,14 +296,14 @@ fn lossy(draft: &mut Draft, until: Duration) {
 
 fn judge_lossy(plan: &Plan, facts: &Facts, _: &Story) -> Judged {
     let cut = first_from(plan);
-    let before = facts.begun(SETTLED, cut).count();
+    let before = facts.begun(0, SETTLED, cut).count();
     expect(before == 0, || {
         format!("{before} tenures began before the real failure, none was due")
     })?;
-    if facts.holder(cut - ms(1)) != Some(0) {
+    if facts.holder(0, cut - ms(1)) != Some(0) {
         return Ok(());
     }
-    let first = facts.begun(cut, cut + secs(3)).next();
+    let first = facts.begun(0, cut, cut + secs(3)).next();
     expect(first.is_some_and(|tenure| tenure.machine == 1), || {
         format!("the real failure was not answered: {first:?}")
     })

@@ -113,11 +113,11 @@ fn undisturbed(plan: &Plan, facts: &Facts, _: &Story) -> Judged {
         .episodes
         .first()
         .map_or(plan.healed, |first| first.from);
-    let begun = facts.begun(from, Duration::MAX).count();
+    let begun = facts.begun(0, from, Duration::MAX).count();
     expect(begun == 0, || {
         format!("{begun} tenures began, none was due")
     })?;
-    let outage = facts.longest_outage(from, Duration::MAX);
+    let outage = facts.longest_outage(0, from, Duration::MAX);
     expect(outage.is_zero(), || format!("the client waited {outage:?}"))
 }
 
@@ -125,10 +125,10 @@ fn undisturbed(plan: &Plan, facts: &Facts, _: &Story) -> Judged {
 fn taken_over(plan: &Plan, facts: &Facts, within: Duration) -> Judged {
     let from = plan.episodes[0].from;
     let before = from.saturating_sub(Duration::from_millis(1));
-    expect(facts.holder(before) == Some(0), || {
+    expect(facts.holder(0, before) == Some(0), || {
         "node1 should have had the VIP when it happened".into()
     })?;
-    let first = facts.begun(from, from + within).next();
+    let first = facts.begun(0, from, from + within).next();
     expect(first.is_some_and(|tenure| tenure.machine == 1), || {
         format!("node2 should have had the VIP within {within:?}: {first:?}")
     })

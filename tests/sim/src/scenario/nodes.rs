@@ -17,7 +17,7 @@ pub(super) const POWER_LOSS: Scenario = Scenario {
     judge: |plan, facts, _| {
         let bound = takeover_bound(plan);
         taken_over(plan, facts, bound)?;
-        let outage = facts.longest_outage(first_from(plan), plan.healed);
+        let outage = facts.longest_outage(0, first_from(plan), plan.healed);
         expect(outage <= bound + NOTICED, || {
             format!("the client waited {outage:?}, the bound is {bound:?}")
         })
@@ -41,7 +41,7 @@ pub(super) const PID1_STUCK: Scenario = Scenario {
         draft.fault(at, secs(6), Fault::Stuck(0));
     },
     judge: |plan, facts, _| {
-        let begun = facts.begun(first_from(plan), plan.healed).next();
+        let begun = facts.begun(0, first_from(plan), plan.healed).next();
         expect(begun.is_some_and(|tenure| tenure.machine == 1), || {
             format!("node2 should have had the VIP: {begun:?}")
         })?;
@@ -66,7 +66,7 @@ pub(super) const GRACEFUL_MOVE: Scenario = Scenario {
         taken_over(plan, facts, secs(2))?;
         // Stop of the service, start of the other, three keepalives for the words between.
         let bound = ms(60 + 3 * 100 + 250) + plan.machines[1].startup + NOTICED;
-        let outage = facts.longest_outage(from, plan.healed);
+        let outage = facts.longest_outage(0, from, plan.healed);
         expect(outage <= bound, || {
             format!("the client waited {outage:?}, the bound is {bound:?}")
         })
@@ -88,7 +88,7 @@ pub(super) const SLOW_RELEASE: Scenario = Scenario {
         draft.ask(at + ms(10), by, wish);
     },
     judge: |plan, facts, _| {
-        let begun = facts.begun(first_from(plan), plan.healed).next();
+        let begun = facts.begun(0, first_from(plan), plan.healed).next();
         expect(begun.is_some_and(|tenure| tenure.machine == 1), || {
             format!("node2 should have had the VIP: {begun:?}")
         })
@@ -143,7 +143,7 @@ pub(super) const FAST_REBOOT: Scenario = Scenario {
             // Not silence: the new life is heard, or deadtime passes, whichever is first.
             taken_over(plan, facts, takeover_bound(plan))
         }
-        _ => expect(facts.moves() == 0, || "nothing was to move".into()),
+        _ => expect(facts.moves(0) == 0, || "nothing was to move".into()),
     },
 };
 

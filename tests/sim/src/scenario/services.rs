@@ -22,7 +22,7 @@ pub(super) const SERVICE_CRASH: Scenario = Scenario {
         let threshold = usize::from(plan.cluster.migration_threshold);
         let (from, crashes) = (first_from(plan), plan.episodes.len());
         let left = facts
-            .begun(from, plan.healed)
+            .begun(0, from, plan.healed)
             .any(|tenure| tenure.machine == 1);
         expect(left == (crashes >= threshold), || {
             format!("{crashes} crashes, threshold {threshold}; left node1: {left}")
@@ -41,7 +41,7 @@ pub(super) const SERVICE_HANGS: Scenario = Scenario {
         let episode = &plan.episodes[0];
         // Two failed probes of a second each, a kill, a restart that does not get ready
         // until its start timeout (10 s), and the node is banned.
-        let outage = facts.longest_outage(episode.from, plan.healed);
+        let outage = facts.longest_outage(0, episode.from, plan.healed);
         let bound = secs(20);
         expect(outage <= bound, || {
             format!("the client waited {outage:?}, the bound is {bound:?}")
@@ -63,7 +63,7 @@ pub(super) const STUCK_STOP: Scenario = Scenario {
     judge: |plan, facts, _| {
         let from = first_from(plan);
         let first = facts
-            .begun(from, plan.healed)
+            .begun(0, from, plan.healed)
             .find(|tenure| tenure.machine == 1);
         expect(first.is_some(), || "node2 never got the VIP".into())?;
         let reset = facts.ends.iter().any(|end| end.machine == 0);
