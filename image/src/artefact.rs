@@ -93,6 +93,10 @@ pub struct BootSerial {
     /// Bits per second, where it is not 115200.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baud: Option<u32>,
+    /// The node at the other end of a heartbeat line. Of several lines to one node the
+    /// first goes to that node's first line to this one, and so on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
 }
 
 /// The kernel's command line for a node.
@@ -173,6 +177,7 @@ mod tests {
                 .map(|role| BootSerial {
                     role: role.into(),
                     baud: None,
+                    peer: None,
                 })
                 .into(),
             watchdog: true,

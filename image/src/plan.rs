@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! /etc/kodo/cluster.toml   the file, byte for byte
-//! /etc/kodo/key            what `key_file` names, if it does
+//! /etc/kodo/key            what `key_file` of the cluster names, if it does
+//! /etc/kodo/witness        what `key_file` of the witness names, if it does
 //! /etc/kodo/tokens         what `tokens_file` names, if it does
 //! /srv/SERVICE/...         what a service's `files` names
 //! ```
@@ -13,7 +14,7 @@
 use crate::artefact::{BootNic, BootSerial};
 use crate::cache::read;
 use crate::error::{Error, Result};
-use kodo_config::cluster::{self, Cluster, NicId};
+use kodo_config::cluster::{Cluster, End, NicId, PathKind};
 use kodo_config::{Diagnostic, Secret, Severity};
 use std::cell::RefCell;
 use std::path::Path;
@@ -84,6 +85,7 @@ pub fn load(cluster_file: &Path) -> Result<(Plan, Vec<Diagnostic>)> {
         let content = beside(secret, path)?;
         let target = match secret {
             Secret::Key => "etc/kodo/key",
+            Secret::Witness => "etc/kodo/witness",
             Secret::Tokens => "etc/kodo/tokens",
         };
         secrets.borrow_mut().push(File {
@@ -118,7 +120,9 @@ pub fn load(cluster_file: &Path) -> Result<(Plan, Vec<Diagnostic>)> {
             .iter()
             .map(|vip| vip.address.to_string())
             .collect(),
-        nodes: cluster.nodes.iter().map(machine).collect(),
+        nodes: (0..cluster.nodes.len())
+            .map(|position| machine(&cluster, position))
+            .collect(),
         files,
     };
     Ok((plan, cluster.notes))
@@ -134,7 +138,8 @@ fn refused(name: &str, mistakes: &[Diagnostic]) -> Error {
         .next("correct the file; no image was built")
 }
 
-fn machine(node: &cluster::Node) -> Machine {
+fn machine(cluster: &Cluster, position: usize) -> Machine {
+    let node = &cluster.nodes[position];
     let nics = node.nics.iter().map(|nic| {
         let mut addresses = nic.addresses.iter().map(ToString::to_string);
         BootNic {
@@ -151,22 +156,44 @@ fn machine(node: &cluster::Node) -> Machine {
             more_addresses: addresses.collect(),
         }
     });
-    let lines: Vec<(&str, u32)> = node
-        .serial
-        .iter()
-        .map(|line| (line.device.as_str(), line.baud))
-        .collect();
+    let lines = node.serial.iter().enumerate().map(|(port, line)| Line {
+        device: &line.device,
+        baud: line.baud,
+        peer: other_end(
+            cluster,
+            End {
+                node: position,
+                port,
+            },
+        ),
+    });
     Machine {
         name: node.name.clone(),
         nics: nics.collect(),
-        serial: serial_ports(&lines),
+        serial: serial_ports(&lines.collect::<Vec<_>>()),
         watchdog: true,
     }
 }
 
-/// ttyS0, ttyS1, … as far as the last one in use, given device and speed of each line.
-fn serial_ports(lines: &[(&str, u32)]) -> Vec<BootSerial> {
-    let number = |(device, _): &(&str, u32)| device.strip_prefix("ttyS")?.parse::<usize>().ok();
+/// A heartbeat line as its node sees it.
+struct Line<'a> {
+    device: &'a str,
+    baud: u32,
+    peer: Option<&'a str>,
+}
+
+/// The node at the other end of a serial line.
+fn other_end(cluster: &Cluster, end: End) -> Option<&str> {
+    let lines = cluster.paths.iter();
+    let mut lines = lines.filter(|path| path.kind == PathKind::Serial);
+    let line = lines.find(|path| path.ends.contains(&end))?;
+    let other = line.ends.iter().find(|other| other.node != end.node)?;
+    Some(&cluster.nodes[other.node].name)
+}
+
+/// ttyS0, ttyS1, … as far as the last one in use.
+fn serial_ports(lines: &[Line<'_>]) -> Vec<BootSerial> {
+    let number = |line: &Line<'_>| line.device.strip_prefix("ttyS")?.parse::<usize>().ok();
     let last = lines.iter().filter_map(number).max().unwrap_or(0);
     let port = |port: usize| {
         let line = lines.iter().find(|line| number(line) == Some(port));
@@ -177,7 +204,8 @@ fn serial_ports(lines: &[(&str, u32)]) -> Vec<BootSerial> {
         };
         BootSerial {
             role: role.to_owned(),
-            baud: line.map(|(_, baud)| *baud).filter(|baud| *baud != 115_200),
+            baud: line.map(|line| line.baud).filter(|baud| *baud != 115_200),
+            peer: line.and_then(|line| line.peer).map(str::to_owned),
         }
     };
     (0..=last).map(port).collect()
@@ -223,8 +251,13 @@ mod tests {
 
     #[test]
     fn serial_ports_are_counted_from_the_console() {
-        let roles = |lines: &[(&str, u32)]| -> Vec<String> {
-            let ports = serial_ports(lines).into_iter();
+        let roles = |lines: &[(&'static str, u32)]| -> Vec<String> {
+            let lines = lines.iter().map(|&(device, baud)| Line {
+                device,
+                baud,
+                peer: None,
+            });
+            let ports = serial_ports(&lines.collect::<Vec<_>>()).into_iter();
             ports
                 .map(|port| format!("{}{}", port.role, port.baud.unwrap_or_default()))
                 .collect()

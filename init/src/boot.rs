@@ -23,6 +23,7 @@ use crate::{kernel, last_words};
 
 const CLUSTER_FILE: &str = "/etc/kodo/cluster.toml";
 const KEY_FILE: &str = "/etc/kodo/key";
+const WITNESS_FILE: &str = "/etc/kodo/witness";
 const TOKENS_FILE: &str = "/etc/kodo/tokens";
 
 /// Above the lanes, below the kernel's own threads of the highest class.
@@ -124,6 +125,7 @@ fn read_cluster() -> Result<Cluster, String> {
     let load = |secret: Secret, _: &str| {
         let path = match secret {
             Secret::Key => KEY_FILE,
+            Secret::Witness => WITNESS_FILE,
             Secret::Tokens => TOKENS_FILE,
         };
         fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))

@@ -51,6 +51,7 @@ fn machine(name: &str) -> Machine {
         serial: vec![BootSerial {
             role: "console".into(),
             baud: None,
+            peer: None,
         }],
         watchdog: true,
     }

@@ -29,6 +29,10 @@ pub struct Cluster {
     pub timing: Timing,
     /// Who decides when the nodes do not hear each other.
     pub split_brain: SplitBrain,
+    /// Which of two halves decides, with [`SplitBrain::Quorum`].
+    pub even_split: EvenSplit,
+    /// Who breaks ties, exactly with [`SplitBrain::Witness`].
+    pub witness: Option<Witness>,
     /// Addresses whose answers prove that this side reaches the public network.
     pub ping: Vec<IpAddr>,
     /// Whether operators may break nodes on purpose.
@@ -64,7 +68,7 @@ pub struct Timing {
     pub warntime: Duration,
     /// Silence after which a peer is dead.
     pub deadtime: Duration,
-    /// How long a fresh node waits for its peer before it may decide alone.
+    /// How long a fresh node waits for the others before it may decide without them.
     pub initdead: Duration,
     /// How long `initdead` may wait for carrier.
     pub linkwait: Duration,
@@ -112,8 +116,33 @@ pub enum Profile {
 pub enum SplitBrain {
     /// Nobody; two owners are possible, and accepted.
     Accept,
-    /// The side that reaches the ping group.
+    /// The node of a pair that reaches the ping group.
     Ping,
+    /// The part with more than half of all votes.
+    Quorum,
+    /// The part with more than half of all votes, or with half of them and the witness.
+    Witness,
+}
+
+/// Which of two parts with half of all votes each decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum EvenSplit {
+    /// Neither.
+    None,
+    /// The one with the first node of the file.
+    First,
+}
+
+/// A program on another host that speaks for at most one half of the cluster at a time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Witness {
+    /// Where it listens.
+    pub address: IpAddr,
+    /// Its UDP port.
+    pub port: u16,
+    /// Signs questions and answers. Never shown, never hashed.
+    #[serde(skip)]
+    pub key: Key,
 }
 
 /// The operators' API.
@@ -152,11 +181,21 @@ pub struct Watchdog {
     pub softdog: bool,
 }
 
+/// The worst release of a guarded group: a node that missed its deadline feeds its watchdog
+/// once more at most, and is reset.
+pub(crate) fn guard(timing: &Timing, watchdog: &Watchdog) -> Duration {
+    timing.release + timing.keepalive + watchdog.timeout
+}
+
 /// One machine.
 #[derive(Clone, Debug, Serialize)]
 pub struct Node {
     /// Its name.
     pub name: String,
+    /// What its word weighs.
+    pub votes: u8,
+    /// It votes and runs nothing.
+    pub voter: bool,
     /// Its network ports, in file order.
     pub nics: Vec<Nic>,
     /// Its serial heartbeat lines, in file order.
@@ -181,7 +220,7 @@ pub struct Nic {
 pub enum Role {
     /// The public network: clients, VIPs, operators, and heartbeats too.
     Lan,
-    /// A cable to the other node: heartbeats.
+    /// A cable to the other node, or a switch between the nodes: heartbeats.
     Crossover,
 }
 
@@ -287,6 +326,8 @@ pub struct Vip {
 pub struct Group {
     /// Its name.
     pub name: String,
+    /// It holds data: all of it is exclusive, not just its VIPs.
+    pub guarded: bool,
     /// In start order.
     pub members: Vec<Member>,
     /// Positions of the nodes that may run it, most preferred first.
@@ -317,21 +358,32 @@ pub enum Failback {
     Manual,
 }
 
-/// A heartbeat path: one cable or network that all nodes share.
+/// A heartbeat path: one cable, or one network.
 #[derive(Clone, Debug, Serialize)]
 pub struct Path {
-    /// As the operator knows it: `crossover`, `lan`, `serial`, `serial2`.
+    /// As the operator knows it: `crossover`, `lan2`, `serial`, `serial-node1-node3`.
     pub name: String,
     /// What it is.
     pub kind: PathKind,
-    /// Which of its kind, from 0.
+    /// Which of its kind, from 0; of serial lines, which between its two nodes.
     pub index: usize,
+    /// The nodes on it, in file order.
+    pub ends: Vec<End>,
     /// Interval between heartbeats on it.
     pub keepalive: Duration,
     /// Largest heartbeat in bytes that it carries.
     pub budget: usize,
     /// Whether clients reach VIPs on it.
     pub public: bool,
+}
+
+/// One node's end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct End {
+    /// Position of the node.
+    pub node: usize,
+    /// Position among the node's ports, or among its serial lines.
+    pub port: usize,
 }
 
 /// Bits on a serial line of a heartbeat of so many bytes: its framing, and start, eight
@@ -343,7 +395,7 @@ pub(crate) fn serial_bits(bytes: usize) -> u64 {
 /// What a heartbeat path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum PathKind {
-    /// A crossover cable.
+    /// A crossover cable, or a network that is nobody else's.
     Crossover,
     /// The public network.
     Lan,
@@ -416,7 +468,18 @@ impl Cluster {
             .filter(move |(_, nic)| nic.role == role)
     }
 
-    /// Hash of everything that both nodes must agree on: equal for two files that mean
+    /// The nodes that run groups.
+    pub fn runners(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| !node.voter)
+    }
+
+    /// All votes together.
+    #[must_use]
+    pub fn votes(&self) -> u32 {
+        self.nodes.iter().map(|node| u32::from(node.votes)).sum()
+    }
+
+    /// Hash of everything that all nodes must agree on: equal for two files that mean
     /// the same, whatever their comments, order of keys, or secrets.
     #[must_use]
     pub fn file_hash(&self) -> u64 {

@@ -195,10 +195,10 @@ fn paths(page: &mut Page, cluster: &Cluster) {
     for path in &cluster.paths {
         let interval = Show(path.keepalive).to_string();
         let baud = match path.kind {
-            PathKind::Serial => cluster
-                .nodes
+            PathKind::Serial => path
+                .ends
                 .iter()
-                .filter_map(|node| node.serial.get(path.index))
+                .filter_map(|end| cluster.nodes.get(end.node)?.serial.get(end.port))
                 .map(|line| line.baud)
                 .min(),
             PathKind::Lan | PathKind::Crossover => None,
@@ -349,6 +349,14 @@ fn split(page: &mut Page, cluster: &Cluster) {
             "split_brain = \"ping\": a holder that has no answer from the ping group for {lease} (L) gives its groups up, \
              and a node that has one takes over after deadtime. If both still reach the group, both serve until a path \
              returns; then one gives way within one keepalive. If neither does, neither serves."
+        )),
+        SplitBrain::Quorum => page.paragraph(&format!(
+            "split_brain = \"quorum\": a part without a majority of the votes gives its groups up within {lease} (L) and R; \
+             the part with one takes over after deadtime. Where no part has one, nobody serves."
+        )),
+        SplitBrain::Witness => page.paragraph(&format!(
+            "split_brain = \"witness\": a half that the witness does not speak for gives its groups up within {lease} (L) \
+             and R; the half that it speaks for takes over after deadtime. If neither reaches the witness, neither serves."
         )),
     }
     if cluster.timing.profile == Profile::Fast {

@@ -16,6 +16,7 @@ pub mod explain;
 pub mod report;
 pub mod secrets;
 pub mod time;
+pub mod words;
 
 mod check;
 mod hints;

@@ -10,14 +10,18 @@ use core::time::Duration;
 
 use heapless::{String, Vec};
 use kodo_engine::config as engine;
+use kodo_engine::timing::wait_bound;
 use kodo_engine::{NodeId, NodeSet, ResourceId};
 use kodo_netstack::config as netstack;
 use kodo_netstack::{IfIndex, Prefix};
-use kodo_node::config::{Target, Wire};
+use kodo_node::config::{Target, Wire, WitnessTarget};
 use kodo_node::io::{Line, Port, ServiceId};
 use kodo_supervisor::{ProbeConfig, ServiceConfig};
 
-use crate::cluster::{Cidr, Cluster, Failback, Member, Node, Path, PathKind, Role, SplitBrain};
+use crate::cluster::{
+    Cidr, Cluster, EvenSplit, Failback, Member, Node, Path, PathKind, Role, SplitBrain, guard,
+};
+use crate::words;
 
 /// The shortest time after which a privileged helper is overdue. Binding an address
 /// takes microseconds; a driver that resets a port holds the kernel's lock for tenths of
@@ -39,7 +43,7 @@ impl fmt::Display for UnknownNode {
             f,
             "the cluster file has no node `{}`; it has {}",
             self.name,
-            self.known.join(" and ")
+            words::and(&self.known)
         )
     }
 }
@@ -63,7 +67,7 @@ impl Cluster {
             engine: self.engine(position),
             supervisor: self.supervisor(),
             netstack: self.netstack(node),
-            paths: all(self.paths.iter().map(|path| wire(node, path))),
+            paths: all(self.paths.iter().map(|path| wire(position, path))),
             resources: all(self
                 .service_targets()
                 .chain(
@@ -76,6 +80,11 @@ impl Cluster {
                             address: vip.address.address,
                         }),
                 )),
+            witness: self.witness.as_ref().map(|witness| WitnessTarget {
+                address: witness.address,
+                port: witness.port,
+                key: witness.key.clone(),
+            }),
             public: port(node, public),
             act_timeout: self.act_timeout(),
             drills: self.drills,
@@ -86,6 +95,24 @@ impl Cluster {
     fn public_lan(&self) -> usize {
         let public = self.paths.iter().find(|path| path.public);
         public.map_or(0, |path| path.index)
+    }
+
+    /// The worst release of a guarded group.
+    #[must_use]
+    pub fn guard(&self) -> Duration {
+        guard(&self.timing, &self.watchdog)
+    }
+
+    /// The longest W of the file: a fresh node holds back for so long.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        let guarded = self.groups.iter().any(|group| group.guarded);
+        let release = if guarded {
+            self.guard()
+        } else {
+            self.timing.release
+        };
+        wait_bound(self.timing.lease, release)
     }
 
     fn act_timeout(&self) -> Duration {
@@ -128,7 +155,7 @@ impl Cluster {
             keys: all(self.keys.iter().cloned()),
             me: NodeId(id(me)),
             nodes: all(self.nodes.iter().map(|node| word(&node.name))),
-            votes: all(self.nodes.iter().map(|_| 1)),
+            votes: all(self.nodes.iter().map(|node| node.votes)),
             timing: engine::Timing {
                 keepalive: timing.keepalive,
                 warntime: timing.warntime,
@@ -137,11 +164,16 @@ impl Cluster {
                 linkwait: timing.linkwait,
                 lease: timing.lease,
                 release: timing.release,
-                guard: timing.release + self.watchdog.timeout + timing.keepalive,
+                guard: self.guard(),
             },
             split_brain: match self.split_brain {
                 SplitBrain::Accept => engine::SplitBrain::Accept,
                 SplitBrain::Ping => engine::SplitBrain::PING,
+                SplitBrain::Witness => engine::SplitBrain::WITNESS,
+                SplitBrain::Quorum => engine::SplitBrain::Votes(match self.even_split {
+                    EvenSplit::None => engine::Tie::Nobody,
+                    EvenSplit::First => engine::Tie::First,
+                }),
             },
             pings: !self.ping.is_empty(),
             paths: all(self.paths.iter().map(|path| engine::Path {
@@ -149,12 +181,12 @@ impl Cluster {
                 keepalive: path.keepalive,
                 budget: path.budget,
                 public: path.public,
-                ends: NodeSet::first(self.nodes.len()),
+                ends: ends(path),
             })),
             resources: all(services.chain(vips)),
             groups: all(self.groups.iter().map(|group| engine::Group {
                 name: word(&group.name),
-                guarded: false,
+                guarded: group.guarded,
                 members: all(group.members.iter().map(|member| self.resource(*member))),
                 prefer: all(group.prefer.iter().map(|node| NodeId(id(*node)))),
                 failback: match group.failback {
@@ -230,18 +262,18 @@ impl Cluster {
     }
 }
 
-/// This node's end of a path.
-fn wire(node: &Node, path: &Path) -> Option<Wire> {
-    let nth = |role| Cluster::ports(node, role).nth(path.index);
-    match path.kind {
-        PathKind::Crossover => {
-            nth(Role::Crossover).map(|(position, _)| Wire::Port(Port(id(position))))
-        }
-        PathKind::Lan => nth(Role::Lan).map(|(position, _)| Wire::Port(Port(id(position)))),
-        PathKind::Serial => {
-            (path.index < node.serial.len()).then(|| Wire::Line(Line(id(path.index))))
-        }
-    }
+/// A node's end of a path, if it has one.
+fn wire(node: usize, path: &Path) -> Option<Wire> {
+    let end = path.ends.iter().find(|end| end.node == node)?;
+    Some(match path.kind {
+        PathKind::Crossover | PathKind::Lan => Wire::Port(Port(id(end.port))),
+        PathKind::Serial => Wire::Line(Line(id(end.port))),
+    })
+}
+
+/// The nodes that a path connects.
+fn ends(path: &Path) -> NodeSet {
+    path.ends.iter().map(|end| NodeId(id(end.node))).collect()
 }
 
 /// The port of a node's n-th LAN.

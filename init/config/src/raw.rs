@@ -9,7 +9,9 @@ use core::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::cluster::{Cidr, Failback, Mac, PciAddress, Profile, Role, ServiceKind, SplitBrain};
+use crate::cluster::{
+    Cidr, EvenSplit, Failback, Mac, PciAddress, Profile, Role, ServiceKind, SplitBrain,
+};
 use crate::leaf::{Choice, Hex256, Name, Text};
 
 /// `[cluster]`
@@ -22,6 +24,17 @@ pub(crate) struct General {
     pub(crate) drills: Option<Spanned<bool>>,
     pub(crate) split_brain: Option<Text<SplitBrain>>,
     pub(crate) ping: Option<Spanned<Vec<Text<IpAddr>>>>,
+    pub(crate) even_split: Option<Text<EvenSplit>>,
+    pub(crate) last_man_standing: Option<Spanned<bool>>,
+}
+
+/// `[witness]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Witness {
+    pub(crate) address: Text<IpAddr>,
+    pub(crate) port: Option<Spanned<u16>>,
+    pub(crate) key: Option<Text<Hex256>>,
+    pub(crate) key_file: Option<Spanned<String>>,
 }
 
 /// `[timing]`
@@ -61,6 +74,8 @@ pub(crate) struct Watchdog {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Node {
     pub(crate) name: Text<Name>,
+    pub(crate) votes: Option<Spanned<u8>>,
+    pub(crate) voter: Option<Spanned<bool>>,
 }
 
 /// `[[node.nic]]`
@@ -79,6 +94,7 @@ pub(crate) struct Nic {
 pub(crate) struct Serial {
     pub(crate) device: Spanned<String>,
     pub(crate) baud: Option<Spanned<u32>>,
+    pub(crate) peer: Option<Text<Name>>,
     pub(crate) keepalive: Option<Text<Duration>>,
 }
 
@@ -116,6 +132,7 @@ pub(crate) struct Vip {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Group {
     pub(crate) name: Text<Name>,
+    pub(crate) guarded: Option<Spanned<bool>>,
     pub(crate) members: Spanned<Vec<Text<Name>>>,
     pub(crate) prefer: Option<Spanned<Vec<Text<Name>>>>,
     pub(crate) failback: Option<Text<Failback>>,
@@ -134,8 +151,17 @@ impl Choice for Profile {
 
 impl Choice for SplitBrain {
     const WHAT: &'static str = "a split-brain policy";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("accept", Self::Accept), ("ping", Self::Ping)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("accept", Self::Accept),
+        ("ping", Self::Ping),
+        ("quorum", Self::Quorum),
+        ("witness", Self::Witness),
+    ];
+}
+
+impl Choice for EvenSplit {
+    const WHAT: &'static str = "a rule for two halves";
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("first", Self::First)];
 }
 
 impl Choice for Role {

@@ -34,6 +34,7 @@ pub(crate) struct NodeEntry {
 #[derive(Debug, Default)]
 pub(crate) struct File {
     pub(crate) general: Option<Entry<raw::General>>,
+    pub(crate) witness: Option<Entry<raw::Witness>>,
     pub(crate) timing: Option<Entry<raw::Timing>>,
     pub(crate) admin: Option<(Entry<raw::Admin>, Vec<Entry<raw::Token>>)>,
     pub(crate) watchdog: Option<Entry<raw::Watchdog>>,
@@ -50,6 +51,7 @@ const SCHEMA: i64 = 1;
 pub(crate) fn vocabulary() -> Vec<(&'static str, &'static [&'static str])> {
     vec![
         ("[cluster]", fields::<raw::General>()),
+        ("[witness]", fields::<raw::Witness>()),
         ("[timing]", fields::<raw::Timing>()),
         ("[admin]", fields::<raw::Admin>()),
         ("[[admin.token]]", fields::<raw::Token>()),
@@ -87,6 +89,9 @@ pub(crate) fn file(sink: &mut Sink<'_>) -> Option<File> {
             Diagnostic::error(0..0, "the file has no `[cluster]` table")
                 .help("begin with `[cluster]`: the cluster's `name`, its `key` or `key_file`, and `split_brain`"),
         );
+    }
+    if let Some(table) = root.table(sink, "witness", "[witness]") {
+        file.witness = table.read(sink, &[]);
     }
     if let Some(table) = root.table(sink, "timing", "[timing]") {
         file.timing = table.read(sink, &[]);
@@ -139,7 +144,8 @@ pub(crate) fn file(sink: &mut Sink<'_>) -> Option<File> {
         file.groups.extend(table.read(sink, &[]));
     }
     let known = [
-        "schema", "cluster", "timing", "admin", "watchdog", "node", "service", "vip", "group",
+        "schema", "cluster", "witness", "timing", "admin", "watchdog", "node", "service", "vip",
+        "group",
     ];
     for (key, value) in &root.keys {
         sink.push(hints::unknown_key(key, is_table(value), "the file", &known));

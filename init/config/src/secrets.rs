@@ -1,7 +1,8 @@
-//! The cluster key and the operators' tokens: where they come from and how their files look.
+//! The cluster's keys and the operators' tokens: where they come from and how their files look.
 //!
 //! A key file holds one or two keys of 64 hex digits, one a line: the first signs, both
-//! are accepted, so that a key is replaced without a missed beat. A tokens file holds
+//! are accepted, so that a key is replaced without a missed beat. The witness's holds one:
+//! the witness accepts two, so nodes need not. A tokens file holds
 //! `name sha256hex` lines. Both may have blank lines and `#` comments.
 //! Never shows a secret: errors name a line, not its text.
 
@@ -16,8 +17,10 @@ use crate::leaf::{Hex256, Name, Parse};
 /// Which secret is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secret {
-    /// The text of `key_file`.
+    /// The text of the cluster's `key_file`.
     Key,
+    /// The text of the witness's `key_file`.
+    Witness,
     /// The text of `tokens_file`.
     Tokens,
 }

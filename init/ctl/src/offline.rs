@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use kodo_config::report::{Style, load, summary};
-use kodo_config::{Cluster, explain, secrets};
+use kodo_config::{Cluster, explain, secrets, words};
 
 use crate::run::{DONE, REFUSED};
 
@@ -182,7 +182,7 @@ fn verdict(path: &Path, cluster: &Cluster) -> String {
         "{} is accepted{remarks}: cluster {}, nodes {}, heartbeats on {}, groups {}; file {:016x}\n",
         path.display(),
         cluster.name,
-        nodes.join(" and "),
+        words::and(&nodes),
         paths.join(", "),
         if groups.is_empty() {
             "none".to_owned()

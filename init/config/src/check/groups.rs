@@ -15,6 +15,13 @@ use crate::leaf::{Name, Text, nearest};
 use crate::raw;
 use crate::read::Entry;
 
+/// All groups, and where the first guarded one says so.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    pub(super) list: Vec<Group>,
+    pub(super) guarded: Option<Range<usize>>,
+}
+
 /// Reads all groups. References are judged when everything they may name could be read.
 pub(super) fn read(
     sink: &mut Sink<'_>,
@@ -22,7 +29,7 @@ pub(super) fn read(
     nodes: &Nodes,
     resources: &Resources,
     readable: bool,
-) -> Vec<Group> {
+) -> Groups {
     let spans: Vec<_> = tables.iter().map(|table| table.span.clone()).collect();
     too_many(sink, "groups", &spans, limits::GROUPS);
     let empty = tables.is_empty();
@@ -30,7 +37,7 @@ pub(super) fn read(
     let mut tags = Unique::new();
     let mut used: Unique<Member> = Unique::new();
     let mut complete = readable && resources.complete;
-    let mut groups = Vec::new();
+    let mut groups = Groups::default();
     for Entry { value: raw, .. } in tables {
         let name = take(sink, raw.name);
         if let Some(name) = &name
@@ -81,13 +88,19 @@ pub(super) fn read(
             }
             value => value.map_or(3, Spanned::into_inner),
         };
+        let guarded = raw.guarded.filter(|guarded| *guarded.get_ref());
+        if let Some(guarded) = &guarded {
+            groups.guarded.get_or_insert(guarded.span());
+        }
+        let guarded = guarded.is_some();
         let failure_timeout =
             at_least(sink, raw.failure_timeout, "failure_timeout", 600_000, 1_000);
         if let (Some(name), Some(failback), Some(failure_timeout)) =
             (name, failback, failure_timeout)
         {
-            groups.push(Group {
+            groups.list.push(Group {
                 name: name.into_inner().0,
+                guarded,
                 members,
                 prefer,
                 failback,
@@ -207,7 +220,9 @@ fn prefer(
     nodes: &Nodes,
 ) -> Vec<usize> {
     let Some(list) = list else {
-        return (0..nodes.list.len()).collect();
+        return (0..nodes.list.len())
+            .filter(|node| nodes.list[*node].runs())
+            .collect();
     };
     let span = list.span();
     let known: Vec<&str> = nodes
@@ -242,6 +257,16 @@ fn prefer(
             }
             continue;
         };
+        if let Some(voter) = &nodes.list[position].voter {
+            sink.push(
+                Diagnostic::error(place, format!("`{name}` is a voter"))
+                    .see(voter.clone(), "it runs nothing")
+                    .because("`prefer` names the nodes that may run the group")
+                    .help("remove it here, or remove its `voter`"),
+            );
+            sound = false;
+            continue;
+        }
         if let Some(first) = seen.insert(position, place.clone()) {
             sink.push(
                 Diagnostic::error(place, format!("`{name}` is named twice"))
@@ -253,17 +278,22 @@ fn prefer(
         }
         order.push(position);
     }
+    let runners = nodes.list.iter().filter(|node| node.runs()).count();
+    let all = match runners {
+        2 => "name both nodes, the better one first",
+        _ => "name several nodes, the best one first",
+    };
     if sound && order.is_empty() {
         sink.push(
             Diagnostic::error(span, "`prefer` names no node")
                 .because("only the nodes that it names may run the group")
-                .help("name both nodes, the better one first, or leave the line out for the file's order"),
+                .help(format!("{all}, or leave the line out for the file's order")),
         );
-    } else if sound && order.len() < nodes.list.len() {
+    } else if sound && order.len() == 1 && runners > 1 {
         sink.push(
             Diagnostic::warning(span, "the group can run on one node only")
                 .because("only the nodes that `prefer` names may run it: nothing takes over when that one fails")
-                .help("name both nodes, the better one first"),
+                .help(all),
         );
     }
     order

@@ -4,11 +4,15 @@
 //! tables are judged only among values that could be read, so that one mistake is told
 //! once. Nothing here stops at the first mistake.
 
+mod arbiter;
 mod groups;
+mod lines;
 mod nodes;
 mod paths;
 mod policy;
+mod remarks;
 mod resources;
+mod split;
 mod timing;
 mod wires;
 
@@ -16,7 +20,7 @@ use core::ops::Range;
 
 use toml::Spanned;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, EvenSplit};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::leaf::{Leaf, Text};
 use crate::read::File;
@@ -30,6 +34,10 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
         .as_ref()
         .map_or(0..0, |table| table.span.clone());
     let general = file.general.map(|table| policy::general(sink, table, load));
+    let keys = general.as_ref().map_or(&[][..], |general| &general.keys);
+    let witness = file
+        .witness
+        .map(|table| policy::witness(sink, table, keys, load));
     let profile = general.as_ref().and_then(|general| general.profile.clone());
     let timing = timing::read(sink, file.timing, profile.as_ref(), &head);
     let watchdog = policy::watchdog(sink, file.watchdog, timing.as_ref());
@@ -49,8 +57,11 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
     );
     let groups = groups::read(sink, file.groups, &nodes, &resources, readable);
     let general = general?;
-    policy::arbiter(sink, &general, &nodes, &resources);
-    policy::remarks(sink, &general, timing.as_ref(), watchdog.as_ref());
+    arbiter::judge(sink, &general, witness.as_ref(), &nodes, &resources);
+    split::judge(sink, &general, &nodes);
+    let clocks = timing.as_ref().zip(watchdog.as_ref());
+    split::clocks(sink, &general, witness.as_ref(), &groups, clocks);
+    remarks::tell(sink, &general, &nodes, clocks);
     if sink.failed() {
         return None;
     }
@@ -60,6 +71,10 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
         keys: general.keys,
         timing: timing?.value,
         split_brain: general.split_brain?.into_inner(),
+        even_split: general
+            .even_split
+            .map_or(EvenSplit::None, Spanned::into_inner),
+        witness: witness.and_then(|witness| witness.value),
         ping: general.ping.into_iter().map(Spanned::into_inner).collect(),
         drills: general.drills.is_some_and(Spanned::into_inner),
         admin: admin.map(|admin| admin.value),
@@ -71,7 +86,7 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
             .collect::<Option<_>>()?,
         services: resources.services,
         vips: resources.vips,
-        groups,
+        groups: groups.list,
         paths: paths::publish(paths?, public),
         notes: Vec::new(),
     })

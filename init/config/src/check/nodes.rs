@@ -4,6 +4,7 @@ use core::net::IpAddr;
 use core::ops::Range;
 use core::time::Duration;
 
+use kodo_engine::limits;
 use kodo_node::limits as node;
 use toml::Spanned;
 
@@ -11,6 +12,7 @@ use super::wires::{distinct, own_networks, same_networks};
 use super::{Unique, take, take_all, too_many};
 use crate::cluster::{self, Cidr, NicId, Role};
 use crate::diagnostic::{Diagnostic, Sink};
+use crate::leaf::Name;
 use crate::raw;
 use crate::read::{Entry, NodeEntry};
 
@@ -18,6 +20,9 @@ use crate::read::{Entry, NodeEntry};
 const BAUDS: [u32; 10] = [
     9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600, 1_000_000, 1_500_000,
 ];
+
+/// Most votes of one node: more is no finer.
+const VOTES: u8 = 100;
 
 /// All nodes, and whether everything about their wires could be read.
 #[derive(Debug)]
@@ -31,6 +36,10 @@ pub(super) struct Nodes {
 pub(super) struct Node {
     pub(super) span: Range<usize>,
     pub(super) name: Option<Spanned<String>>,
+    /// As written, or one.
+    pub(super) votes: Spanned<u8>,
+    /// Where the file makes it a voter.
+    pub(super) voter: Option<Range<usize>>,
     pub(super) nics: Vec<Nic>,
     pub(super) serial: Vec<Serial>,
 }
@@ -51,6 +60,8 @@ pub(super) struct Serial {
     pub(super) span: Range<usize>,
     pub(super) device: Spanned<String>,
     pub(super) baud: Spanned<u32>,
+    /// The node at the other end.
+    pub(super) peer: Option<Spanned<String>>,
     pub(super) keepalive: Option<Spanned<Duration>>,
 }
 
@@ -60,6 +71,11 @@ impl Node {
         self.name
             .as_ref()
             .map_or("this node", |name| name.get_ref().as_str())
+    }
+
+    /// Whether it runs groups.
+    pub(super) fn runs(&self) -> bool {
+        self.voter.is_none()
     }
 
     /// Ports with a role, in order.
@@ -81,6 +97,8 @@ impl Node {
         };
         Some(cluster::Node {
             name: self.name?.into_inner(),
+            votes: self.votes.into_inner(),
+            voter: self.voter.is_some(),
             nics: self.nics.into_iter().map(plain).collect::<Option<_>>()?,
             serial: self
                 .serial
@@ -98,27 +116,22 @@ impl Node {
 pub(super) fn read(sink: &mut Sink<'_>, tables: Vec<NodeEntry>, readable: bool) -> Nodes {
     let mut complete = readable;
     let count = tables.len();
-    let last = tables.last().map(|table| table.span.clone());
+    let spans: Vec<_> = tables.iter().map(|table| table.span.clone()).collect();
     let list: Vec<_> = tables
         .into_iter()
         .map(|table| one(sink, table, &mut complete))
         .collect();
-    if count != 2 && (readable || count > 2) {
-        let item = Diagnostic::error(
-            last.unwrap_or(0..0),
-            match count {
-                0 => "the file has no `[[node]]`".to_owned(),
-                1 => "the file has one `[[node]]` only".to_owned(),
-                n => format!("the file has {n} nodes"),
-            },
-        )
-        .because("this version runs pairs: exactly two nodes");
-        sink.push(match count {
-            0 | 1 => item.help("write one `[[node]]` table for each of the two machines"),
-            _ => item.help("keep two of them; larger clusters come with a later version"),
-        });
+    if count == 0 && readable {
+        sink.push(
+            Diagnostic::error(0..0, "the file has no `[[node]]`")
+                .help("write one `[[node]]` table for each machine"),
+        );
     }
-    complete &= count == 2;
+    too_many(sink, "nodes", &spans, limits::NODES);
+    complete &= (1..=limits::NODES).contains(&count);
+    if complete {
+        complete &= somebody_runs(sink, &list);
+    }
     if complete {
         for node in list
             .iter()
@@ -140,16 +153,71 @@ pub(super) fn read(sink: &mut Sink<'_>, tables: Vec<NodeEntry>, readable: bool) 
     Nodes { list, complete }
 }
 
+/// Remarks on who is there to run anything; whether anybody is.
+fn somebody_runs(sink: &mut Sink<'_>, list: &[Node]) -> bool {
+    let runners: Vec<_> = list.iter().filter(|node| node.runs()).collect();
+    match runners[..] {
+        [] => {
+            let place = list.first().and_then(|node| node.voter.clone());
+            sink.push(
+                Diagnostic::error(place.unwrap_or(0..0), "every node is a voter")
+                    .because("a voter runs nothing, so nothing would ever run")
+                    .help("remove `voter` from the nodes that run groups"),
+            );
+        }
+        [only] => sink.push(
+            Diagnostic::warning(
+                only.span.clone(),
+                format!("{} is the only node that runs groups", only.title()),
+            )
+            .because("nothing takes over when it fails")
+            .help("write a `[[node]]` table for a second machine"),
+        ),
+        _ => {}
+    }
+    !runners.is_empty()
+}
+
 fn one(sink: &mut Sink<'_>, table: NodeEntry, complete: &mut bool) -> Node {
-    let name = table.table.and_then(|table| take(sink, table.name));
+    *complete &= table.table.is_some();
+    let (name, votes, voter) = match table.table {
+        Some(raw) => (take(sink, raw.name), raw.votes, raw.voter),
+        None => (None, None, None),
+    };
     *complete &= name.is_some();
+    let voter = voter
+        .filter(|voter| *voter.get_ref())
+        .map(|voter| voter.span());
+    let votes = votes.unwrap_or_else(|| Spanned::new(table.span.clone(), 1));
+    if *votes.get_ref() > VOTES {
+        sink.push(
+            Diagnostic::error(
+                votes.span(),
+                format!("{} votes are too many for one node", votes.get_ref()),
+            )
+            .help(format!(
+                "write 0 to {VOTES}; only the proportion between the nodes counts"
+            )),
+        );
+    }
+    if let Some(voter) = &voter
+        && *votes.get_ref() == 0
+    {
+        sink.push(
+            Diagnostic::error(votes.span(), "this voter has no vote")
+                .see(voter.clone(), "it runs nothing either")
+                .help("give it 1 vote, or remove the node"),
+        );
+    }
     let ports: Vec<_> = table.nics.iter().map(|nic| nic.span.clone()).collect();
     let lines: Vec<_> = table.serial.iter().map(|line| line.span.clone()).collect();
     too_many(sink, "ports on one node", &ports, node::PORTS);
     too_many(sink, "serial lines on one node", &lines, node::LINES);
     let read = Node {
         span: table.span,
-        name: name.map(|name| Spanned::new(name.span(), name.into_inner().0)),
+        name: name.map(string),
+        votes,
+        voter,
         nics: table
             .nics
             .into_iter()
@@ -265,7 +333,7 @@ fn addresses_of(sink: &mut Sink<'_>, nic: &Nic, addressed: bool) {
             if let Some(gateway) = nic.gateways.first() {
                 sink.push(
                     Diagnostic::error(gateway.span(), "a crossover port has no gateway")
-                        .because("the cable ends at the other node; nothing is routed through it")
+                        .because("it leads to other nodes only; nothing is routed through it")
                         .help("move `gateway` to the lan port"),
                 );
                 return;
@@ -356,11 +424,18 @@ pub(super) fn usable(sink: &mut Sink<'_>, address: &Spanned<Cidr>) -> bool {
     false
 }
 
+fn string(name: Spanned<Name>) -> Spanned<String> {
+    Spanned::new(name.span(), name.into_inner().0)
+}
+
 fn line(sink: &mut Sink<'_>, entry: Entry<raw::Serial>, complete: &mut bool) -> Option<Serial> {
     let Entry { span, value: raw } = entry;
     let keepalive_wanted = raw.keepalive.is_some();
     let keepalive = raw.keepalive.and_then(|text| take(sink, text));
     *complete &= keepalive.is_some() == keepalive_wanted;
+    let peer_wanted = raw.peer.is_some();
+    let peer = raw.peer.and_then(|text| take(sink, text)).map(string);
+    *complete &= peer.is_some() == peer_wanted;
     let baud = raw
         .baud
         .unwrap_or_else(|| Spanned::new(span.clone(), 115_200));
@@ -418,6 +493,7 @@ fn line(sink: &mut Sink<'_>, entry: Entry<raw::Serial>, complete: &mut bool) -> 
         span,
         device: raw.device,
         baud,
+        peer,
         keepalive,
     })
 }

@@ -1,72 +1,48 @@
-//! Heartbeat paths: the ends that belong together, and how often each may speak.
+//! Heartbeat paths: the ends that belong together on networks and cables.
 
 use core::ops::Range;
-use core::time::Duration;
 
-use kodo_engine::{codec, limits};
-use toml::Spanned;
+use kodo_engine::{limits, operator};
 
-use super::nodes::{Node, Nodes, Serial};
-use super::timing;
-use crate::cluster::{Path, PathKind, Role, serial_bits};
+use super::nodes::{Node, Nodes};
+use super::{lines, timing};
+use crate::cluster::{End, Path, PathKind, Role};
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::time::Show;
+use crate::words::and;
 
-/// Peers that a heartbeat on a serial line echoes: the other end, and a life of it that
-/// is not confirmed yet.
-const ECHOES: usize = 2;
-/// Bytes for the operators' registers, which go round one at a time.
-const GOSSIP: usize = 24;
-/// Heartbeats may use one part in so many of a line's rate.
-const SHARE: u64 = 2;
-
-/// Largest heartbeat on a serial line, for a file with this many groups.
-fn serial_budget(groups: usize) -> usize {
-    (codec::floor(groups.min(limits::GROUPS), ECHOES) + GOSSIP).min(limits::FRAME)
-}
-
-/// Shortest keepalive of a line, rounded up to a millisecond.
-fn shortest(budget: usize, baud: u32) -> Duration {
-    let bits = serial_bits(budget) * SHARE;
-    Duration::from_millis((bits * 1_000).div_ceil(u64::from(baud.max(1))))
-}
-
-/// Pairs the ends of every path; `None` when something about them could not be read.
+/// Finds the ends of every path; `None` when something about them could not be read.
 pub(super) fn derive(
     sink: &mut Sink<'_>,
     nodes: &Nodes,
     timing: Option<&timing::Checked>,
     groups: usize,
 ) -> Option<Vec<Path>> {
-    let budget = serial_budget(groups);
     let timing = timing?;
     if !nodes.complete {
         return None;
     }
-    let [a, b] = &nodes.list[..] else { return None };
+    let list = &nodes.list;
     let mut paths = Vec::new();
     for (role, kind) in [
         (Role::Crossover, PathKind::Crossover),
         (Role::Lan, PathKind::Lan),
     ] {
-        let ends = [spans(a, role), spans(b, role)];
-        unpaired(sink, [a, b], role.word(), "port", &ends);
-        for index in 0..ends[0].len().min(ends[1].len()) {
-            paths.push(path(kind, index, timing.value.keepalive, limits::FRAME));
+        for (index, ends) in networks(sink, list, role).into_iter().enumerate() {
+            let name = numbered(role.word(), index);
+            paths.push(Path {
+                name,
+                kind,
+                index,
+                ends,
+                keepalive: timing.value.keepalive,
+                budget: limits::FRAME,
+                public: false,
+            });
         }
     }
-    let ends = [a, b].map(|node| {
-        node.serial
-            .iter()
-            .map(|line| line.span.clone())
-            .collect::<Vec<_>>()
-    });
-    unpaired(sink, [a, b], "serial", "line", &ends);
-    for (index, (one, other)) in a.serial.iter().zip(&b.serial).enumerate() {
-        let keepalive = serial(sink, [one, other], timing, budget);
-        paths.push(path(PathKind::Serial, index, keepalive, budget));
-    }
-    enough(sink, &paths, a);
+    paths.extend(lines::derive(sink, list, timing, groups)?);
+    distinguishable(sink, &paths, list);
+    enough(sink, &paths, list);
     Some(paths)
 }
 
@@ -78,206 +54,179 @@ pub(super) fn publish(mut paths: Vec<Path>, lan: usize) -> Vec<Path> {
     paths
 }
 
-fn path(kind: PathKind, index: usize, keepalive: Duration, budget: usize) -> Path {
-    let word = match kind {
-        PathKind::Crossover => "crossover",
-        PathKind::Lan => "lan",
-        PathKind::Serial => "serial",
-    };
-    let name = if index == 0 {
-        word.to_owned()
-    } else {
-        format!("{word}{}", index + 1)
-    };
-    Path {
-        name,
-        kind,
-        index,
-        keepalive,
-        budget,
-        public: false,
+/// `lan`, `lan2`, `lan3`, ….
+pub(super) fn numbered(word: &str, index: usize) -> String {
+    match index {
+        0 => word.to_owned(),
+        _ => format!("{word}{}", index + 1),
     }
 }
 
-fn spans(node: &Node, role: Role) -> Vec<Range<usize>> {
-    node.ports(role).map(|nic| nic.span.clone()).collect()
+/// The networks of one role: the first ports of all nodes, the second ports, and so on.
+/// Every node is on every LAN; a crossover has two ends or more.
+fn networks(sink: &mut Sink<'_>, nodes: &[Node], role: Role) -> Vec<Vec<End>> {
+    let mut networks = Vec::new();
+    for index in 0.. {
+        let ends: Vec<(End, Range<usize>)> = nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(node, table)| {
+                let ports = table.nics.iter().enumerate();
+                let mut ports = ports.filter(|(_, nic)| *nic.role.get_ref() == role);
+                let (port, nic) = ports.nth(index)?;
+                Some((End { node, port }, nic.span.clone()))
+            })
+            .collect();
+        let Some((end, place)) = ends.first() else {
+            break;
+        };
+        let short = match role {
+            Role::Lan => ends.len() < nodes.len(),
+            Role::Crossover => ends.len() < 2,
+        };
+        if short {
+            // Any node of many could be the other end of a crossover.
+            let named = role == Role::Lan || nodes.len() == 2;
+            let lacking = |at: &usize| named && ends.iter().all(|(end, _)| end.node != *at);
+            let without: Vec<_> = (0..nodes.len())
+                .filter(lacking)
+                .map(|at| &nodes[at])
+                .collect();
+            let noun = format!("{} port", role.word());
+            no_other_end(sink, (place, &nodes[end.node]), &without, &noun, index);
+            // One word for each kind: the ports after this one have shifted with it.
+            break;
+        }
+        networks.push(ends.into_iter().map(|(end, _)| end).collect());
+    }
+    networks
 }
 
-/// A cable has two ends.
-fn unpaired(
+/// A cable has two ends, and a network reaches everybody.
+pub(super) fn no_other_end(
     sink: &mut Sink<'_>,
-    nodes: [&Node; 2],
-    what: &str,
+    (place, here): (&Range<usize>, &Node),
+    without: &[&Node],
     noun: &str,
-    ends: &[Vec<Range<usize>>; 2],
+    index: usize,
 ) {
-    let [a, b] = ends;
-    let (more, fewer, extra) = match a.len().cmp(&b.len()) {
-        core::cmp::Ordering::Equal => return,
-        core::cmp::Ordering::Greater => (nodes[0], nodes[1], &a[b.len()]),
-        core::cmp::Ordering::Less => (nodes[1], nodes[0], &b[a.len()]),
+    let names: Vec<_> = without.iter().map(|node| node.title()).collect();
+    let (who, verb, to) = match names.len() {
+        0 => (
+            "no other node".to_owned(),
+            "has a",
+            "another node".to_owned(),
+        ),
+        1 => (and(&names), "has no", and(&names)),
+        _ => (and(&names), "have no", and(&names)),
     };
-    sink.push(
-        Diagnostic::error(
-            extra.clone(),
-            format!(
-                "{} has no {what} {noun} at the other end of this one",
-                fewer.title()
-            ),
+    let short = noun.split(' ').next_back().unwrap_or(noun);
+    let item = Diagnostic::error(
+        place.clone(),
+        format!("{who} {verb} {noun} at the other end of this one"),
+    )
+    .because(format!(
+        "the first {noun} of every node is one path, the second ones another, and so on"
+    ))
+    .help(format!(
+        "add the missing {short} to {to}, or remove this one from {}",
+        here.title()
+    ));
+    sink.push(without.iter().fold(item, |item, node| {
+        item.see(
+            node.span.clone(),
+            format!("{} has {index} of {}", node.title(), index + 1),
         )
-        .see(
-            fewer.span.clone(),
-            format!(
-                "{} has {} of {}",
-                fewer.title(),
-                a.len().min(b.len()),
-                a.len().max(b.len())
-            ),
-        )
-        .because(format!(
-            "the first {what} {noun} of every node is one path, the second ones another, and so on"
-        ))
-        .help(format!(
-            "add the missing {noun} to {}, or remove this one from {}",
-            fewer.title(),
-            more.title()
-        )),
-    );
+    }));
 }
 
-/// The keepalive of one serial line: as written, or stretched to fit.
-fn serial(
-    sink: &mut Sink<'_>,
-    ends: [&Serial; 2],
-    timing: &timing::Checked,
-    budget: usize,
-) -> Duration {
-    let [a, b] = ends;
-    if a.baud.get_ref() != b.baud.get_ref() {
-        sink.push(
-            Diagnostic::error(
-                b.baud.span(),
-                format!(
-                    "{} baud here, {} at the other end",
-                    b.baud.get_ref(),
-                    a.baud.get_ref()
-                ),
-            )
-            .see(a.baud.span(), "the other end")
-            .because("the two ends of a line must speak at one rate")
-            .help("write the same `baud` at both"),
-        );
-    }
-    let written: Vec<&Spanned<Duration>> = ends
-        .iter()
-        .filter_map(|end| end.keepalive.as_ref())
-        .collect();
-    if let [one, other] = written[..]
-        && one.get_ref() != other.get_ref()
-    {
-        sink.push(
-            Diagnostic::error(
-                other.span(),
-                "the two ends of this line have different keepalives",
-            )
-            .see(one.span(), "the other end")
-            .help("write it once, or the same at both"),
-        );
-    }
-    let baud = (*a.baud.get_ref()).min(*b.baud.get_ref());
-    let (fits, keepalive) = (shortest(budget, baud), timing.value.keepalive);
-    let why = format!(
-        "a heartbeat takes up to {} bits on the line, and heartbeats may use half of its rate, so that none waits behind the one before",
-        serial_bits(budget)
-    );
-    let chosen = match written.first() {
-        Some(written) if *written.get_ref() < keepalive => {
+/// Heartbeats name a path by a short hash of its name, in few bytes.
+fn distinguishable(sink: &mut Sink<'_>, paths: &[Path], nodes: &[Node]) {
+    for (at, path) in paths.iter().enumerate() {
+        let twin = paths[..at]
+            .iter()
+            .find(|other| operator::tag(&other.name) == operator::tag(&path.name));
+        let end = path.ends.last().and_then(|end| nodes.get(end.node));
+        let place = end.map_or(0..0, |node| node.span.clone());
+        if let Some(twin) = twin {
             sink.push(
                 Diagnostic::error(
-                    written.span(),
-                    format!(
-                        "this keepalive is shorter than the cluster's {}",
-                        Show(keepalive)
-                    ),
+                    place,
+                    format!("the path `{}` has a twin, `{}`", path.name, twin.name),
                 )
-                .see(timing.keepalive.clone(), "the cluster's")
-                .help("leave it out, or write a longer one"),
+                .because(
+                    "heartbeats name a path by a short hash of its name, and the two have the same",
+                )
+                .help("change the name of a node in any letter"),
             );
-            return keepalive;
-        }
-        Some(written) if *written.get_ref() < fits => {
+        } else if path.name.len() > limits::NAME {
             sink.push(
                 Diagnostic::error(
-                    written.span(),
+                    place,
                     format!(
-                        "{} needs more than half of the line's {baud} baud",
-                        Show(*written.get_ref())
+                        "the path `{}` has a name of {} bytes",
+                        path.name,
+                        path.name.len()
                     ),
                 )
-                .because(why)
-                .help(format!(
-                    "write {} or more, leave it out, or raise `baud`",
-                    Show(fits)
-                )),
+                .because(format!(
+                    "a serial line is called after its two nodes, and a name has room for {} bytes",
+                    limits::NAME
+                ))
+                .help("give the nodes shorter names"),
             );
-            return fits;
         }
-        Some(written) => *written.get_ref(),
-        None => keepalive.max(fits),
-    };
-    let sound = timing.value.deadtime > keepalive * 2;
-    if sound && timing.value.deadtime <= chosen * 2 {
-        sink.push(
-            Diagnostic::error(
-                a.baud.span(),
-                format!(
-                    "this line is too slow: a heartbeat every {}, and `deadtime` is {}",
-                    Show(chosen),
-                    Show(timing.value.deadtime)
-                ),
-            )
-            .see(timing.deadtime.clone(), "deadtime follows from here")
-            .because(format!(
-                "deadtime must be more than two heartbeats of every path; {why}"
-            ))
-            .help("raise `baud` at both ends, write a longer `deadtime`, or remove the line"),
-        );
-    } else if chosen > keepalive && written.is_empty() {
-        sink.push(
-            Diagnostic::note(
-                a.span.clone(),
-                format!(
-                    "heartbeats on this line go every {}, not every {}",
-                    Show(chosen),
-                    Show(keepalive)
-                ),
-            )
-            .because(why)
-            .help("raise `baud` at both ends for the shorter interval"),
-        );
     }
-    chosen
 }
 
 /// Few paths are worth a word.
-fn enough(sink: &mut Sink<'_>, paths: &[Path], node: &Node) {
-    let item = match paths {
-        [only] => Diagnostic::warning(
-            node.span.clone(),
+fn enough(sink: &mut Sink<'_>, paths: &[Path], nodes: &[Node]) {
+    let Some(first) = nodes.first() else { return };
+    if paths.len() > limits::PATHS {
+        sink.push(
+            Diagnostic::error(
+                first.span.clone(),
+                format!("there are {} heartbeat paths", paths.len()),
+            )
+            .because(format!(
+                "a node has room for {}; every table in it has a fixed size",
+                limits::PATHS
+            ))
+            .help("remove ports or lines from the nodes"),
+        );
+        return;
+    }
+    let of = |node: usize| {
+        paths
+            .iter()
+            .filter(move |path| path.ends.iter().any(|end| end.node == node))
+    };
+    let thin: Vec<usize> = (0..nodes.len())
+        .filter(|node| of(*node).count() == 1)
+        .collect();
+    let [at, ..] = thin[..] else { return };
+    let Some(only) = of(at).next() else { return };
+    let item = match nodes.len() {
+        1 => return,
+        2 => Diagnostic::warning(
+            first.span.clone(),
             format!("`{}` is the only heartbeat path", only.name),
         )
         .because("when it fails, both nodes live and each thinks that the other is dead")
         .help("add a crossover cable or a serial line; cables are cheaper than split brains"),
-        paths if paths.len() > limits::PATHS => Diagnostic::error(
-            node.span.clone(),
-            format!("there are {} heartbeat paths", paths.len()),
-        )
-        .because(format!(
-            "a node has room for {}; every table in it has a fixed size",
-            limits::PATHS
-        ))
-        .help("remove ports or lines from both nodes"),
-        _ => return,
+        _ => {
+            let names: Vec<_> = thin.iter().map(|node| nodes[*node].title()).collect();
+            Diagnostic::warning(
+                nodes[at].span.clone(),
+                format!(
+                    "`{}` is the only heartbeat path of {}",
+                    only.name,
+                    and(&names)
+                ),
+            )
+            .because("when it fails, a node that is well is lost to the cluster")
+            .help("add a `crossover` port on a switch of its own, or serial lines")
+        }
     };
     sink.push(item);
 }
@@ -287,25 +236,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_a_line() {
-        for (groups, baud) in [(1, 9_600), (8, 115_200)] {
-            let budget = serial_budget(groups);
-            let bits = serial_bits(budget) * 1_000 * SHARE;
-            let keepalive = u64::try_from(shortest(budget, baud).as_millis()).unwrap();
-            assert!(bits <= keepalive * u64::from(baud));
-            assert!(bits > (keepalive - 1) * u64::from(baud));
-        }
-    }
-
-    #[test]
-    fn heartbeats_can_tell_all_paths_apart() {
-        let kinds = [PathKind::Crossover, PathKind::Lan, PathKind::Serial];
+    fn heartbeats_can_tell_all_paths_of_a_pair_apart() {
         let mut tags = Vec::new();
-        for (kind, index) in kinds
+        for name in ["crossover", "lan", "serial"]
             .into_iter()
-            .flat_map(|kind| (0..limits::PATHS).map(move |n| (kind, n)))
+            .flat_map(|word| (0..limits::PATHS).map(move |n| numbered(word, n)))
         {
-            let tag = kodo_engine::operator::tag(&path(kind, index, Duration::ZERO, 0).name);
+            let tag = operator::tag(&name);
             assert!(!tags.contains(&tag));
             tags.push(tag);
         }

@@ -1,5 +1,4 @@
-//! `[cluster]`, `[admin]` and `[watchdog]`: secrets, who decides in a split, and what
-//! the file's author must know about that.
+//! `[cluster]`, `[witness]`, `[admin]` and `[watchdog]`: their values, and their secrets.
 
 use core::net::IpAddr;
 use core::ops::Range;
@@ -8,12 +7,10 @@ use core::time::Duration;
 use kodo_engine::Key;
 use toml::Spanned;
 
-use super::nodes::{Node, Nodes};
-use super::resources::Resources;
-use super::{Unique, take, take_all, timing, too_many};
-use crate::cluster::{Admin, Profile, Role, SplitBrain, Token, Watchdog};
+use super::{Unique, take, take_all, timing};
+use crate::cluster::{Admin, EvenSplit, Profile, SplitBrain, Token, Watchdog, Witness};
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::leaf::Leaf;
+use crate::leaf::{Hex256, Leaf, Text};
 use crate::raw;
 use crate::read::Entry;
 use crate::secrets::{self, Loader, Secret};
@@ -21,6 +18,8 @@ use crate::time::Show;
 
 /// The first bytes of the key in the published example.
 const EXAMPLE_KEY: [u8; 8] = *b"example!";
+/// Where a witness listens unless told otherwise: beside the operators' API.
+const WITNESS_PORT: u16 = 5581;
 /// The token in the published example.
 const EXAMPLE_TOKEN: &str = "kodo-example-token";
 
@@ -33,7 +32,15 @@ pub(super) struct General {
     pub(super) split_brain: Option<Spanned<SplitBrain>>,
     pub(super) ping: Vec<Spanned<IpAddr>>,
     /// Where `ping` is, when it names anybody.
-    ping_span: Option<Range<usize>>,
+    pub(super) ping_span: Option<Range<usize>>,
+    pub(super) even_split: Option<Spanned<EvenSplit>>,
+}
+
+/// `[witness]` with the places of its values.
+pub(super) struct WitnessChecked {
+    pub(super) span: Range<usize>,
+    pub(super) address: Option<Spanned<IpAddr>>,
+    pub(super) value: Option<Witness>,
 }
 
 /// `[admin]` with the place of its port.
@@ -45,7 +52,9 @@ pub(super) struct AdminChecked {
 /// `[watchdog]` with the place of its timeout, when it was written.
 pub(super) struct WatchdogChecked {
     pub(super) value: Watchdog,
-    place: Option<Range<usize>>,
+    pub(super) place: Option<Range<usize>>,
+    /// Where the file accepts the kernel's own timer.
+    pub(super) softdog: Option<Range<usize>>,
 }
 
 /// Reads `[cluster]`.
@@ -56,14 +65,30 @@ pub(super) fn general(
 ) -> General {
     let Entry { span, value: raw } = table;
     let name = take(sink, raw.name).map(|name| Spanned::new(name.span(), name.into_inner().0));
-    let keys = keys(sink, &span, raw.key, raw.key_file, load);
+    let keys = keys(sink, &Wanted::CLUSTER, &span, (raw.key, raw.key_file), load);
+    if let Some(last) = raw.last_man_standing
+        && *last.get_ref()
+    {
+        sink.push(
+            Diagnostic::error(last.span(), "`last_man_standing` cannot be kept")
+                .because(
+                    "each node that is lost would take its votes with it, down to the last one. A node must then remember \
+                     across its own power loss that it was among the lost, or it begins anew with the old votes while \
+                     the last one serves; these nodes are diskless and forget everything",
+                )
+                .help(
+                    "leave it out; after a loss that leaves no majority an operator who knows that the others are dead \
+                     says so with `kodo takeover-anyway`",
+                ),
+        );
+    }
     let policy_written = raw.split_brain.is_some();
     let split_brain = raw.split_brain.and_then(|text| take(sink, text));
     if !policy_written {
         sink.push(
             Diagnostic::error(span.clone(), "the file does not say who decides in a split: `split_brain`")
                 .because("two nodes that live but do not hear each other cannot both be right, and no default fits everybody")
-                .help("write `split_brain = \"ping\"` with `ping = [\"192.168.0.1\"]`, or `split_brain = \"accept\"` to accept two owners"),
+                .help("three votes or more: write `split_brain = \"quorum\"`. A pair: \"witness\" with a `[witness]` on a third machine, or \"ping\" with `ping = [\"192.168.0.1\"]`. Or \"accept\" to accept two owners"),
         );
     }
     let ping_span = raw
@@ -80,17 +105,115 @@ pub(super) fn general(
         split_brain,
         ping,
         ping_span,
+        even_split: raw.even_split.and_then(|text| take(sink, text)),
     }
 }
 
+/// Which key is wanted, in words.
+struct Wanted {
+    secret: Secret,
+    /// Its owner, as in "the … key".
+    whose: &'static str,
+    /// What it is for.
+    signs: &'static str,
+    /// A name for its file.
+    file: &'static str,
+    /// What whoever knows it can do.
+    forge: &'static str,
+}
+
+impl Wanted {
+    const CLUSTER: Self = Self {
+        secret: Secret::Key,
+        whose: "cluster",
+        signs: "heartbeats are signed with it; without one any machine on the LAN could give orders",
+        file: "cluster.key",
+        forge: "heartbeats",
+    };
+    const WITNESS: Self = Self {
+        secret: Secret::Witness,
+        whose: "witness",
+        signs: "questions to the witness and its answers are signed with it; without one any machine on the way could decide",
+        file: "witness.key",
+        forge: "the witness's answers",
+    };
+}
+
+/// Reads `[witness]`. `keys` are the cluster's.
+pub(super) fn witness(
+    sink: &mut Sink<'_>,
+    table: Entry<raw::Witness>,
+    keys: &[Key],
+    load: Loader<'_>,
+) -> WitnessChecked {
+    let Entry { span, value: raw } = table;
+    let address = take(sink, raw.address);
+    let port = match raw.port {
+        Some(port) if *port.get_ref() == 0 => {
+            sink.push(
+                Diagnostic::error(port.span(), "port 0 is not a port")
+                    .help(format!("write {WITNESS_PORT}, or leave it out"))
+                    .fix(WITNESS_PORT.to_string()),
+            );
+            WITNESS_PORT
+        }
+        port => port.map_or(WITNESS_PORT, Spanned::into_inner),
+    };
+    let place = match (&raw.key, &raw.key_file) {
+        (Some(key), _) => key.span(),
+        (None, Some(file)) => file.span(),
+        (None, None) => span.clone(),
+    };
+    let given = (raw.key, raw.key_file);
+    let own = self::keys(sink, &Wanted::WITNESS, &span, given, load);
+    let key = match &own[..] {
+        [_, _, ..] => {
+            sink.push(
+                Diagnostic::error(place, "the witness's key file holds two keys")
+                    .because("the nodes sign with one; it is the witness that accepts an old and a new key while they change")
+                    .help("keep the new one here, and give the witness both"),
+            );
+            None
+        }
+        [key] if keys.contains(key) => {
+            sink.push(
+                Diagnostic::error(place, "the witness has the cluster's key")
+                    .because("the witness runs on a machine outside the cluster; whoever reads its key there could forge heartbeats")
+                    .help("run `kodo keygen witness.key` and write `key_file = \"witness.key\"`"),
+            );
+            None
+        }
+        own => own.first().cloned(),
+    };
+    let value = address.as_ref().zip(key).map(|(address, key)| Witness {
+        address: *address.get_ref(),
+        port,
+        key,
+    });
+    WitnessChecked {
+        span,
+        address,
+        value,
+    }
+}
+
+/// Reads a key, or the keys of a file.
 fn keys(
     sink: &mut Sink<'_>,
+    wanted: &Wanted,
     table: &Range<usize>,
-    inline: Option<crate::leaf::Text<crate::leaf::Hex256>>,
-    file: Option<Spanned<String>>,
+    given: (Option<Text<Hex256>>, Option<Spanned<String>>),
     load: Loader<'_>,
 ) -> Vec<Key> {
-    let (span, read) = match (inline, file) {
+    let Wanted {
+        secret,
+        whose,
+        signs,
+        file: name,
+        forge,
+    } = *wanted;
+    let make = format!("run `kodo keygen {name}` and write `key_file = \"{name}\"`");
+    let (span, read) = match given {
         (Some(inline), Some(file)) => {
             sink.push(
                 Diagnostic::error(file.span(), "the key is given twice")
@@ -101,9 +224,9 @@ fn keys(
         }
         (None, None) => {
             sink.push(
-                Diagnostic::error(table.clone(), "the cluster has no key")
-                    .because("heartbeats are signed with it; without one any machine on the LAN could give orders")
-                    .help("run `kodo keygen cluster.key` and write `key_file = \"cluster.key\"`"),
+                Diagnostic::error(table.clone(), format!("the {whose} has no key"))
+                    .because(signs)
+                    .help(make),
             );
             return Vec::new();
         }
@@ -118,7 +241,7 @@ fn keys(
             )
         }
         (None, Some(file)) => {
-            let read = load(Secret::Key, file.get_ref())
+            let read = load(secret, file.get_ref())
                 .map_err(|why| format!("it cannot be read: {why}"))
                 .and_then(|text| secrets::parse_keys(&text));
             (file.span(), read)
@@ -129,17 +252,21 @@ fn keys(
             if keys.iter().any(|key| key.0.starts_with(&EXAMPLE_KEY)) {
                 sink.push(
                     Diagnostic::warning(span, "this is the key of the published example")
-                        .because("everybody knows it: anyone on the network can forge heartbeats")
-                        .help("for anything but a lab run `kodo keygen cluster.key` and write `key_file = \"cluster.key\"`"),
+                        .because(format!(
+                            "everybody knows it: anyone on the network can forge {forge}"
+                        ))
+                        .help(format!("for anything but a lab {make}")),
                 );
             }
             keys
         }
         Err(why) => {
             sink.push(
-                Diagnostic::error(span, "the cluster key is no good")
+                Diagnostic::error(span, format!("the {whose} key is no good"))
                     .because(why)
-                    .help("`kodo keygen cluster.key` makes one; a key is 64 hex digits"),
+                    .help(format!(
+                        "`kodo keygen {name}` makes one; a key is 64 hex digits"
+                    )),
             );
             Vec::new()
         }
@@ -232,7 +359,9 @@ pub(super) fn watchdog(
 ) -> Option<WatchdogChecked> {
     let header = table.as_ref().map(|table| table.span.clone());
     let raw = table.map(|table| table.value).unwrap_or_default();
-    let softdog = raw.softdog.is_some_and(Spanned::into_inner);
+    let accepted = raw.softdog.filter(|softdog| *softdog.get_ref());
+    let softdog = accepted.is_some();
+    let accepted = accepted.map(|softdog| softdog.span());
     let Some(text) = raw.timeout else {
         let seconds = match timing.map(|timing| timing.value.profile) {
             Some(Profile::Lab) => 5,
@@ -245,6 +374,7 @@ pub(super) fn watchdog(
         return Some(WatchdogChecked {
             value,
             place: header,
+            softdog: accepted,
         });
     };
     let timeout = take(sink, text)?;
@@ -285,173 +415,6 @@ pub(super) fn watchdog(
             softdog,
         },
         place: Some(timeout.span()),
+        softdog: accepted,
     })
-}
-
-/// Judges `split_brain` and its evidence.
-pub(super) fn arbiter(
-    sink: &mut Sink<'_>,
-    general: &General,
-    nodes: &Nodes,
-    resources: &Resources,
-) {
-    let limit = kodo_netstack::limits::TARGETS;
-    let spans: Vec<_> = general.ping.iter().map(Spanned::span).collect();
-    too_many(sink, "ping targets", &spans, limit);
-    if let Some(policy) = &general.split_brain
-        && *policy.get_ref() == SplitBrain::Ping
-        && general.ping_span.is_none()
-    {
-        sink.push(
-            Diagnostic::error(policy.span(), "`split_brain = \"ping\"` needs somebody to ping")
-                .because("the side that still reaches the ping group may go on; without one nobody may")
-                .help("write `ping = [\"192.168.0.1\"]` with addresses that every client depends on: the gateway, the switch"),
-        );
-    }
-    let mut seen = Unique::new();
-    for target in &general.ping {
-        let address = *target.get_ref();
-        if let Some(first) = seen.insert(address, target.span()) {
-            sink.push(
-                Diagnostic::error(target.span(), format!("{address} is named twice"))
-                    .see(first, "here")
-                    .help("remove one of the two"),
-            );
-        }
-        if address.is_loopback() || address.is_multicast() || address.is_unspecified() {
-            sink.push(
-                Diagnostic::error(
-                    target.span(),
-                    format!("{address} cannot prove that the network is there"),
-                )
-                .help("write the address of a router or switch on the LAN"),
-            );
-            continue;
-        }
-        let own = nodes.list.iter().find_map(|node| {
-            node.nics
-                .iter()
-                .flat_map(|nic| &nic.addresses)
-                .find(|own| own.get_ref().address == address)
-                .map(|own| (node, own))
-        });
-        if let Some((node, own)) = own {
-            sink.push(
-                Diagnostic::error(
-                    target.span(),
-                    format!("{address} is {}'s own address", node.title()),
-                )
-                .see(own.span(), "given here")
-                .because("the ping group decides between the nodes, so none of them may be in it")
-                .help("write the address of a router or switch on the LAN"),
-            );
-            continue;
-        }
-        if let Some(vip) = resources
-            .vip_addresses
-            .iter()
-            .find(|vip| vip.get_ref().address == address)
-        {
-            sink.push(
-                Diagnostic::error(target.span(), format!("{address} is a VIP"))
-                    .see(vip.span(), "given here")
-                    .because("its holder would always reach it, whatever happened to the network")
-                    .help("write the address of a router or switch on the LAN"),
-            );
-            continue;
-        }
-        if !nodes.complete {
-            continue;
-        }
-        let reaches = |node: &&Node| {
-            node.ports(Role::Lan).any(|nic| {
-                nic.addresses
-                    .iter()
-                    .any(|own| own.get_ref().contains(address))
-                    || nic
-                        .gateways
-                        .iter()
-                        .any(|gateway| gateway.get_ref().is_ipv4() == address.is_ipv4())
-            })
-        };
-        let lost: Vec<_> = nodes.list.iter().filter(|node| !reaches(node)).collect();
-        if !lost.is_empty() {
-            let titles: Vec<_> = lost.iter().map(|node| node.title()).collect();
-            let item = Diagnostic::error(
-                target.span(),
-                format!("no way from {} to {address}", titles.join(" and ")),
-            )
-            .because("no lan port there has such a network, or a gateway of that family")
-            .help("write a target on the LAN itself, or give the lan ports a `gateway`");
-            sink.push(
-                lost.iter()
-                    .fold(item, |item, node| item.see(node.span.clone(), "from here")),
-            );
-        }
-    }
-}
-
-/// What the chosen policies promise and what they cannot, in plain words.
-pub(super) fn remarks(
-    sink: &mut Sink<'_>,
-    general: &General,
-    timing: Option<&timing::Checked>,
-    watchdog: Option<&WatchdogChecked>,
-) {
-    let targets: Vec<_> = general
-        .ping
-        .iter()
-        .map(|target| target.get_ref().to_string())
-        .collect();
-    let targets = targets.join(", ");
-    let item = match &general.split_brain {
-        Some(policy) if *policy.get_ref() == SplitBrain::Accept => Diagnostic::note(
-            policy.span(),
-            "in a split, both nodes will run the groups",
-        )
-        .because(
-            "\"accept\" promises that a node that hears nobody always serves, whatever else failed. \
-             It cannot promise one owner: when every heartbeat path is cut and both nodes live, both answer for \
-             the VIPs until a path returns. Harmless for pages that are the same on both, never for data",
-        )
-        .help(if general.ping.is_empty() {
-            "add independent heartbeat paths, or use \"ping\". Without `ping` targets only a lost carrier shows that a node is off the LAN"
-        } else {
-            "add independent heartbeat paths, or use \"ping\". The `ping` targets still move groups away from a node that is off the LAN"
-        }),
-        Some(policy) => Diagnostic::note(policy.span(), "in a split, the side that reaches the ping group serves")
-            .because(format!(
-                "\"ping\" promises that a node that does not reach {targets} gives its groups up before the other takes them. \
-                 It proves isolation, not exclusivity: when every heartbeat path is cut and both nodes still reach the \
-                 targets (a switch that drops our frames but passes IP), both serve; when neither does, neither serves"
-            ))
-            .help("keep a crossover or serial path beside the LAN, so that no single cut is a split"),
-        None => return,
-    };
-    sink.push(item);
-    if let Some(drills) = &general.drills
-        && *drills.get_ref()
-    {
-        sink.push(
-            Diagnostic::note(drills.span(), "operators may break nodes on purpose")
-                .because("`kodo drill` kills services, panics the kernel or hangs PID 1 of a node for whoever has a token")
-                .help("leave `drills` out once the cluster has proved itself"),
-        );
-    }
-    if let (Some(timing), Some(watchdog)) = (timing, watchdog)
-        && watchdog.value.timeout > timing.value.deadtime
-    {
-        let timeout = Show(watchdog.value.timeout);
-        sink.push(
-            Diagnostic::note(
-                watchdog.place.clone().unwrap_or_else(|| timing.deadtime.clone()),
-                format!("a node whose PID 1 hangs may answer for its VIPs for up to {timeout} beside its successor"),
-            )
-            .because(format!(
-                "its kernel goes on answering until the watchdog ({timeout}) resets the machine, and the other node takes over after {}; \
-                 power loss, kernel panic and network faults are not concerned",
-                Show(timing.value.deadtime)
-            )),
-        );
-    }
 }

@@ -294,7 +294,7 @@ pub(super) fn at_least(
     Some(value.into_inner())
 }
 
-/// The LAN whose network holds a VIP on every node.
+/// The LAN whose network holds a VIP on every node that may carry it.
 fn home(sink: &mut Sink<'_>, name: &str, vip: &Spanned<Cidr>, nodes: &Nodes) -> Option<usize> {
     if !nodes.complete || nodes.list.is_empty() {
         return None;
@@ -311,13 +311,12 @@ fn home(sink: &mut Sink<'_>, name: &str, vip: &Spanned<Cidr>, nodes: &Nodes) -> 
             .map(|(index, _)| index)
             .collect::<Vec<_>>()
     };
-    let common = nodes
-        .list
-        .iter()
+    let runners = || nodes.list.iter().filter(|node| node.runs());
+    let common = runners()
         .map(lans)
         .reduce(|a, b| a.into_iter().filter(|lan| b.contains(lan)).collect());
     let Some(lan) = common.unwrap_or_default().first().copied() else {
-        let missing = nodes.list.iter().find(|node| lans(node).is_empty());
+        let missing = runners().find(|node| lans(node).is_empty());
         let mut item = Diagnostic::error(
             vip.span(),
             match missing {
@@ -326,7 +325,7 @@ fn home(sink: &mut Sink<'_>, name: &str, vip: &Spanned<Cidr>, nodes: &Nodes) -> 
             },
         )
         .because("clients look for it on the network of the lan ports; elsewhere nobody would hear it answer");
-        for nic in nodes.list.iter().flat_map(|node| node.ports(Role::Lan)) {
+        for nic in runners().flat_map(|node| node.ports(Role::Lan)) {
             for own in &nic.addresses {
                 item = item.see(own.span(), "a LAN address");
             }
@@ -334,9 +333,7 @@ fn home(sink: &mut Sink<'_>, name: &str, vip: &Spanned<Cidr>, nodes: &Nodes) -> 
         sink.push(item.help("write an address of that network that no machine has"));
         return None;
     };
-    let own = nodes
-        .list
-        .iter()
+    let own = runners()
         .flat_map(|node| node.ports(Role::Lan))
         .flat_map(|nic| &nic.addresses);
     if let Some(own) = own.into_iter().find(|own| own.get_ref().contains(address))

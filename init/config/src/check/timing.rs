@@ -340,7 +340,7 @@ fn short_lease(at: &Range<usize>, lease: Duration, keepalive: Duration) -> Diagn
     .help("write a longer deadtime or a shorter keepalive")
 }
 
-fn ceil_ms(value: Duration) -> Duration {
+pub(super) fn ceil_ms(value: Duration) -> Duration {
     let floor = floor_ms(value);
     if floor == value {
         value
