@@ -341,7 +341,7 @@ impl Codec {
 }
 
 /// The key padded with zeroes to a block, as RFC 2104 pads it.
-fn keyed(key: &Key) -> Hmac<Sha256> {
+pub(crate) fn keyed(key: &Key) -> Hmac<Sha256> {
     let mut block = [0u8; 64];
     block[..key.0.len()].copy_from_slice(&key.0);
     Hmac::new(&block.into())

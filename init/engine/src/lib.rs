@@ -10,6 +10,7 @@
 //! | [`codec`] | the heartbeat's layout |
 //! | [`operator`], [`claims`], [`placement`] | wishes, tenures, where groups run |
 //! | `peer`, `twin`, `sends` | identity and freshness |
+//! | [`witness`] | the word of a third party: its messages, its decision, the node's half |
 //! | `engine` | the stages: detect, agree, lease, place, run, beat |
 //!
 //! Deliberately absent: I/O, clocks, entropy, allocation, threads, persistence.
@@ -38,6 +39,7 @@ mod timers;
 pub mod timing;
 mod twin;
 pub mod types;
+pub mod witness;
 
 pub use config::Config;
 pub use engine::Engine;

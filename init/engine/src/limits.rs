@@ -49,6 +49,11 @@ pub const EFFECTS: usize = 256;
 pub const ACTIONS: usize = 4 * RESOURCES + 2 * PATHS;
 /// Operator registers: standby per node, preference and cleanup per group.
 pub const REGISTERS: usize = NODES + 2 * GROUPS;
+/// Bytes of the longest message between a node and a witness; proven by test.
+pub const WITNESS: usize = 96;
+/// Lives of nodes that a witness remembers in one cluster: each node's present one,
+/// and as many again that ended, or are refused as twins, within one W.
+pub const WITNESS_LIVES: usize = 2 * NODES;
 /// Time between two log lines about rejected frames of one reason.
 pub const REJECT_LOG: Now = Now::from_secs(10);
 

@@ -82,6 +82,11 @@ impl NodeSet {
         self.0 & !other.0 == 0
     }
 
+    /// True when nobody is in both.
+    pub fn is_disjoint(self, other: NodeSet) -> bool {
+        self.0 & other.0 == 0
+    }
+
     /// True when nobody is in it.
     pub fn is_empty(self) -> bool {
         self.0 == 0
