@@ -175,6 +175,7 @@ impl Cluster {
                     EvenSplit::First => engine::Tie::First,
                 }),
             },
+            witness_key: None,
             pings: !self.ping.is_empty(),
             paths: all(self.paths.iter().map(|path| engine::Path {
                 name: word(&path.name),

@@ -30,6 +30,8 @@ pub struct Config {
     pub timing: Timing,
     /// What decides when the nodes do not hear each other.
     pub split_brain: SplitBrain,
+    /// Key of the witness, where one is configured; not a cluster key.
+    pub witness_key: Option<Key>,
     /// True when ping targets are configured: reachability then counts for health.
     pub pings: bool,
     /// Heartbeat paths, cluster-wide.

@@ -1,6 +1,7 @@
 //! How bad each event is. Owns that one table.
 
 use crate::surface::{Event, Evidence, Gone, Level, PathState, Reject};
+use crate::witness::Word;
 
 impl Event {
     /// How bad it is.
@@ -33,6 +34,11 @@ impl Event {
             }
             | Event::Carrier { up: true, .. }
             | Event::Reachable { yes: true, .. }
+            | Event::Witness { yes: true, .. }
+            | Event::WitnessSaid {
+                word: Word::Granted,
+                ..
+            }
             | Event::Refused { yes: false, .. }
             | Event::OtherFile { yes: false, .. }
             | Event::Banned { until: None, .. } => Level::Info,
@@ -45,6 +51,12 @@ impl Event {
             | Event::Failed { .. }
             | Event::Banned { .. }
             | Event::Dropped { .. }
+            | Event::Witness { .. }
+            | Event::WitnessRestarted
+            | Event::WitnessSaid {
+                word: Word::Idle | Word::Unproven | Word::Taken | Word::HoldingOff(_),
+                ..
+            }
             | Event::Rejected {
                 reject: Reject::Malformed | Reject::OtherCluster | Reject::WrongPath | Reject::Own,
                 ..
@@ -64,6 +76,8 @@ impl Event {
             | Event::AddressTaken { .. }
             | Event::NoEligible { .. }
             | Event::Rejected { .. }
+            | Event::WitnessRejected { .. }
+            | Event::WitnessSaid { .. }
             | Event::Reset { .. } => Level::Alert,
         }
     }

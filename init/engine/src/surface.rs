@@ -6,6 +6,7 @@
 
 use crate::limits;
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId, ResourceId};
+use crate::witness::{Holder, WitnessFrame, Word};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub type Frame = Vec<u8, { limits::FRAME }>;
 pub enum Effect {
     /// Send a heartbeat on a path.
     Send(PathId, Frame),
+    /// Send a question to the witness; what comes back goes to
+    /// [`crate::Engine::handle_witness`].
+    Ask(WitnessFrame),
     /// Start a resource; answered by [`Report`].
     Start(ResourceId, Reason),
     /// Stop a resource; answered by [`Report`].
@@ -281,6 +285,15 @@ pub enum Event {
         path: PathId,
         total: u32,
     },
+    /// The witness answers, or has not for so long.
+    Witness { yes: bool, silent: Option<Now> },
+    /// The witness was restarted and holds off before it grants anything.
+    WitnessRestarted,
+    /// What the witness said when it was asked for its word, if it is news.
+    WitnessSaid { word: Word, holder: Option<Holder> },
+    /// Answers from the witness's address were rejected; sent at most once per ten
+    /// seconds.
+    WitnessRejected { reject: Reject, total: u32 },
     /// This node resets itself.
     Reset {
         fatal: Fatal,

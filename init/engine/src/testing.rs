@@ -47,6 +47,7 @@ pub(crate) fn config(me: u8) -> Config {
             guard: ms(2500),
         },
         split_brain: SplitBrain::Accept,
+        witness_key: None,
         pings: false,
         paths: [path("lan", limits::FRAME, true), path("serial", 240, false)]
             .into_iter()

@@ -10,6 +10,7 @@ use crate::surface::{
     Cause, Command, Event, Evidence, Fatal, Gone, PathState, Reason, Reject, Sight,
 };
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId, ResourceId};
+use crate::witness::{Holder, Word};
 
 impl Engine {
     /// Writes an event as one line, with the file's names and the evidence.
@@ -345,6 +346,20 @@ impl<W: Write> Text<'_, W> {
                     why(reject)
                 )
             }
+            Event::Witness { yes: true, .. } => self.put("the witness answers"),
+            Event::Witness { yes: false, silent } => {
+                self.put("the witness does not answer")?;
+                self.since(silent)
+            }
+            Event::WitnessRestarted => {
+                self.put("the witness was restarted: it holds off before it speaks for anybody")
+            }
+            Event::WitnessSaid { word, holder } => self.word(word, holder),
+            Event::WitnessRejected { reject, total } => write!(
+                self.out,
+                "witness: answer rejected, {} ({total} frames so far)",
+                why(reject)
+            ),
             Event::Reset { fatal, resource } => {
                 self.put("resetting this node: ")?;
                 if let Some(resource) = resource {
@@ -422,6 +437,40 @@ impl<W: Write> Text<'_, W> {
         }
     }
 
+    /// `; last 120 ms ago`
+    fn since(&mut self, silent: Option<Now>) -> Result {
+        let Some(silent) = silent else {
+            return self.put(", and never has since boot");
+        };
+        self.put("; the last answer came ")?;
+        self.ms(silent)?;
+        self.put(" ago")
+    }
+
+    fn word(&mut self, word: Word, holder: Option<Holder>) -> Result {
+        match word {
+            Word::Granted => self.put("the witness speaks for this node"),
+            Word::Idle => self.put("the witness was not asked for its word"),
+            Word::Unproven => self.put("the witness wants a fresh question first"),
+            Word::Taken => {
+                self.put("the witness speaks for ")?;
+                match holder {
+                    Some(Holder { node, left }) => {
+                        self.node(node)?;
+                        write!(self.out, ", for {left} ms more")
+                    }
+                    None => self.put("another node"),
+                }
+            }
+            Word::HoldingOff(left) => {
+                write!(self.out, "the witness has just started and grants nothing for {left} ms more")
+            }
+            Word::WaitTooLong => self.put(
+                "the witness never grants: its hold-off is shorter than this cluster's bound W; start it with a longer --hold-off",
+            ),
+        }
+    }
+
     fn put(&mut self, text: &str) -> Result {
         self.out.write_str(text)
     }
@@ -441,6 +490,14 @@ impl<W: Write> Text<'_, W> {
 
     fn ping(&mut self, age: Option<Now>) -> Result {
         match age {
+            Some(age) if self.config.split_brain == SplitBrain::WITNESS => {
+                self.put("; the witness spoke for a question of ")?;
+                self.ms(age)?;
+                self.put(" ago")
+            }
+            None if self.config.split_brain == SplitBrain::WITNESS => {
+                self.put("; the witness did not speak for this node")
+            }
             Some(age) => {
                 self.put("; ping answered ")?;
                 self.ms(age)?;

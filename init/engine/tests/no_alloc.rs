@@ -10,9 +10,9 @@ mod world;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use kodo_engine::NodeId;
 use kodo_engine::config::SplitBrain;
 use kodo_engine::surface::{Command, Report};
+use kodo_engine::{Key, NodeId};
 use world::{A, ALL, B, CROSSOVER, LAN, VIP, WEB, WWW, World, ms, pair};
 
 struct Counting;
@@ -58,7 +58,9 @@ fn an_eventful_life_allocates_nothing() {
     let mut world = World::new(|config| {
         config.split_brain = SplitBrain::PING;
         config.pings = true;
+        config.witness_key = Some(Key([9; 32]));
     });
+    world.start_witness(ms(1000));
     world.gauge = || COUNT.with(Cell::get);
     world.power_on(A);
     world.power_on(B);

@@ -253,6 +253,8 @@ impl Node {
                     None => Ok(()),
                 };
             }
+            // no wire carries it yet
+            Effect::Ask(_) => {}
             Effect::Start(resource, reason) => match self.target(resource) {
                 Target::Vip { index, .. } => self.cue(index, Cue::Start),
                 Target::Service(service) => {

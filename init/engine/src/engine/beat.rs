@@ -76,6 +76,7 @@ impl Engine {
             }
         }
         self.send_on(now, paths);
+        self.ask_witness(now);
         true
     }
 

@@ -6,6 +6,7 @@
 //! came. Never performs anything: it leaves effects to be polled.
 
 mod agree;
+mod arbiter;
 mod beat;
 mod command;
 mod detect;
@@ -35,6 +36,7 @@ use crate::timing;
 use crate::twin::Twin;
 use crate::types::{BootId, NodeId, NodeSet, Now, PathId, ResourceId};
 
+use arbiter::Witness;
 use beat::Beats;
 
 /// How often the stages run for one input while they still change something.
@@ -84,6 +86,7 @@ pub struct Engine {
     epoch: u64,
     lonely: Lonely,
     lease: Lease,
+    witness: Option<Witness>,
     plan: Plan,
     groups: [Group; limits::GROUPS],
     resources: [Member; limits::RESOURCES],
@@ -167,11 +170,12 @@ struct Plan {
     lines: [Option<Assigned>; limits::GROUPS],
 }
 
-/// An effect; a heartbeat is laid out only when it is polled.
+/// An effect; a heartbeat or question is laid out only when it is polled.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "no allocation")]
 enum Pending {
     Send(PathId),
+    Ask,
     Effect(Small),
 }
 
@@ -223,6 +227,7 @@ impl Engine {
             epoch: 0,
             lonely: Lonely::default(),
             lease: Lease::default(),
+            witness: Witness::new(&config, boot, now),
             plan: Plan::default(),
             groups: core::array::from_fn(|_| Group::new()),
             resources: [Member::Idle; limits::RESOURCES],
@@ -293,6 +298,7 @@ impl Engine {
         }
         Some(match self.effects.pop_front()? {
             Pending::Send(path) => Effect::Send(path, self.seal(path)),
+            Pending::Ask => Effect::Ask(self.question()),
             Pending::Effect(small) => match small {
                 Small::Start(resource, reason) => Effect::Start(resource, reason),
                 Small::Stop(resource, reason) => Effect::Stop(resource, reason),

@@ -137,7 +137,7 @@ impl Client {
 
     /// A witness that has not answered for so long is out of reach: at 30 % loss each
     /// way half of all questions go unanswered.
-    fn patience(&self) -> Now {
+    pub fn patience(&self) -> Now {
         limits::PING_SILENCE * self.wait
     }
 }

@@ -818,7 +818,7 @@ mod schedules {
             let life = &mut self.lives[life % n];
             // in a pair each asks for itself; otherwise for a half
             let side = if self.sides.is_empty() {
-                [NodeSet::only(life.node), NOBODY][usize::from(side % 8 == 0)]
+                [NodeSet::only(life.node), NOBODY][usize::from(side.is_multiple_of(8))]
             } else {
                 self.sides[side % self.sides.len()]
             };

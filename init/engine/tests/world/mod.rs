@@ -1,5 +1,5 @@
 //! A tiny deterministic world for stories: machines with their own clocks, wires
-//! between them, a gateway that answers pings, services and VIPs that start and stop.
+//! between them, a gateway that answers pings, a witness behind it, services and VIPs that start and stop.
 //!
 //! Owns virtual time and judges from outside who acts as the owner of the VIP. It
 //! knows the engine by its public doors only.
@@ -14,6 +14,7 @@ use kodo_engine::config::{
 use kodo_engine::surface::{
     Command, Effect, Event, Fatal, Level, Reason, Refusal, Reject, Report, Role,
 };
+use kodo_engine::witness::{Codec, Granter};
 use kodo_engine::{
     BootId, Engine, GroupId, Key, NodeId, NodeSet, PathId, ResourceId, limits, timing,
 };
@@ -72,6 +73,7 @@ pub(crate) fn pair(me: u8) -> Config {
             guard: ms(2500),
         },
         split_brain: SplitBrain::Accept,
+        witness_key: None,
         pings: false,
         paths: [
             path("lan", limits::FRAME, true),
@@ -152,6 +154,9 @@ enum Cargo {
     Frame(PathId, Vec<u8>),
     Report(ResourceId, Report, BootId),
     Ping(Duration, BootId),
+    /// A machine's question to the witness, and what comes back.
+    Question(Vec<u8>, BootId),
+    Answer(Vec<u8>, BootId),
 }
 
 /// A frame as recorded on a wire.
@@ -183,6 +188,8 @@ pub(crate) struct World {
     wire: Wire,
     /// Cut paths: nothing passes. Carrier is told apart.
     cut: [bool; 3],
+    /// Beyond the gateway, on world time.
+    pub(crate) witness: Option<Granter>,
     pub(crate) tape: Vec<Recording>,
     pub(crate) log: Vec<(Duration, usize, Event, String)>,
     /// Time in which two machines acted as owner of the VIP.
@@ -204,6 +211,7 @@ impl World {
             counter: 0,
             wire: Box::new(|_| vec![ms(1)]),
             cut: [false; 3],
+            witness: None,
             tape: Vec::new(),
             log: Vec::new(),
             doubled: Duration::ZERO,
@@ -454,6 +462,11 @@ impl World {
     fn perform(&mut self, n: usize, engine: &Engine, boot: BootId, effect: Effect) {
         match effect {
             Effect::Send(path, frame) => self.send(n, path, &frame),
+            Effect::Ask(frame) => {
+                if self.witness.is_some() && self.reaches_gateway(n) {
+                    self.fly(n, ms(1), Cargo::Question(frame.to_vec(), boot));
+                }
+            }
             Effect::Start(resource, reason) => {
                 self.machines[n].starts[resource.index()].push(reason);
                 let manners = self.machines[n].manners[resource.index()];
@@ -649,8 +662,42 @@ impl World {
                 Cargo::Ping(sent, life) if boot == Some(life) && !asleep => {
                     self.input(n, |engine, now| engine.handle_ping(now, sent));
                 }
-                Cargo::Report(..) | Cargo::Ping(..) => {}
+                Cargo::Question(bytes, life) => self.question(n, &bytes, life),
+                Cargo::Answer(bytes, life) if boot == Some(life) && !asleep => {
+                    self.input(n, |engine, now| {
+                        let _ = engine.handle_witness(now, &bytes);
+                    });
+                }
+                Cargo::Report(..) | Cargo::Ping(..) | Cargo::Answer(..) => {}
             }
+        }
+    }
+
+    fn reaches_gateway(&self, n: usize) -> bool {
+        self.machines[n].gateway && !self.cut[LAN.index()]
+    }
+
+    /// Starts the witness, or starts it again: it has forgotten everything.
+    pub(crate) fn start_witness(&mut self, hold_off: Duration) {
+        self.boots += 1;
+        self.witness = Some(Granter::new(self.boots, hold_off, self.now));
+    }
+
+    fn question(&mut self, n: usize, bytes: &[u8], life: BootId) {
+        let config = &self.machines[n].config;
+        let key = config.witness_key.as_ref().expect("who asks has a key");
+        let codec = Codec::new(config.cluster_id, key);
+        let now = self.now;
+        let answer = self.witness.as_mut().and_then(|witness| {
+            let question = codec.question(bytes).expect("as it was sent");
+            witness.judge(now, &question).ok()
+        });
+        if let Some(answer) = answer.filter(|_| self.reaches_gateway(n)) {
+            self.fly(
+                n,
+                ms(1),
+                Cargo::Answer(codec.answer(&answer).to_vec(), life),
+            );
         }
     }
 
@@ -663,7 +710,7 @@ impl World {
         if machine.config.pings && self.now >= machine.next_ping {
             let (local, life) = (self.local(n), engine.boot());
             self.machines[n].next_ping = self.now + ms(50);
-            if self.machines[n].gateway && !self.cut[LAN.index()] {
+            if self.reaches_gateway(n) {
                 self.fly(n, ms(1), Cargo::Ping(local, life));
             }
         } else if self.now >= machine.next_ping {

@@ -1,0 +1,185 @@
+//! The witness, as the engine uses it: when to ask, for whom, and what was said of it.
+//!
+//! Owns the node's half of the witness protocol ([`crate::witness`]) and the log lines
+//! about it. One question goes out per keepalive; it asks for the witness's word only
+//! while members do not renew the lease. What a granted word is worth is the lease
+//! stage's business: it learns of it as of any arbiter's answer, by the send time of the
+//! question.
+
+use core::mem::discriminant;
+
+use super::{Engine, Pending};
+use crate::config::{Config, SplitBrain};
+use crate::limits;
+use crate::surface::{Event, Reject, Role};
+use crate::timing;
+use crate::types::{BootId, NodeSet, Now};
+use crate::witness::{Answer, Client, Holder, Reach, Word};
+
+/// The witness of this cluster, and what was said about it.
+#[derive(Clone, Debug)]
+pub(super) struct Witness {
+    client: Client,
+    began: Now,
+    answers: Option<bool>,
+    /// The newest word that was asked for.
+    said: Option<(Word, Option<Holder>, Now)>,
+    rejected: Option<Now>,
+}
+
+impl Witness {
+    /// The one of this file, if it has one. A word lasts the largest W of the file.
+    pub(super) fn new(config: &Config, boot: BootId, now: Now) -> Option<Witness> {
+        let key = config.witness_key.as_ref()?;
+        let guarded = config.groups.iter().any(|group| group.guarded);
+        let timing = &config.timing;
+        let release = if guarded {
+            timing.guard
+        } else {
+            timing.release
+        };
+        let wait = timing::wait_bound(timing.lease, release);
+        Some(Witness {
+            client: Client::new(config.cluster_id, key, config.me, boot, wait),
+            began: now,
+            answers: None,
+            said: None,
+            rejected: None,
+        })
+    }
+}
+
+impl Engine {
+    /// Bytes came from the witness's address.
+    ///
+    /// # Errors
+    /// Why they changed nothing. Counted in [`Engine::counters`].
+    pub fn handle_witness(&mut self, now: Now, bytes: &[u8]) -> Result<(), Reject> {
+        self.enter(now);
+        let result = self.hear_witness(now, bytes);
+        if let Err(reject) = result {
+            self.counters.count(reject);
+            self.report_witness(now, reject);
+        }
+        self.decide(now);
+        result
+    }
+
+    /// The node's half of the witness protocol; `None` without a witness.
+    pub fn witness(&self) -> Option<&Client> {
+        self.witness.as_ref().map(|witness| &witness.client)
+    }
+
+    /// Queues the question of this keepalive, and notices silence.
+    pub(super) fn ask_witness(&mut self, now: Now) {
+        let Some(witness) = &mut self.witness else {
+            return;
+        };
+        let queued = self.effects.push_back(Pending::Ask);
+        assert!(queued.is_ok(), "effects are drained after every input");
+        let client = &witness.client;
+        let (answers, silent) = match client.reach(now) {
+            Reach::Since(_) => (true, None),
+            Reach::LostSince(at) => (false, Some(now - at)),
+            Reach::Never if now - witness.began <= client.patience() => return,
+            Reach::Never => (false, None),
+        };
+        if witness.answers.replace(answers) != Some(answers) {
+            self.log(Event::Witness {
+                yes: answers,
+                silent,
+            });
+        }
+    }
+
+    /// Lays out the question that goes out now.
+    pub(super) fn question(&mut self) -> crate::witness::WitnessFrame {
+        let (now, side) = (self.now, self.side(self.now));
+        match &mut self.witness {
+            Some(witness) => witness.client.ask(now, side),
+            None => unreachable!("only a node with a witness queues questions"),
+        }
+    }
+
+    /// For whom the witness's word is wanted now: this node, while it needs a lease that
+    /// no other member renews. A holder asks at once, a taker when all others are dead.
+    fn side(&self, now: Now) -> NodeSet {
+        let others = || self.others().filter(|node| self.is_member(*node));
+        let renews = |life: &crate::peer::Life| {
+            life.grants && now - life.fresh_at < self.config.timing.warntime
+        };
+        let wants = match self.role {
+            Role::Member | Role::Leaving if self.holds_any() => !others()
+                .filter_map(|node| self.peers[node.index()].alive())
+                .any(renews),
+            Role::Member => !others().any(|node| self.peers[node.index()].alive().is_some()),
+            Role::Observer => {
+                self.lonely.over && !self.others().any(|node| self.role_of(node).is_some())
+            }
+            Role::Leaving | Role::Left | Role::Refused => false,
+        };
+        if wants {
+            NodeSet::only(self.config.me)
+        } else {
+            NodeSet::EMPTY
+        }
+    }
+
+    fn hear_witness(&mut self, now: Now, bytes: &[u8]) -> Result<(), Reject> {
+        // without a witness nothing is listened to
+        let witness = self.witness.as_mut().ok_or(Reject::OtherCluster)?;
+        let heard = witness.client.hear(now, bytes)?;
+        if heard.restarted {
+            self.log(Event::WitnessRestarted);
+        }
+        self.tell_word(now);
+        if let Some(sent) = heard.granted
+            && self.config.split_brain == SplitBrain::WITNESS
+            && self.lease.ping.is_none_or(|newest| sent > newest)
+        {
+            let patience = self.ping_patience();
+            self.lease.answered(sent, patience);
+        }
+        Ok(())
+    }
+
+    /// Says what the witness said, when it was asked for its word and it is news.
+    fn tell_word(&mut self, now: Now) {
+        let Some(witness) = &mut self.witness else {
+            return;
+        };
+        let Some((Answer { word, holder, .. }, _)) = witness.client.newest() else {
+            return;
+        };
+        if matches!(word, Word::Idle | Word::Unproven) {
+            return;
+        }
+        let node = |holder: Option<Holder>| holder.map(|holder| holder.node);
+        let before = witness.said.replace((word, holder, now));
+        let news = before.is_none_or(|(old, by, at)| {
+            discriminant(&old) != discriminant(&word)
+                || node(by) != node(holder)
+                || now - at > limits::REJECT_LOG
+        });
+        if news {
+            self.log(Event::WitnessSaid { word, holder });
+        }
+    }
+
+    /// Says that answers are rejected, at most once per [`limits::REJECT_LOG`]; not
+    /// those that came twice or late, as networks have it.
+    fn report_witness(&mut self, now: Now, reject: Reject) {
+        let harmless = matches!(reject, Reject::Replayed | Reject::Stale);
+        let Some(witness) = self.witness.as_mut().filter(|_| !harmless) else {
+            return;
+        };
+        if witness
+            .rejected
+            .is_none_or(|at| now - at >= limits::REJECT_LOG)
+        {
+            witness.rejected = Some(now);
+            let total = self.counters.of(reject);
+            self.log(Event::WitnessRejected { reject, total });
+        }
+    }
+}
