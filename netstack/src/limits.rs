@@ -19,11 +19,11 @@ pub const TARGETS: usize = 8;
 pub const MEMBERS: usize = 64;
 
 /// Bytes of one heartbeat.
-pub const FRAME: usize = 1024;
+pub const FRAME: usize = 1280;
 /// Bytes of the largest Ethernet frame sent: a 1500-byte MTU and its header.
 pub const PACKET: usize = 1514;
 /// Bytes of the largest serial transmission: one framed heartbeat.
-pub const SERIAL: usize = 1040;
+pub const SERIAL: usize = 1300;
 /// Heartbeats waiting to be sent: one for each wire. More means that nobody drains.
 pub const HEARTBEATS: usize = PORTS + LINES;
 /// Echo requests of one target whose answers still count.

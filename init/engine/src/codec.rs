@@ -4,7 +4,7 @@
 //! give a [`Beat`] or a typed reject. Never judges freshness; that needs memory.
 //!
 //! ```text
-//! version 1 | cluster id 4, LE | body (postcard) | MAC 16
+//! version 2 | cluster id 4, LE | body (postcard) | MAC 16
 //! body = Core | count of hears, hears ... | registers until the end
 //! ```
 //!
@@ -26,7 +26,7 @@ use crate::surface::{Cause, Frame, Reject, Role, View};
 use crate::types::{BootId, Key, NodeId, NodeSet, Now};
 
 /// Of the layout; another one is malformed.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Bytes of the truncated MAC.
 pub const MAC: usize = 16;
 /// Epochs and sequences stay below this: six varint bytes, a thousand beats a
@@ -35,7 +35,7 @@ pub const COUNT_LIMIT: u64 = 1 << 42;
 
 const HEADER: usize = 5;
 /// Worst-case encoded sizes, proven by test.
-const CORE: usize = 73;
+const CORE: usize = 114;
 const GROUP: usize = 24;
 const HEARS: usize = 23;
 const REGISTER: usize = 19;
@@ -74,6 +74,25 @@ pub struct Core {
     pub standing: Standing,
     /// Whether it reaches the clients' network.
     pub reachable: bool,
+    /// The nodes that it hears both ways.
+    pub mesh: NodeSet,
+    /// The nodes that operators there vouched for as dead.
+    pub vouched: NodeSet,
+    /// Nodes outside its view to which it granted a lease less than W ago, by its own
+    /// clock: of a light group, and of a guarded one.
+    pub owes: NodeSet,
+    /// See `owes`.
+    pub owes_guarded: NodeSet,
+    /// It holds a lease: members enough to decide, or the arbiter, granted it.
+    pub leased: bool,
+    /// It has waited for the others long enough to decide without them.
+    pub alone: bool,
+    /// The largest W of its file, in milliseconds, rounded up.
+    pub bound: u32,
+    /// What nodes must have in common to agree with each other: a hash of the file's
+    /// nodes, votes and policy.
+    #[serde(with = "postcard::fixint::le")]
+    pub terms: u32,
     /// The view installed there.
     pub view: Option<View>,
     /// The view it proposes, or agrees to.
@@ -162,9 +181,6 @@ pub enum Bond {
     Candidate,
     /// It has.
     Confirmed,
-    /// It has, but was silent for deadtime since the view was made: nothing is
-    /// granted to it until there is a new view.
-    Severed,
     /// It is the newcomer of two with one identity.
     Refused,
 }
@@ -296,12 +312,13 @@ impl Codec {
     fn valid(&self, beat: &Beat) -> bool {
         let node = |node: NodeId| node.index() < self.nodes;
         let count = |count: u64| count < COUNT_LIMIT;
+        let all = NodeSet::first(self.nodes);
         let view = |view: &View| {
-            let all = NodeSet::first(self.nodes);
             count(view.epoch)
                 && view.epoch > 0
                 && view.members.is_subset(all)
                 && view.members.contains(view.coordinator)
+                && view.written_off.is_subset(all.minus(view.members))
         };
         let core = &beat.core;
         let group = |line: &GroupLine| {
@@ -324,6 +341,11 @@ impl Codec {
             && count(core.seq)
             && core.seq > 0
             && count(core.epoch)
+            && core.mesh.is_subset(all)
+            && core.vouched.is_subset(all)
+            && !core.vouched.contains(core.sender)
+            && core.owes.is_subset(all)
+            && core.owes_guarded.is_subset(all)
             && core.view.as_ref().is_none_or(view)
             && core
                 .view

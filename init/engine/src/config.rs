@@ -163,6 +163,23 @@ pub enum Failback {
 }
 
 impl Config {
+    /// A hash of what nodes must have in common to agree with each other: who they are,
+    /// in which order, with how many votes, and who decides.
+    pub(crate) fn terms(&self) -> u32 {
+        let policy = match self.split_brain {
+            SplitBrain::Accept => 0,
+            SplitBrain::Votes(Tie::Nobody) => 1,
+            SplitBrain::Votes(Tie::First) => 2,
+            SplitBrain::Votes(Tie::Arbiter { exclusive: false }) => 3,
+            SplitBrain::Votes(Tie::Arbiter { exclusive: true }) => 4,
+        };
+        let nodes = self.nodes.iter().zip(&self.votes);
+        nodes.fold(policy, |terms, (name, votes)| {
+            let node = operator::tag(name).wrapping_add(u32::from(*votes));
+            (terms.rotate_left(7) ^ node).wrapping_mul(0x0100_0193)
+        })
+    }
+
     /// What `kodo-config` promises. A file that breaks it never got here.
     pub(crate) fn assert_valid(&self) {
         let config = self;

@@ -119,13 +119,13 @@ impl Group {
 }
 
 /// The resources that must never run on two nodes at once: the VIPs of a light
-/// group; of a group without any, all of it.
+/// group; of a guarded one, and of one without any, all of it.
 pub(crate) fn exclusive<'a>(
     config: &'a config::Config,
     group: &'a config::Group,
 ) -> impl Iterator<Item = ResourceId> + 'a {
     let vip = |resource: &ResourceId| config.resources[resource.index()].kind == ResourceKind::Vip;
-    let light = group.members.iter().any(vip);
+    let light = !group.guarded && group.members.iter().any(vip);
     group
         .members
         .iter()

@@ -68,6 +68,8 @@ impl Event {
             | Event::OtherFile { .. }
             | Event::Alone { .. }
             | Event::NoEvidence { .. }
+            | Event::NoQuorum { .. }
+            | Event::LeftOut { .. }
             | Event::Takeover { .. }
             | Event::Superseded { .. }
             | Event::Conflict { .. }

@@ -15,7 +15,7 @@ pub const MEMBERS: usize = 8;
 pub const RESOURCES: usize = 32;
 /// Bytes of one heartbeat on the widest path: leaves room for the Ethernet and
 /// UDP headers of a 1500-byte MTU.
-pub const FRAME: usize = 1024;
+pub const FRAME: usize = 1280;
 /// Bytes of a node, group, path or resource name.
 pub const NAME: usize = 32;
 /// Beats that one deadtime may span: the send-time ring holds twice as many.

@@ -17,13 +17,21 @@ use crate::claims::Claim;
 use crate::codec::{Assigned, Beat, Bond, Hears, Standing};
 use crate::limits;
 use crate::surface::View;
-use crate::types::{BootId, GroupId, NodeId, Now, PathId};
+use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId};
 
 /// What the newest fresh beat of a life said.
 #[derive(Clone, Debug)]
 pub(crate) struct Said {
     pub(crate) standing: Standing,
     pub(crate) reachable: bool,
+    pub(crate) mesh: NodeSet,
+    pub(crate) vouched: NodeSet,
+    pub(crate) owes: NodeSet,
+    pub(crate) owes_guarded: NodeSet,
+    pub(crate) leased: bool,
+    pub(crate) alone: bool,
+    pub(crate) bound: Now,
+    pub(crate) terms: u32,
     pub(crate) view: Option<View>,
     pub(crate) ballot: Option<View>,
     pub(crate) plan: u32,
@@ -67,6 +75,14 @@ impl Said {
         Said {
             standing: beat.core.standing,
             reachable: beat.core.reachable,
+            mesh: beat.core.mesh,
+            vouched: beat.core.vouched,
+            owes: beat.core.owes,
+            owes_guarded: beat.core.owes_guarded,
+            leased: beat.core.leased,
+            alone: beat.core.alone,
+            bound: Now::from_millis(beat.core.bound.into()),
+            terms: beat.core.terms,
             view: beat.core.view,
             ballot: beat.core.ballot,
             plan: beat.core.plan,
@@ -97,7 +113,7 @@ impl Said {
 
 /// An echo of a life that is believed to be `me` and is not `boot`.
 fn kept(echo: &Hears, me: NodeId, boot: BootId) -> bool {
-    echo.node == me && echo.boot != boot.0 && matches!(echo.bond, Bond::Confirmed | Bond::Severed)
+    echo.node == me && echo.boot != boot.0 && echo.bond == Bond::Confirmed
 }
 
 /// The confirmed life of a node.
@@ -118,13 +134,15 @@ pub(crate) struct Life {
     /// Time since then in which our own loop did not run.
     pub(crate) excused: Now,
     pub(crate) said: Said,
-    /// Newest beat granted, and when the grant last advanced.
+    /// Newest beat granted to it.
     pub(crate) granted: u64,
-    pub(crate) granted_at: Now,
-    /// Nothing more is granted until a new view contains it.
-    pub(crate) severed: bool,
-    /// It has granted to us under the present view.
-    pub(crate) grants: bool,
+    /// When we sent the newest beat that it granted us as a fellow member.
+    pub(crate) renewed: Option<Now>,
+    /// It is in the view in this very life.
+    pub(crate) joined: bool,
+    /// It came into the view holding something: nothing is granted before it says that
+    /// it no longer does, or nobody else can have a lease of ours.
+    pub(crate) suspect: bool,
     pub(crate) late: bool,
     pub(crate) dead: bool,
 }
@@ -388,9 +406,9 @@ impl Peer {
             excused: Now::ZERO,
             said,
             granted: 0,
-            granted_at: Now::ZERO,
-            severed: false,
-            grants: false,
+            renewed: None,
+            joined: false,
+            suspect: false,
             late: false,
             dead: false,
         });

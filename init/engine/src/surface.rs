@@ -86,7 +86,8 @@ pub enum Command {
     Standby(NodeId, bool),
     /// Run a group on this node, and prefer it from now on.
     Move(GroupId, NodeId),
-    /// The operator vouches that the silent peer is dead: do not wait for evidence.
+    /// The operator vouches that the silent nodes are dead: do not wait for evidence, and
+    /// do not count their votes until they are heard again.
     TakeoverAnyway,
     /// Forget a group's fail counts on every node.
     Cleanup(GroupId),
@@ -110,7 +111,7 @@ pub enum Refusal {
     NotMember,
     /// The target is on standby, or banned there by its fail count.
     NotEligible,
-    /// Takeover-anyway while the peer is heard: it is alive.
+    /// Takeover-anyway while every other node is heard: they are alive.
     PeerAlive,
     /// The nodes run different cluster files: voluntary moves are frozen.
     Frozen,
@@ -200,10 +201,14 @@ pub enum Event {
     Waiting { until: Now },
     /// A node that hears nobody decides alone from now on.
     Alone { evidence: Evidence },
+    /// The nodes that this one hears have too few votes to decide.
+    NoQuorum { heard: NodeSet, votes: u32, of: u32 },
     /// A silent peer should be removed, but the ping group does not answer: no decision.
     NoEvidence { peer: NodeId, ping: Option<Now> },
     /// A view was installed here.
     View { epoch: u64, members: NodeSet },
+    /// The others have had a view without this node for deadtime: it gives up its own.
+    LeftOut { epoch: u64 },
     /// A proposal was not answered in time; it is retried without that node.
     Unanswered { peer: NodeId, epoch: u64 },
     /// The coordinator (this node) gives a group to another node, or to nobody.
@@ -414,6 +419,8 @@ pub struct View {
     pub members: NodeSet,
     /// Who proposed it: plans its groups.
     pub coordinator: NodeId,
+    /// Nodes that operators vouched for as dead: their votes do not count under it.
+    pub written_off: NodeSet,
 }
 
 /// What a node does with a group, or with a member of one.

@@ -165,6 +165,18 @@ impl<W: Write> Text<'_, W> {
                 self.put(" is silent, but nothing proves that this node is not the one cut off")?;
                 self.ping(ping)
             }
+            Event::NoQuorum { heard, votes, of } => {
+                write!(
+                    self.out,
+                    "no quorum: {votes} of {of} votes hear each other ("
+                )?;
+                self.nodes(heard)?;
+                self.put("), too few to decide")
+            }
+            Event::LeftOut { epoch } => write!(
+                self.out,
+                "the others went on without this node: its view {epoch} is void, it joins anew"
+            ),
             Event::View { epoch, members } => {
                 write!(self.out, "view {epoch}: ")?;
                 self.nodes(members)

@@ -77,6 +77,18 @@ impl NodeSet {
         NodeSet(self.0 & !(1 << node.0))
     }
 
+    /// Without those of `other`.
+    #[must_use]
+    pub const fn minus(self, other: NodeSet) -> NodeSet {
+        NodeSet(self.0 & !other.0)
+    }
+
+    /// With those of `other`.
+    #[must_use]
+    pub const fn union(self, other: NodeSet) -> NodeSet {
+        NodeSet(self.0 | other.0)
+    }
+
     /// True when every node of it is also in `other`.
     pub fn is_subset(self, other: NodeSet) -> bool {
         self.0 & !other.0 == 0

@@ -3,7 +3,7 @@
 /// Bytes of the largest Ethernet frame sent or looked at: a 1500-byte MTU and its header.
 pub const PACKET: usize = 1514;
 /// Bytes of the largest serial transmission: one COBS-framed heartbeat.
-pub const SERIAL: usize = 1040;
+pub const SERIAL: usize = 1300;
 /// Network ports of one node.
 pub const PORTS: usize = 4;
 /// Serial lines of one node.

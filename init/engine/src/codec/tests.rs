@@ -17,6 +17,7 @@ fn core() -> Core {
         epoch: 7,
         members: NodeSet(3),
         coordinator: NodeId(0),
+        written_off: NodeSet::EMPTY,
     };
     let claim = Claim {
         hold: Hold::Holding,
@@ -42,6 +43,14 @@ fn core() -> Core {
         file_hash: 0x1122_3344_5566_7788,
         standing: Standing::Member,
         reachable: true,
+        mesh: NodeSet(0b10),
+        vouched: NodeSet::EMPTY,
+        owes: NodeSet::EMPTY,
+        owes_guarded: NodeSet::EMPTY,
+        leased: true,
+        alone: false,
+        bound: 1516,
+        terms: 0x1234_5678,
         view: Some(view),
         ballot: None,
         epoch: 300,
@@ -86,9 +95,9 @@ fn known_answer() {
         [register()].into_iter(),
         limits::FRAME,
     );
-    // layout version 1; the MAC was computed apart, with Python's hmac
+    // layout version 2; the MAC was computed apart, with Python's hmac
     let expect = concat!(
-        "01",               // version
+        "02",               // version
         "6f646f6b",         // cluster id
         "00",               // sender
         "10806056",         // path: tag of "lan"
@@ -97,7 +106,10 @@ fn known_answer() {
         "e807",             // sequence
         "8877665544332211", // file hash
         "0201",             // member, reachable
-        "01070300",         // view 7 of both, node 0 coordinates
+        "02000000",         // hears node 1 both ways, nobody vouched for, owes nobody
+        "0100ec0b",         // leased, not alone, W of 1516 ms
+        "78563412",         // terms
+        "0107030000",       // view 7 of both, node 0 coordinates, nobody written off
         "00",               // no ballot
         "ac0202",           // newest epoch, plan
         "01aca1ac12",       // one group: tag of "www"
@@ -106,7 +118,7 @@ fn known_answer() {
         "01",               // one echo
         "011032547698badcfee607e5070501",
         "000101ab020401", // standby of node 1, by node 1
-        "15a11489629ffe05994b97fcfc1f9a33",
+        "a9b40dac96c4b6ee159da4e6b2014c62",
     );
     assert_eq!(hex(&frame), expect);
 }
@@ -170,6 +182,7 @@ fn the_floor_holds_for_the_largest_values() {
         epoch: most,
         members: NodeSet(u32::MAX),
         coordinator: NodeId(31),
+        written_off: NodeSet(u32::MAX),
     };
     let claim = Claim {
         hold: Hold::Released,
@@ -191,6 +204,11 @@ fn the_floor_holds_for_the_largest_values() {
         uptime: most,
         seq: most,
         standing: Standing::Refused,
+        mesh: NodeSet(u32::MAX),
+        vouched: NodeSet(u32::MAX),
+        owes: NodeSet(u32::MAX),
+        owes_guarded: NodeSet(u32::MAX),
+        bound: u32::MAX,
         view: Some(view),
         ballot: Some(view),
         epoch: most,
@@ -247,6 +265,7 @@ fn authentic_bodies_out_of_range_are_malformed() {
             epoch,
             members: NodeSet(members),
             coordinator: NodeId(coordinator),
+            written_off: NodeSet::EMPTY,
         })
     };
     let line = |change: &dyn Fn(&mut GroupLine)| {
@@ -298,6 +317,25 @@ fn authentic_bodies_out_of_range_are_malformed() {
         },
         Core {
             ballot: view(COUNT_LIMIT, 3, 0),
+            ..core()
+        },
+        Core {
+            mesh: NodeSet(0b100),
+            ..core()
+        },
+        Core {
+            vouched: NodeSet(0b001),
+            ..core()
+        },
+        Core {
+            owes: NodeSet(0b100),
+            ..core()
+        },
+        Core {
+            view: view(1, 3, 0).map(|view| View {
+                written_off: NodeSet(0b010),
+                ..view
+            }),
             ..core()
         },
         line(&|line| line.claim.tenure = COUNT_LIMIT),

@@ -2,17 +2,19 @@
 //!
 //! Owns membership. A view is proposed by the coordinator, agreed to by each member
 //! it names, installed by the coordinator when all agreed and by the others when
-//! they see it installed there. A silent member is left out, with the arbiter's
-//! evidence where that is needed; a fresh node is let in after its hold-back.
+//! they see it installed there. Its members are enough to decide (by votes, or with the
+//! arbiter's word) and all hear each other. A silent member is left out, and so is one
+//! that others do not hear; a fresh node is let in after its hold-back.
 
-use super::{Absent, Engine};
+use super::{Absent, Backoff, Engine};
 use crate::codec::{Bond, Standing};
 use crate::limits;
-use crate::membership::{self, Voice};
+use crate::membership::{self, Authority, Voice};
 use crate::peer::Life;
 use crate::surface::{Event, Gone, Role, View};
 use crate::timers::Timer;
 use crate::types::{NodeId, NodeSet, Now, PathId};
+use heapless::Vec;
 
 use super::Plan;
 
@@ -20,6 +22,7 @@ impl Engine {
     pub(super) fn agree(&mut self, now: Now) {
         self.timers.clear(Timer::Agree);
         self.wait_for_others(now);
+        self.notice_left_out(now);
         self.follow(now);
         self.lead(now);
     }
@@ -31,14 +34,56 @@ impl Engine {
     pub(super) fn is_ready(&self, now: Now) -> bool {
         self.role == Role::Observer
             && !self.twin.unresolved()
-            && (self.lease.vouched
-                || now >= self.config.timing.linkwait.max(self.wait_bound)
-                || (now >= self.wait_bound && self.reaches_clients(now)))
+            && (self.is_vouched_alone()
+                || now >= self.config.timing.linkwait.max(self.hold_back)
+                || (now >= self.hold_back && self.reaches_clients(now)))
     }
 
-    /// Whether this node votes on views.
+    /// An operator vouched that all the others are dead.
+    fn is_vouched_alone(&self) -> bool {
+        let all = NodeSet::first(self.config.nodes.len());
+        all.minus(self.vouched) == NodeSet::only(self.config.me)
+    }
+
+    /// Whether this node may lead.
     fn takes_part(&self, now: Now) -> bool {
         self.role == Role::Member || self.is_ready(now)
+    }
+
+    /// Whether this node votes on views. One that leaves does so too as long as it is a
+    /// member: its slow stop must not hold up the others' failover.
+    fn votes(&self, now: Now) -> bool {
+        self.takes_part(now) || (self.role == Role::Leaving && self.view.is_some())
+    }
+
+    /// Those that we hear have gone on without us, and not just for the moment that it
+    /// takes to merge: what we have is no view any more.
+    fn notice_left_out(&mut self, now: Now) {
+        let Some(view) = self.view.filter(|_| self.role == Role::Member) else {
+            self.left_out = None;
+            return;
+        };
+        let me = self.config.me;
+        let gone_on = self.fellows().iter().any(|node| {
+            let theirs = self.peers[node.index()]
+                .alive()
+                .and_then(|life| life.said.view);
+            theirs.is_some_and(|theirs| theirs.epoch > view.epoch && !theirs.members.contains(me))
+        });
+        if !gone_on {
+            self.left_out = None;
+            return;
+        }
+        let until = *self.left_out.get_or_insert(now) + self.config.timing.deadtime;
+        self.timers.set(Timer::Agree, until);
+        if now >= until {
+            self.left_out = None;
+            self.role = Role::Observer;
+            self.view = None;
+            self.ballot = None;
+            self.log(Event::LeftOut { epoch: view.epoch });
+            self.changed();
+        }
     }
 
     /// A fresh node waits `initdead` for the others. The wait begins when each path
@@ -48,7 +93,7 @@ impl Engine {
         if self.role != Role::Observer {
             return;
         }
-        for at in [self.wait_bound, self.config.timing.linkwait] {
+        for at in [self.hold_back, self.config.timing.linkwait] {
             self.timers.set(Timer::Agree, at);
         }
         let Links {
@@ -88,7 +133,7 @@ impl Engine {
                 .up
                 .then_some(carrier.since + self.config.timing.deadtime)
         };
-        let all = (0..self.config.paths.len()).map(PathId::from_index);
+        let all = self.own_paths();
         Links {
             every: all
                 .clone()
@@ -112,14 +157,14 @@ impl Engine {
                 .map(|life| &life.said);
             let installed = author.is_some_and(|said| said.view == Some(ballot));
             let stands = author.is_some_and(|said| said.ballot == Some(ballot));
-            if installed && self.takes_part(now) {
+            if installed && self.votes(now) {
                 self.install(now, ballot);
             } else if !stands {
                 self.ballot = None;
                 self.changed();
             }
         }
-        if !self.takes_part(now) {
+        if !self.votes(now) {
             return;
         }
         for peer in self.others() {
@@ -133,7 +178,7 @@ impl Engine {
             let better = self
                 .ballot
                 .is_none_or(|old| membership::outranks(&ballot, &old));
-            if mine && better && ballot.epoch > self.agreed {
+            if mine && better && ballot.epoch > self.agreed && self.inherits(&ballot) {
                 self.agreed = ballot.epoch;
                 self.epoch = self.epoch.max(ballot.epoch);
                 self.ballot = Some(ballot);
@@ -141,6 +186,26 @@ impl Engine {
                 self.changed();
             }
         }
+    }
+
+    /// A view has votes enough by its own count and by that of the view before it: only an
+    /// operator's word may write nodes off, and they come back only with the consent of
+    /// those who went on without them.
+    fn inherits(&self, next: &View) -> bool {
+        let before = self.written_off();
+        [next.written_off, next.written_off.union(before)]
+            .into_iter()
+            .all(|off| self.electorate_without(off).authority(next.members) != Authority::None)
+    }
+
+    /// Nodes that operators vouched for as dead, as far as known, and that are not heard.
+    fn to_write_off(&self) -> NodeSet {
+        let told = self.fellows().iter().filter_map(|node| {
+            let life = self.peers[node.index()].alive()?;
+            Some(life.said.vouched)
+        });
+        let all = told.fold(self.vouched.union(self.written_off()), NodeSet::union);
+        all.minus(self.mesh()).without(self.config.me)
     }
 
     /// Proposes, if this node is the coordinator and the view is not as it should be.
@@ -157,23 +222,26 @@ impl Engine {
         if self.ballot.is_some() && mine.is_none() {
             return;
         }
-        let desired = self.desired(now);
-        let outdated =
-            self.view.is_none_or(|view| view.members != desired) || self.needs_renewal(now);
-        if !outdated || !self.may_form(now, desired) {
+        let members = self.desired(now);
+        let desired = View {
+            epoch: self.epoch + 1,
+            members,
+            coordinator: me,
+            written_off: self.to_write_off().minus(members),
+        };
+        let outdated = self
+            .view
+            .is_none_or(|view| view.members != members || view.written_off != desired.written_off)
+            || self.needs_renewal(now);
+        if !outdated || !self.may_form(now, &desired) {
             self.ballot = None;
             return;
         }
-        if desired == NodeSet::only(me) {
-            let view = View {
-                epoch: self.epoch + 1,
-                members: desired,
-                coordinator: me,
-            };
+        if members == NodeSet::only(me) {
             if self.view.is_none()
                 && let Some(peer) = self.others().next()
             {
-                let gone = if self.lease.vouched {
+                let gone = if self.is_vouched_alone() {
                     Gone::Vouched
                 } else {
                     Gone::Silent
@@ -181,17 +249,20 @@ impl Engine {
                 let evidence = self.evidence(now, peer, gone);
                 self.log(Event::Alone { evidence });
             }
-            self.install(now, view);
+            self.install(now, desired);
             return;
         }
-        match mine.filter(|ballot| ballot.members == desired) {
+        let same =
+            |ballot: &View| ballot.members == members && ballot.written_off == desired.written_off;
+        match mine.filter(same) {
             Some(ballot) => self.count_votes(now, ballot),
             None => self.propose(now, desired),
         }
     }
 
-    fn propose(&mut self, now: Now, desired: NodeSet) {
-        let backing_off = desired
+    fn propose(&mut self, now: Now, ballot: View) {
+        let backing_off = ballot
+            .members
             .iter()
             .map(|node| self.backoff[node.index()].until)
             .max()
@@ -200,25 +271,23 @@ impl Engine {
             self.timers.set(Timer::Agree, backing_off);
             return;
         }
-        self.epoch += 1;
-        let ballot = View {
-            epoch: self.epoch,
-            members: desired,
-            coordinator: self.config.me,
-        };
+        self.epoch = ballot.epoch;
         self.ballot = Some(ballot);
         self.ballot_since = now;
         self.changed();
-        self.timers.set(Timer::Agree, self.vote_deadline(desired));
+        let deadline = self.vote_deadline(ballot.members);
+        self.timers.set(Timer::Agree, deadline);
     }
 
-    fn vote_deadline(&self, desired: NodeSet) -> Now {
-        let slowest = desired
-            .without(self.config.me)
-            .iter()
-            .map(|node| self.interval(node))
-            .max();
-        self.ballot_since + limits::MISSED * slowest.unwrap_or(self.config.timing.keepalive)
+    /// Until when votes are waited for: those of newcomers for a few beats, those of
+    /// members for deadtime, since by then they are dead, or there is a reason.
+    fn vote_deadline(&self, voters: NodeSet) -> Now {
+        let patience = |node: NodeId| match self.is_member(node) {
+            true => self.config.timing.deadtime,
+            false => limits::MISSED * self.interval(node),
+        };
+        let others = voters.without(self.config.me);
+        self.ballot_since + others.iter().map(patience).max().unwrap_or(Now::ZERO)
     }
 
     fn count_votes(&mut self, now: Now, ballot: View) {
@@ -233,17 +302,14 @@ impl Engine {
             .iter()
             .filter(|node| !agreed(*node))
             .collect();
-        let deadline = self.vote_deadline(ballot.members);
+        let deadline = self.vote_deadline(missing);
         if missing.is_empty() {
             self.install(now, ballot);
         } else if now < deadline {
             self.timers.set(Timer::Agree, deadline);
         } else {
             for peer in missing.iter() {
-                let full = self.config.timing.deadtime * (1 << self.backoff[peer.index()].step);
-                let step = (self.backoff[peer.index()].step + 1).min(limits::BACKOFF.ilog2());
-                self.backoff[peer.index()].until = now + self.rng.jitter(full);
-                self.backoff[peer.index()].step = step;
+                self.back_off(now, peer);
                 self.log(Event::Unanswered {
                     peer,
                     epoch: ballot.epoch,
@@ -254,33 +320,149 @@ impl Engine {
         }
     }
 
-    /// Who leads among those that take part.
+    /// A node is at fault: it is not asked again for a while, and longer each time.
+    fn back_off(&mut self, now: Now, node: NodeId) {
+        let step = self.backoff[node.index()].step;
+        let full = self.config.timing.deadtime * (1 << step);
+        self.backoff[node.index()] = Backoff {
+            until: now + self.rng.jitter(full),
+            step: (step + 1).min(limits::BACKOFF.ilog2()),
+            at: now,
+        };
+    }
+
+    /// Who leads among those that take part and could have votes enough: nobody is led by
+    /// a node that hears too few.
     fn coordinator(&self, now: Now) -> Option<NodeId> {
         let me = self.takes_part(now).then_some(Voice {
             node: self.config.me,
             view: self.view,
+            leased: self.holds_lease(now),
+            alone: self.lonely.over,
         });
         let others = self.others().filter_map(|node| {
             let life = self.peers[node.index()].alive()?;
             let takes_part = matches!(life.said.standing, Standing::Ready | Standing::Member);
-            (takes_part && confirmed(life)).then_some(Voice {
+            (takes_part && confirmed(life) && life.said.terms == self.terms).then_some(Voice {
                 node,
                 view: life.said.view,
+                leased: life.said.leased,
+                alone: life.said.alone,
             })
         });
-        membership::coordinator(me.into_iter().chain(others))
+        let mut voices: Vec<Voice, { limits::NODES }> = me.into_iter().chain(others).collect();
+        let mesh = self.neighbours();
+        while let Some(first) = membership::coordinator(voices.iter().copied()) {
+            if self.could_lead(first, &mesh) {
+                return Some(first);
+            }
+            voices.retain(|voice| voice.node != first);
+        }
+        None
     }
 
-    /// Who should be in the view.
+    /// Whether a node and some of those that it hears, which all hear each other, may
+    /// decide.
+    fn could_lead(&self, node: NodeId, mesh: &Mesh) -> bool {
+        let members = self.view.map(|view| view.members).unwrap_or_default();
+        let cluster = self.electorate_without(self.to_write_off());
+        [members, NodeSet::EMPTY].into_iter().any(|members| {
+            let near = |node: NodeId| mesh[node.index()];
+            let clique = membership::clique(node, near(node), members, near);
+            cluster.authority(clique) != Authority::None
+        })
+    }
+
+    /// By node: those that hear it and that it hears, as far as they say.
+    fn neighbours(&self) -> Mesh {
+        let mut rows = [NodeSet::EMPTY; limits::NODES];
+        rows[self.config.me.index()] = self.mesh();
+        for node in self.others() {
+            if let Some(life) = self.peers[node.index()].alive() {
+                rows[node.index()] = life.said.mesh;
+            }
+        }
+        let heard_by = |node: NodeId| {
+            let hears = |by: &NodeId| rows[by.index()].contains(node);
+            rows[node.index()].iter().filter(hears).collect()
+        };
+        core::array::from_fn(|n| heard_by(NodeId::from_index(n)))
+    }
+
+    /// Who should be in the view: all that are well, hear each other, and answer.
     fn desired(&mut self, now: Now) -> NodeSet {
+        let well = self.well(now);
+        let meshed = self.meshed(now, well);
+        let slow = |node: &NodeId| {
+            let backoff = &self.backoff[node.index()];
+            now < backoff.until
+        };
+        let prompt: NodeSet = meshed.iter().filter(|node| !slow(node)).collect();
+        // A member that does not answer is left out where the others can do without it.
+        if self.counts_votes() && self.electorate().authority(prompt) == Authority::Own {
+            for node in meshed.minus(prompt).iter() {
+                let until = self.backoff[node.index()].until;
+                self.timers.set(Timer::Agree, until);
+            }
+            prompt
+        } else {
+            meshed
+        }
+    }
+
+    /// Those of `set` that hear each other, as far as they say. Word of a death goes round
+    /// within a few beats, so a gap between members counts only when it has lasted.
+    fn meshed(&mut self, now: Now, set: NodeSet) -> NodeSet {
+        let me = self.config.me;
+        let members = self.view.map(|view| view.members).unwrap_or_default();
+        let mesh = self.neighbours();
+        let near = |node: NodeId| mesh[node.index()];
+        let inside = NodeSet(set.0 & members.0);
+        let kept = membership::clique(me, inside, members, near);
+        let whole = kept == inside.with(me);
+        let settle = limits::MISSED * self.config.timing.keepalive;
+        let since = match whole {
+            true => None,
+            false => Some(self.torn_since.unwrap_or(now)),
+        };
+        let torn = since.is_some_and(|since| now >= since + settle);
+        let stay = if torn { kept } else { inside.with(me) };
+        let with_newcomers = stay.union(set.minus(inside));
+        let mut found = membership::clique(me, with_newcomers, stay, |node| {
+            if stay.contains(node) {
+                near(node).union(stay)
+            } else {
+                near(node)
+            }
+        });
+        let cluster = self.electorate();
+        if torn && cluster.authority(found) == Authority::None {
+            // The members alone do not suffice: whoever fits together.
+            found = membership::clique(me, set, NodeSet::EMPTY, near);
+        }
+        self.torn_since = since;
+        if let Some(since) = since {
+            self.timers.set(Timer::Agree, since + settle);
+        }
+        for node in inside.minus(found).iter() {
+            if now >= self.backoff[node.index()].until {
+                self.back_off(now, node);
+            }
+        }
+        found
+    }
+
+    /// Who is fit to be in the view, as seen from here.
+    fn well(&mut self, now: Now) -> NodeSet {
         let mut desired = NodeSet::only(self.config.me);
         for node in self.others() {
             let member = self.is_member(node);
             let Some(life) = self.peers[node.index()].alive() else {
                 continue;
             };
-            let well =
-                matches!(life.said.standing, Standing::Ready | Standing::Member) && confirmed(life);
+            let well = matches!(life.said.standing, Standing::Ready | Standing::Member)
+                && confirmed(life)
+                && life.said.terms == self.terms;
             let until = self.backoff[node.index()].until;
             if !member && well && now < until {
                 self.timers.set(Timer::Agree, until);
@@ -289,13 +471,13 @@ impl Engine {
             } else if member && self.gone(now, node).is_none() {
                 // it steps down, and holds nothing any more
                 self.absent[node.index()].gone = Some((Gone::Left, now));
+                self.granted[node.index()].at = None;
             }
         }
         desired
     }
 
-    /// The members are right, but one of them needs a new view: it was called dead
-    /// and is back, or it missed this one.
+    /// The members are right, but one of them needs a new view: it missed this one.
     fn needs_renewal(&mut self, now: Now) -> bool {
         let Some(view) = self.view else {
             return true;
@@ -305,8 +487,7 @@ impl Engine {
             let Some(life) = self.peers[node.index()].alive() else {
                 continue;
             };
-            let missed = self.view_since + limits::MISSED * self.interval(node);
-            renewal |= life.severed || life.said.bond == Bond::Severed;
+            let missed = self.view_since + self.config.timing.deadtime;
             if life.said.view != self.view {
                 self.timers.set(Timer::Agree, missed);
                 renewal |= now >= missed;
@@ -316,13 +497,32 @@ impl Engine {
     }
 
     /// Whether the evidence at hand allows a view of `desired`.
-    fn may_form(&mut self, now: Now, desired: NodeSet) -> bool {
+    fn may_form(&mut self, now: Now, next: &View) -> bool {
         let all = NodeSet::first(self.config.nodes.len());
-        if self.lease.vouched {
-            return true;
-        }
-        if self.view.is_none() && desired != all && !self.lonely.over {
+        let desired = next.members;
+        let known = desired.union(next.written_off);
+        if self.view.is_none() && known != all && !self.lonely.over {
             return false;
+        }
+        let verdict = self.electorate_without(next.written_off).authority(desired);
+        match verdict {
+            Authority::Own if self.inherits(next) => {
+                self.short = false;
+                return true;
+            }
+            Authority::Asks => {}
+            Authority::Own | Authority::None => {
+                if !core::mem::replace(&mut self.short, true) {
+                    let cluster = self.electorate_without(next.written_off);
+                    let (votes, of) = (cluster.weight(desired), cluster.total());
+                    self.log(Event::NoQuorum {
+                        heard: desired,
+                        votes,
+                        of,
+                    });
+                }
+                return false;
+            }
         }
         // without a view we do not know what others may hold, whatever we saw of them
         let members = self.view.map(|view| view.members);
@@ -332,7 +532,7 @@ impl Engine {
             .iter()
             .filter(|node| !desired.contains(*node));
         let unsure: NodeSet = outside.filter(|node| !sure(*node)).collect();
-        if !membership::needs_evidence(desired, unsure) || self.may_decide_alone(now) {
+        if unsure.is_empty() || self.may_decide(now, desired) {
             return true;
         }
         for peer in unsure.iter() {
@@ -352,43 +552,37 @@ impl Engine {
         for node in self.others() {
             let n = node.index();
             if view.members.contains(node) {
-                self.absent[n] = Absent {
-                    clear_at: Now::MAX,
-                    ..Absent::default()
-                };
-                self.backoff[n] = super::Backoff::default();
+                self.absent[n] = Absent::default();
+                let good = limits::BACKOFF * self.config.timing.deadtime;
+                let backoff = &mut self.backoff[n];
+                backoff.until = Now::ZERO;
+                if now >= backoff.at + good {
+                    *backoff = Backoff::default();
+                }
             } else if old.contains(node) || self.view.is_none() {
-                let absent = self.absent[n];
                 let gone = self.gone(now, node).unwrap_or(Gone::Silent);
-                let granted_at = self.peers[n]
-                    .life
-                    .as_ref()
-                    .map_or(Now::ZERO, |life| life.granted_at);
-                // a silent node has had a lease for W after its last grant, and we may
-                // have forgotten grants from before our own boot
-                let clear_at = (granted_at + self.wait_bound).max(self.wait_bound);
-                let evidence = Some(self.evidence(now, node, gone));
-                self.absent[n] = Absent {
-                    gone: absent.gone,
-                    clear_at,
-                    evidence,
-                    doubted: false,
-                };
+                self.absent[n].evidence = Some(self.evidence(now, node, gone));
+                self.absent[n].doubted = false;
             }
             if let Some(life) = &mut self.peers[n].life {
-                life.severed = !view.members.contains(node);
-                life.grants = false;
-                if view.members.contains(node) {
-                    life.granted_at = now;
+                let newcomer = view.members.contains(node) && !old.contains(node);
+                life.joined = view.members.contains(node);
+                life.suspect = newcomer && life.said.holds_any();
+                if !view.members.contains(node) {
+                    life.renewed = None;
                 }
             }
         }
         self.view = Some(view);
         self.view_since = now;
+        self.torn_since = None;
+        self.short = false;
         self.ballot = None;
         self.agreed = self.agreed.max(view.epoch);
         self.epoch = self.epoch.max(view.epoch);
-        self.role = Role::Member;
+        if self.role != Role::Leaving {
+            self.role = Role::Member;
+        }
         self.plan = Plan::default();
         self.log(Event::View {
             epoch: view.epoch,
@@ -414,6 +608,9 @@ impl Engine {
     }
 }
 
+/// By node: a set of nodes.
+type Mesh = [NodeSet; limits::NODES];
+
 /// Instants from which the paths can be relied on.
 struct Links {
     /// All of them.
@@ -426,5 +623,5 @@ struct Links {
 
 /// It knows this life of ours: a view that names us is meant for us.
 fn confirmed(life: &Life) -> bool {
-    matches!(life.said.bond, Bond::Confirmed | Bond::Severed)
+    life.said.bond == Bond::Confirmed
 }

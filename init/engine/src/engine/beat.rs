@@ -12,7 +12,7 @@ use crate::limits;
 use crate::operator;
 use crate::surface::{Frame, Role};
 use crate::timers::Timer;
-use crate::types::{GroupId, NodeId, Now, PathId};
+use crate::types::{GroupId, NodeId, NodeSet, Now, PathId};
 
 /// When beats were sent and are due.
 #[derive(Clone, Debug)]
@@ -68,11 +68,12 @@ impl Engine {
             self.beats.tick = now + keepalive;
         }
         let mut paths = 0u8;
-        for n in 0..self.config.paths.len() {
-            if now >= self.beats.due[n] {
+        let me = self.config.me;
+        for (n, path) in self.config.paths.iter().enumerate() {
+            if now >= self.beats.due[n] && path.ends.contains(me) {
                 paths |= 1 << n;
                 // due at the tick that is nearest to a whole interval
-                self.beats.due[n] = now + self.config.paths[n].keepalive - keepalive / 2;
+                self.beats.due[n] = now + path.keepalive - keepalive / 2;
             }
         }
         self.send_on(now, paths);
@@ -88,7 +89,7 @@ impl Engine {
         let burst = interval * (limits::EXTRA_BEATS - 1);
         let mut paths = 0;
         for (n, path) in self.config.paths.iter().enumerate() {
-            if self.beats.urgent & (1 << n) == 0 {
+            if self.beats.urgent & (1 << n) == 0 || !path.ends.contains(self.config.me) {
                 continue;
             }
             let narrow = path.budget < limits::FRAME || path.keepalive > keepalive;
@@ -145,6 +146,17 @@ impl Engine {
             file_hash: self.config.file_hash,
             standing: self.standing(at),
             reachable: self.reaches_clients(at),
+            mesh: self.mesh(),
+            vouched: self.vouched.minus(self.mesh()),
+            owes: self.owes(at, self.wait_bound),
+            owes_guarded: match self.hold_back > self.wait_bound {
+                true => self.owes(at, self.guard_bound),
+                false => NodeSet::EMPTY,
+            },
+            leased: self.holds_lease(at),
+            alone: self.lonely.over,
+            bound: u32::try_from(self.hold_back.as_millis() + 1).unwrap_or(u32::MAX),
+            terms: self.terms,
             view: self.view,
             ballot: self.ballot,
             epoch: self.epoch,
@@ -173,19 +185,17 @@ impl Engine {
         GroupLine {
             tag: self.registers.tag(group),
             claim: own.claim,
-            banned: own.banned_until.is_some(),
+            banned: self.is_barred(group),
             assigned: self.plan.lines[group.index()],
         }
     }
 
-    /// What we heard, those first that are heard on this path: on a narrow one only
-    /// they fit.
+    /// What we heard, those first that are at this path's other end: on a narrow one only
+    /// they fit. A candidate, which waits for its echo, comes before a second life, which
+    /// can miss one.
     fn echoes(&self, path: PathId) -> impl Iterator<Item = Hears> + '_ {
         let at = self.beats.at;
-        let near = move |node: &NodeId| {
-            let heard = self.peers[node.index()].paths(at, |path| self.window(path));
-            heard & (1 << path.0) != 0
-        };
+        let near = move |node: &NodeId| self.config.paths[path.index()].ends.contains(*node);
         let nearest = self.others().filter(near);
         let farther = self.others().filter(move |node| !near(node));
         let lives = nearest
@@ -195,7 +205,6 @@ impl Engine {
         let candidates = self
             .others()
             .filter_map(move |node| self.echo_candidate(at, node));
-        // a candidate waits for its echo; a life can miss one
         let first = lives.clone().take(1);
         first.chain(candidates).chain(own).chain(lives.skip(1))
     }
@@ -209,11 +218,7 @@ impl Engine {
             heard: life.heard,
             granted: life.granted,
             paths: peer.paths(at, |path| self.window(path)),
-            bond: if life.severed && self.is_member(node) {
-                Bond::Severed
-            } else {
-                Bond::Confirmed
-            },
+            bond: Bond::Confirmed,
         })
     }
 

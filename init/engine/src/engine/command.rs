@@ -6,7 +6,7 @@
 use super::Engine;
 use crate::operator::Key;
 use crate::surface::{Ack, Command, Event, Gone, Refusal, Role};
-use crate::types::{GroupId, NodeId, Now};
+use crate::types::{GroupId, NodeId, NodeSet, Now};
 
 impl Engine {
     /// An operator's wish.
@@ -61,19 +61,18 @@ impl Engine {
                     .write(Key::Cleanup(self.registers.tag(group)), 0, self.epoch, me);
             }
             Command::TakeoverAnyway => {
-                if self
-                    .others()
-                    .any(|node| self.peers[node.index()].alive().is_some())
-                {
+                let all = NodeSet::first(self.config.nodes.len());
+                let silent = all.minus(self.mesh()).without(me);
+                if silent.is_empty() {
                     return Err(Refusal::PeerAlive);
                 }
                 if !matches!(self.role, Role::Observer | Role::Member) {
                     return Err(Refusal::NotNow);
                 }
-                self.lease.vouched = true;
-                for node in self.others() {
+                self.vouched = silent;
+                for node in silent.iter() {
                     self.absent[node.index()].gone = Some((Gone::Vouched, now));
-                    self.absent[node.index()].clear_at = now;
+                    self.granted[node.index()].at = None;
                 }
             }
             Command::Leave => {
@@ -119,7 +118,7 @@ impl Engine {
             return Err(Refusal::NotMember);
         }
         let banned = match here {
-            true => self.groups[group.index()].banned_until.is_some(),
+            true => self.is_barred(group),
             false => word.is_some_and(|word| word.banned),
         };
         if banned || self.registers.standby(node) {

@@ -49,8 +49,6 @@ impl Engine {
         };
         if silent >= timing.deadtime {
             life.dead = true;
-            life.severed = true;
-            life.grants = false;
             let evidence = self.evidence(now, peer, Gone::Silent);
             self.log(Event::Dead { peer, evidence });
             self.changed();
@@ -84,6 +82,10 @@ impl Engine {
     fn watch_paths(&mut self, now: Now, peer: NodeId) {
         for n in 0..self.config.paths.len() {
             let path = PathId::from_index(n);
+            let ends = self.config.paths[n].ends;
+            if !ends.contains(peer) || !ends.contains(self.config.me) {
+                continue;
+            }
             if let Some(life) = &self.peers[peer.index()].life
                 && let Some(at) = life.heard_at[n]
             {
@@ -175,12 +177,18 @@ impl Engine {
         carrier && (answered || !self.config.pings)
     }
 
-    /// Paths on which clients live.
-    pub(super) fn public(&self) -> impl Iterator<Item = PathId> + Clone + '_ {
+    /// Paths that end here.
+    pub(super) fn own_paths(&self) -> impl Iterator<Item = PathId> + Clone + '_ {
         let paths = self.config.paths.iter().enumerate();
         paths
-            .filter(|(_, path)| path.public)
+            .filter(|(_, path)| path.ends.contains(self.config.me))
             .map(|(n, _)| PathId::from_index(n))
+    }
+
+    /// Those of them on which clients live.
+    pub(super) fn public(&self) -> impl Iterator<Item = PathId> + Clone + '_ {
+        self.own_paths()
+            .filter(|path| self.config.paths[path.index()].public)
     }
 
     /// Follows who reaches the clients, this node included.
@@ -233,7 +241,9 @@ impl Engine {
         let leaving = matches!(self.role, Role::Leaving | Role::Left);
         match self.twin.judge(now, self.boot, deadtime, refused_by) {
             Some(Change::Refuse(other)) if !leaving => self.refuse(other),
-            Some(Change::Recover(other)) if !leaving => {
+            // Where votes count, a machine that was refused must not vote in another part of
+            // the cluster just because it no longer hears the one that does.
+            Some(Change::Recover(other)) if !leaving && !self.counts_votes() => {
                 self.role = Role::Observer;
                 self.lonely = super::Lonely::default();
                 self.log(Event::Refused { yes: false, other });

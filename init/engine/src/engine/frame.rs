@@ -139,12 +139,13 @@ impl Engine {
         let registers = &self.registers;
         let said = Said::new(beat, self.config.me, self.boot, |tag| registers.group(tag));
         let before = self.peers[sender.index()].believe(arrival, said);
-        self.lease.vouched = false;
+        self.vouched = self.vouched.without(sender);
         let gone = &mut self.absent[sender.index()].gone;
         *gone = gone.filter(|(gone, _)| *gone != Gone::Vouched);
         match (standpoint, before) {
             (Standpoint::Restarted { old, silent }, _) => {
                 self.absent[sender.index()].gone = Some((Gone::Restarted, now));
+                self.granted[sender.index()].at = None;
                 self.log(Event::Restarted {
                     peer: sender,
                     old,

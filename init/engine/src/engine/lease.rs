@@ -2,8 +2,16 @@
 //!
 //! Owns the lease. As a decider: grants are the newest fresh beat of a member, and
 //! freeze when that member is called dead. As a holder: the lease runs from when *we
-//! sent* the beat that was granted, or the ping request that was answered; so
-//! buffered and stale frames renew nothing. Stopping is the run stage's work.
+//! sent* the beats that were granted by members enough to decide with us, or the question
+//! that the arbiter answered; so buffered and stale frames renew nothing. Stopping is the
+//! run stage's work.
+//!
+//! A node that granted a lease to another one *owes* it W, by its own clock, and says so to
+//! the members of its next view: a taker begins when none of them owes the old holder any
+//! more. A holder that comes back into the view still holding is granted nothing as long as
+//! the one who granted may owe somebody else.
+//!
+//! # A ping group
 //!
 //! Pings count only while members do not renew: those heard less than two beats ago
 //! do. Two halves that are cut off at one instant therefore both hold a lease of
@@ -18,10 +26,15 @@
 
 use super::{Engine, Lease};
 use crate::codec::{Beat, Bond};
-use crate::config::SplitBrain;
+use crate::config::{SplitBrain, Tie};
+use crate::limits;
+use crate::membership::Authority;
 use crate::surface::{Event, Role};
 use crate::timers::Timer;
-use crate::types::{NodeId, Now};
+use crate::types::{NodeId, NodeSet, Now};
+use heapless::Vec;
+
+use super::Granted;
 
 impl Lease {
     /// A ping request sent at `sent` was answered, the newest so far. A longer gap
@@ -37,52 +50,102 @@ impl Lease {
 impl Engine {
     /// A fresh beat of `peer`: grant it, and take what it grants.
     pub(super) fn grant(&mut self, now: Now, peer: NodeId, beat: &Beat) {
-        let member = self.is_member(peer);
         let lease = self.config.timing.lease;
+        let member = self.is_member(peer);
+        let cleared = self.is_cleared(now, peer);
         let Some(life) = &mut self.peers[peer.index()].life else {
             return;
         };
-        if !member {
+        if !member || !life.joined {
             return;
         }
-        if !life.severed && life.granted < beat.core.seq {
+        life.suspect &= !cleared;
+        if !life.suspect && life.granted < beat.core.seq {
             life.granted = beat.core.seq;
-            life.granted_at = now;
+            let foreign = self.other_file.contains(peer);
+            self.granted[peer.index()] = Granted {
+                at: Some(now),
+                bound: if foreign { life.said.bound } else { Now::ZERO },
+            };
         }
-        let same_view = beat.core.view.is_some() && beat.core.view == self.view;
+        // Whatever view it has: what it grants to us it took into account in each.
+        let me = self.config.me;
+        let fellow = beat.core.view.is_some_and(|view| view.members.contains(me));
         let Some(echo) = beat
             .echo(self.config.me, self.boot)
             .filter(|echo| echo.bond == Bond::Confirmed)
         else {
             return;
         };
-        if let Some(sent) = self.sends.time_of(echo.granted).filter(|_| same_view) {
-            life.grants = true;
+        if let Some(sent) = self.sends.time_of(echo.granted).filter(|_| fellow) {
+            life.renewed = life.renewed.max(Some(sent));
             self.lease.carried = false;
-            self.lease.until = self.lease.until.max(sent + lease);
+            if let Some(sent) = self.agreed_on() {
+                self.lease.until = self.lease.until.max(sent + lease);
+            }
         }
+    }
+
+    /// Nodes outside the view that may still count on a grant of ours, when W is `wait`.
+    pub(super) fn owes(&self, now: Now, wait: Now) -> NodeSet {
+        let owed = |node: &NodeId| self.owed_until(*node, wait).is_some_and(|at| now < at);
+        self.others()
+            .filter(|node| !self.is_member(*node))
+            .filter(owed)
+            .collect()
+    }
+
+    /// Until when a node may count on our newest grant, release included.
+    pub(super) fn owed_until(&self, node: NodeId, wait: Now) -> Option<Now> {
+        let granted = &self.granted[node.index()];
+        Some(granted.at? + wait.max(granted.bound))
+    }
+
+    /// Whether a member that came into the view holding something may be granted a lease
+    /// now: it says that it no longer does, or every other node that could count on a grant
+    /// of ours under an earlier view has let go under this one.
+    fn is_cleared(&self, now: Now, peer: NodeId) -> bool {
+        let empty = |node: NodeId| {
+            let life = self.peers[node.index()].alive();
+            life.is_some_and(|life| life.said.view == self.view && !life.said.holds_any())
+        };
+        let counts = |node: NodeId| {
+            let owed = self.owed_until(node, self.hold_back);
+            owed.is_some_and(|at| now < at) && !(self.is_member(node) && empty(node))
+        };
+        empty(peer) || !self.others().any(|node| node != peer && counts(node))
+    }
+
+    /// The newest send time of ours for which members enough to decide with us granted
+    /// that beat, or a newer one.
+    fn agreed_on(&self) -> Option<Now> {
+        let (cluster, mut with) = (self.electorate(), NodeSet::only(self.config.me));
+        self.renewals().into_iter().find_map(|(sent, node)| {
+            with = with.with(node);
+            (cluster.authority(with) == Authority::Own).then_some(sent)
+        })
+    }
+
+    /// What fellow members granted us, the newest first.
+    fn renewals(&self) -> Vec<(Now, NodeId), { limits::NODES }> {
+        let renewed = |node: NodeId| Some((self.peers[node.index()].life.as_ref()?.renewed?, node));
+        let mut all: Vec<_, { limits::NODES }> =
+            self.fellows().iter().filter_map(renewed).collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        all
     }
 
     pub(super) fn renew(&mut self, now: Now) {
         self.timers.clear(Timer::Lease);
-        if self.config.split_brain == SplitBrain::Accept {
-            return;
+        match self.config.split_brain {
+            SplitBrain::Accept => return,
+            SplitBrain::Votes(Tie::Arbiter { exclusive: false }) => self.renew_by_pings(now),
+            SplitBrain::Votes(Tie::Arbiter { exclusive: true }) => self.renew_by_witness(),
+            SplitBrain::Votes(Tie::Nobody | Tie::First) => {}
         }
-        let lasts = now < self.lease.until;
-        self.lease.carried &= lasts;
-        let goes_on = lasts && (self.lease.carried || self.answered_all_along());
-        if (goes_on || self.is_steady(now))
-            && let Some(until) = self.ping_lease()
-        {
-            self.lease.carried = true;
-            self.lease.until = self.lease.until.max(until);
-        }
-        let valid = self.holds_lease(now);
-        if valid {
+        if self.holds_lease(now) {
             self.lease.lost = false;
-            if !self.lease.vouched {
-                self.timers.set(Timer::Lease, self.lease.until);
-            }
+            self.timers.set(Timer::Lease, self.lease.until);
         } else if !self.lease.lost && self.holds_any() {
             self.lease.lost = true;
             let peer = self
@@ -97,40 +160,91 @@ impl Engine {
         }
     }
 
+    fn renew_by_pings(&mut self, now: Now) {
+        let lasts = now < self.lease.until;
+        self.lease.carried &= lasts;
+        let goes_on = lasts && (self.lease.carried || self.answered_all_along());
+        if (goes_on || self.is_steady(now))
+            && let Some(until) = self.ping_lease()
+        {
+            self.lease.carried = true;
+            self.lease.until = self.lease.until.max(until);
+        }
+    }
+
+    /// The witness spoke for us: its word and the grants of our half carry the lease.
+    fn renew_by_witness(&mut self) {
+        let Some(word) = self.lease.word else {
+            return;
+        };
+        let (cluster, mut with) = (self.electorate(), NodeSet::only(self.config.me));
+        let mut half = (cluster.authority(with) == Authority::Asks).then_some(word);
+        for (sent, node) in self.renewals() {
+            with = with.with(node);
+            if half.is_none() && cluster.authority(with) == Authority::Asks {
+                half = Some(sent.min(word));
+            }
+        }
+        if let Some(sent) = half {
+            self.lease.until = self.lease.until.max(sent + self.config.timing.lease);
+        }
+    }
+
+    /// The witness speaks for this node, in answer to a question sent at `sent`.
+    pub(super) fn take_word(&mut self, sent: Now) {
+        self.lease.word = self.lease.word.max(Some(sent));
+    }
+
+    /// Whether this node needs the witness to speak for it: its half decides nothing
+    /// without. A holder asks as soon as the others' grants stay out; a taker when they
+    /// are dead.
+    pub(super) fn wants_word(&self, now: Now) -> bool {
+        let timing = &self.config.timing;
+        let renews = |node: &NodeId| {
+            let life = self.peers[node.index()].life.as_ref();
+            let patience = (2 * self.interval(*node)).min(timing.warntime);
+            life.is_some_and(|life| life.renewed.is_some() && now < life.fresh_at + patience)
+        };
+        let with: NodeSet = self.fellows().iter().filter(renews).collect();
+        let cluster = self.electorate();
+        if cluster.authority(with.with(self.config.me)) != Authority::Asks {
+            return false;
+        }
+        let alive = self.mesh().with(self.config.me);
+        let decides = cluster.authority(alive) == Authority::Own;
+        self.holds_any() || (!decides && (self.view.is_some() || self.lonely.over))
+    }
+
     /// Until when the newest answered ping carries a lease, if it counts.
     fn ping_lease(&self) -> Option<Now> {
         let sent = self.lease.ping?;
-        let members = self
-            .view
-            .map(|view| view.members.without(self.config.me))
-            .unwrap_or_default();
         let renews = |node: NodeId| {
             let Some(life) = &self.peers[node.index()].life else {
                 return false;
             };
             let patience = (2 * self.interval(node)).min(self.config.timing.warntime);
-            life.grants && sent < life.fresh_at + patience
+            life.renewed.is_some() && sent < life.fresh_at + patience
         };
-        (!members.iter().any(renews)).then_some(sent + self.config.timing.lease)
+        (!self.fellows().iter().any(renews)).then_some(sent + self.config.timing.lease)
     }
 
     /// Whether this node may act as a holder at `now`: start, keep, defend a VIP.
-    /// With `split_brain = "accept"` silence never ends a lease.
+    /// Where nobody else is asked (`split_brain = "accept"`, or enough votes of its own)
+    /// silence never ends a lease.
     pub fn holds_lease(&self, now: Now) -> bool {
         let serves = matches!(self.role, Role::Member | Role::Leaving) && self.view.is_some();
-        serves
-            && match self.config.split_brain {
-                SplitBrain::Accept => true,
-                SplitBrain::Votes(_) => self.lease.vouched || now < self.lease.until,
-            }
+        serves && (now < self.lease.until || self.suffices())
+    }
+
+    /// This node decides without asking anybody.
+    pub(super) fn suffices(&self) -> bool {
+        let me = NodeSet::only(self.config.me);
+        self.electorate().authority(me) == Authority::Own
     }
 
     /// The arbiter has answered without a gap since before the members fell silent.
     fn answered_all_along(&self) -> bool {
-        let members = self
-            .view
-            .map(|view| view.members.without(self.config.me))
-            .unwrap_or_default();
+        let members = self.fellows();
         let spans = |node: NodeId| {
             let life = self.peers[node.index()].life.as_ref();
             life.is_some_and(|life| self.lease.ping_since <= life.fresh_at)
@@ -142,8 +256,7 @@ impl Engine {
     /// it in the meantime holds none any more.
     fn is_steady(&self, now: Now) -> bool {
         self.lease.ping.is_some_and(|newest| {
-            newest >= self.lease.ping_since + self.wait_bound
-                && now - newest <= self.ping_patience()
+            newest >= self.lease.ping_since + self.hold_back && now - newest <= self.ping_patience()
         })
     }
 
@@ -153,13 +266,25 @@ impl Engine {
         self.config.timing.keepalive * 5 / 2
     }
 
-    /// Whether this node may decide alone: nobody else to ask, or the arbiter's word.
-    pub(super) fn may_decide_alone(&self, now: Now) -> bool {
+    /// Whether this node may decide together with `set`: their votes are enough, or the
+    /// arbiter speaks for them now.
+    pub(super) fn may_decide(&self, now: Now, set: NodeSet) -> bool {
+        match self.electorate().authority(set) {
+            Authority::Own => true,
+            Authority::Asks => self.is_spoken_for(now),
+            Authority::None => false,
+        }
+    }
+
+    fn is_spoken_for(&self, now: Now) -> bool {
         match self.config.split_brain {
-            SplitBrain::Accept => true,
-            SplitBrain::Votes(_) => {
+            SplitBrain::Votes(Tie::Arbiter { exclusive: true }) => {
+                let word = self.lease.word;
+                word.is_some_and(|sent| now < sent + self.config.timing.lease)
+            }
+            _ => {
                 let answered = self.ping_lease().is_some_and(|until| now < until);
-                self.lease.vouched || (answered && self.is_steady(now))
+                answered && self.is_steady(now)
             }
         }
     }

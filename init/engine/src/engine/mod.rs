@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::group::{Group, Member};
 use crate::limits;
+use crate::membership::Electorate;
 use crate::operator::Registers;
 use crate::peer::Peer;
 use crate::progress::{Progress, Stage};
@@ -57,7 +58,11 @@ const ROUNDS: usize = 5;
 pub struct Engine {
     config: Config,
     boot: BootId,
+    /// W of a light group, and of a guarded one.
     wait_bound: Now,
+    guard_bound: Now,
+    /// The largest W that the file's groups need: what a fresh node waits for.
+    hold_back: Now,
     now: Now,
     deadline: Now,
     codec: Codec,
@@ -72,6 +77,7 @@ pub struct Engine {
     /// Since when a path has been one-way, until that is reported.
     doubted: [[Option<Now>; limits::PATHS]; limits::NODES],
     absent: [Absent; limits::NODES],
+    granted: [Granted; limits::NODES],
     clients: [Clients; limits::NODES],
     backoff: [Backoff; limits::NODES],
     twin: Twin,
@@ -82,9 +88,19 @@ pub struct Engine {
     ballot_since: Now,
     /// The newest epoch agreed to or installed here: never again one as old.
     agreed: u64,
+    /// Since when those that we hear have a view without us.
+    left_out: Option<Now>,
+    /// [`Config::terms`], for every beat.
+    terms: u32,
     /// The newest epoch of views and tenures known.
     epoch: u64,
     lonely: Lonely,
+    /// Since when members do not all hear each other.
+    torn_since: Option<Now>,
+    /// That votes are missing was said.
+    short: bool,
+    /// Silent nodes that an operator vouched for as dead.
+    vouched: NodeSet,
     lease: Lease,
     witness: Option<Witness>,
     plan: Plan,
@@ -116,12 +132,20 @@ struct Carrier {
 struct Absent {
     /// What proved that it was gone, when more was known than silence, and when.
     gone: Option<(Gone, Now)>,
-    /// Its lease and release are over for certain.
-    clear_at: Now,
     /// As of its removal.
     evidence: Option<Evidence>,
     /// That evidence is missing was said.
     doubted: bool,
+}
+
+/// The newest grant that this node gave another one, whichever of its lives.
+#[derive(Clone, Copy, Debug, Default)]
+struct Granted {
+    /// The other counts its lease from when it sent that beat, which was earlier.
+    /// `None` once it is known to be over: that life restarted, or let go in order.
+    at: Option<Now>,
+    /// The largest W of its file, where that is another one than ours.
+    bound: Now,
 }
 
 /// Whether a node reaches the clients.
@@ -133,11 +157,13 @@ struct Clients {
     wavered: Option<Now>,
 }
 
-/// A node that did not answer a proposal.
+/// A node that did not answer a proposal, or that other members did not hear.
 #[derive(Clone, Copy, Debug, Default)]
 struct Backoff {
     until: Now,
     step: u32,
+    /// When it was last at fault.
+    at: Now,
 }
 
 /// Waiting for the others after boot.
@@ -157,8 +183,8 @@ struct Lease {
     ping_since: Now,
     /// Pings carry it on, grants no longer do.
     carried: bool,
-    /// An operator vouched that the others are dead.
-    vouched: bool,
+    /// The witness's newest word for this node, by the time its question was sent.
+    word: Option<Now>,
     /// Its end was said.
     lost: bool,
 }
@@ -197,9 +223,17 @@ impl Engine {
     pub fn new(config: Config, boot: BootId, seed: u64, now: Now) -> Engine {
         config.assert_valid();
         let wait_bound = timing::wait_bound(config.timing.lease, config.timing.release);
+        let guard_bound = timing::wait_bound(config.timing.lease, config.timing.guard);
+        let guarded = config.groups.iter().any(|group| group.guarded);
         Engine {
             boot,
             wait_bound,
+            guard_bound,
+            hold_back: if guarded {
+                wait_bound.max(guard_bound)
+            } else {
+                wait_bound
+            },
             now,
             deadline: now,
             codec: Codec::new(&config),
@@ -211,9 +245,11 @@ impl Engine {
             other_file: NodeSet::EMPTY,
             shown: [[PathState::Down; limits::PATHS]; limits::NODES],
             doubted: [[None; limits::PATHS]; limits::NODES],
-            absent: [Absent {
-                clear_at: wait_bound,
-                ..Absent::default()
+            absent: [Absent::default(); limits::NODES],
+            granted: [Granted {
+                // an earlier life of ours may have granted until we booted
+                at: Some(Now::ZERO),
+                bound: Now::ZERO,
             }; limits::NODES],
             clients: [Clients::default(); limits::NODES],
             backoff: [Backoff::default(); limits::NODES],
@@ -224,8 +260,13 @@ impl Engine {
             ballot: None,
             ballot_since: now,
             agreed: 0,
+            left_out: None,
+            terms: config.terms(),
             epoch: 0,
             lonely: Lonely::default(),
+            torn_since: None,
+            short: false,
+            vouched: NodeSet::EMPTY,
             lease: Lease::default(),
             witness: Witness::new(&config, boot, now),
             plan: Plan::default(),
@@ -416,6 +457,40 @@ impl Engine {
         (0..self.config.nodes.len())
             .map(NodeId::from_index)
             .filter(move |node| *node != me)
+    }
+
+    /// The other members of the view.
+    fn fellows(&self) -> NodeSet {
+        self.view
+            .map(|view| view.members.without(self.config.me))
+            .unwrap_or_default()
+    }
+
+    /// Nodes whose votes do not count at present: the view's, or before the first one
+    /// those that an operator vouched for here.
+    fn written_off(&self) -> NodeSet {
+        self.view.map_or(self.vouched, |view| view.written_off)
+    }
+
+    /// The other nodes that are heard both ways.
+    fn mesh(&self) -> NodeSet {
+        self.others()
+            .filter(|node| self.peers[node.index()].alive().is_some())
+            .collect()
+    }
+
+    /// Who has a say at present.
+    fn electorate(&self) -> Electorate<'_> {
+        self.electorate_without(self.written_off())
+    }
+
+    /// Who has a say when these nodes are written off.
+    fn electorate_without(&self, written_off: NodeSet) -> Electorate<'_> {
+        Electorate {
+            rule: self.config.split_brain,
+            votes: &self.config.votes,
+            written_off,
+        }
     }
 
     /// Whether anything of any group may still act here.

@@ -31,11 +31,7 @@ impl Engine {
 
     /// Every other member is heard under this very view.
     fn all_report(&self) -> bool {
-        let others = self
-            .view
-            .map(|view| view.members.without(self.config.me))
-            .unwrap_or_default();
-        others.iter().all(|node| {
+        self.fellows().iter().all(|node| {
             self.peers[node.index()]
                 .alive()
                 .is_some_and(|life| life.said.view == self.view)
@@ -171,6 +167,7 @@ impl Engine {
         if let Some(at) = damped_until {
             self.timers.set(Timer::Place, at);
         }
+        let barred = self.is_barred(group);
         let (me, own) = (self.config.me, &self.groups[n]);
         let word = |node: NodeId| {
             self.peers[node.index()]
@@ -179,7 +176,7 @@ impl Engine {
         };
         let has = |node: &NodeId| *node == me || word(*node).is_some();
         let banned = |node: &NodeId| match *node == me {
-            true => own.banned_until.is_some(),
+            true => barred,
             false => word(*node).is_some_and(|word| word.banned),
         };
         let hold = |node: NodeId| {

@@ -7,9 +7,10 @@
 use super::{Engine, Small};
 use crate::claims::{self, Claim, Hold, Verdict};
 use crate::codec::Standing;
-use crate::config::ResourceKind;
+use crate::config::{ResourceKind, SplitBrain, Tie};
 use crate::group::{self, Member, Phase};
-use crate::surface::{Cause, Event, Fatal, Gone, Reason, Role};
+use crate::membership::Authority;
+use crate::surface::{Cause, Event, Fatal, Gone, Reason, Role, View};
 use crate::timers::Timer;
 use crate::types::{GroupId, NodeId, Now, ResourceId};
 
@@ -102,6 +103,8 @@ impl Engine {
                     });
                     self.give_way(now, id);
                 }
+                // Where votes decide, the newer view knows what the older one missed.
+                Verdict::Unrelated if self.counts_votes() && self.is_newer_than(now, peer) => {}
                 Verdict::Unrelated => {
                     self.log(Event::Conflict {
                         group: id,
@@ -127,6 +130,15 @@ impl Engine {
         }
     }
 
+    /// We hold a lease under a newer view than a peer's.
+    fn is_newer_than(&self, now: Now, peer: NodeId) -> bool {
+        let theirs = self.peers[peer.index()]
+            .alive()
+            .and_then(|life| life.said.view);
+        let epoch = |view: Option<View>| view.map_or(0, |view| view.epoch);
+        self.holds_lease(now) && epoch(self.view) > epoch(theirs)
+    }
+
     fn wish(&self, now: Now, id: GroupId) -> Wish {
         if !self.holds_lease(now) {
             return Wish::Yield;
@@ -134,7 +146,7 @@ impl Engine {
         if self.role == Role::Leaving {
             return Wish::Rest(Reason::Shutdown);
         }
-        let banned = self.groups[id.index()].banned_until.is_some();
+        let banned = self.is_barred(id);
         match self.plan.lines[id.index()] {
             None => Wish::AsIs,
             // this plan is older than the ban: the coordinator makes another
@@ -146,48 +158,85 @@ impl Engine {
 
     /// Whether no other node may still act as a holder.
     fn may_take(&mut self, now: Now, id: GroupId) -> bool {
-        let mut may = true;
+        // What we said of ourselves when we agreed to a newer view must stay true.
+        let me = self.config.me;
+        let mut may = self.ballot.is_none_or(|ballot| ballot.coordinator == me);
+        let guarded = self.config.groups[id.index()].guarded;
         for node in self.others() {
             may &= if self.is_member(node) {
                 self.has_let_go(node, id)
             } else {
-                self.is_clear(now, node) && !self.decides_apart(node, id)
+                self.is_clear(now, node, guarded) && !self.decides_apart(node, id)
             };
         }
         may
     }
 
-    /// Whatever a node outside our view held, it no longer does: it is gone for
-    /// certain, or its lease and release are over. By then it might have a lease of
-    /// the arbiter's instead, unless the arbiter has answered us.
-    pub(super) fn is_clear(&mut self, now: Now, node: NodeId) -> bool {
-        let clear_at = self.absent[node.index()].clear_at;
-        self.timers.set(Timer::Run, clear_at);
-        self.gone(now, node).is_some() || (now >= clear_at && self.may_decide_alone(now))
+    /// Whatever a node outside our view held, it no longer does: nobody in the view owes
+    /// it any more, so its lease and release are over. By then it might have a lease of
+    /// the arbiter's instead, unless we may decide or it is gone for certain.
+    pub(super) fn is_clear(&mut self, now: Now, node: NodeId, guarded: bool) -> bool {
+        let wait = if guarded {
+            self.guard_bound
+        } else {
+            self.wait_bound
+        };
+        let owed = self.owed_until(node, wait).unwrap_or(Now::ZERO);
+        self.timers.set(Timer::Run, owed);
+        let owes = |fellow: NodeId| {
+            let life = self.peers[fellow.index()].alive();
+            life.is_none_or(|life| {
+                let owes = if guarded {
+                    life.said.owes_guarded
+                } else {
+                    life.said.owes
+                };
+                life.said.view != self.view || owes.contains(node)
+            })
+        };
+        let members = self.view.map(|view| view.members).unwrap_or_default();
+        now >= owed
+            && !self.fellows().iter().any(owes)
+            && (self.gone(now, node).is_some() || self.may_decide(now, members))
     }
 
     /// What proves that a node holds nothing, beyond silence. Seen once, it proves
     /// that for W only: after its hold-back a new life may decide for itself.
     pub(super) fn gone(&self, now: Now, node: NodeId) -> Option<Gone> {
         let (gone, at) = self.absent[node.index()].gone?;
-        (gone == Gone::Vouched || now < at + self.wait_bound).then_some(gone)
+        (gone == Gone::Vouched || now < at + self.hold_back).then_some(gone)
     }
 
-    /// A node outside our view is heard, and it holds the group or has a view of its
-    /// own by which it might take it: the views merge first.
+    /// A node outside our view is heard, and it holds the group, or it has a view of its
+    /// own by which it might take it: the views merge first. Where the votes of our view
+    /// decide, it might not: what it calls its view decides nothing any more.
     fn decides_apart(&self, node: NodeId, id: GroupId) -> bool {
+        let members = self.view.map(|view| view.members).unwrap_or_default();
+        let voted = self.counts_votes() && self.electorate().authority(members) == Authority::Own;
         self.peers[node.index()].alive().is_some_and(|life| {
-            life.said.claim(id).may_act()
-                || (life.said.view.is_some() && life.said.standing == Standing::Member)
+            let apart = life.said.view.is_some() && life.said.standing == Standing::Member;
+            life.said.claim(id).may_act() || (apart && !voted)
         })
     }
 
     /// A member follows the plan that we follow, and says under it that it holds nothing.
+    /// One that never runs the group need not follow.
     fn has_let_go(&self, node: NodeId, id: GroupId) -> bool {
+        let runs = self.config.groups[id.index()].prefer.contains(&node);
         self.peers[node.index()].alive().is_some_and(|life| {
             let said = &life.said;
-            said.view == self.view && said.plan == self.plan.version && !said.claim(id).may_act()
+            let follows = said.plan == self.plan.version || !runs;
+            said.view == self.view && follows && !said.claim(id).may_act()
         })
+    }
+
+    /// Whether parts of the cluster are told apart by votes.
+    pub(super) fn counts_votes(&self) -> bool {
+        let pair = matches!(
+            self.config.split_brain,
+            SplitBrain::Votes(Tie::Arbiter { .. })
+        );
+        self.config.split_brain != SplitBrain::Accept && !pair
     }
 
     /// A new tenure begins.
@@ -254,7 +303,13 @@ impl Engine {
         let group = &mut self.groups[id.index()];
         group.yielding = true;
         group.reason = Reason::Yield;
-        group.release_by = Some(now + self.config.timing.release);
+        // A guarded group stops in order; what is late then the reset ends in time.
+        let timing = &self.config.timing;
+        group.release_by = Some(if self.config.groups[id.index()].guarded {
+            now + timing.guard - timing.release
+        } else {
+            now + timing.release
+        });
         for m in 0..self.config.groups[id.index()].members.len() {
             let resource = self.config.groups[id.index()].members[m];
             if self.config.resources[resource.index()].kind == ResourceKind::Vip {
@@ -384,6 +439,17 @@ impl Engine {
         }
     }
 
+    /// The group may not run here at present: it failed, or it is guarded and this node's
+    /// watchdog does not keep the bound that others count on.
+    pub(super) fn is_barred(&self, id: GroupId) -> bool {
+        let timing = &self.config.timing;
+        let kept = self
+            .watchdog
+            .is_some_and(|granted| timing.release + granted + timing.keepalive <= timing.guard);
+        let unguarded = self.config.groups[id.index()].guarded && !kept;
+        unguarded || self.groups[id.index()].banned_until.is_some()
+    }
+
     /// The group may not run here until its failure timeout.
     pub(super) fn ban(&mut self, now: Now, id: GroupId) {
         let until = now + self.config.groups[id.index()].failure_timeout;
@@ -423,11 +489,7 @@ impl Engine {
             .unwrap_or(now);
         let patience = stopped_at.max(self.leaving_since) + self.config.timing.deadtime;
         self.timers.set(Timer::Run, patience);
-        let members = self
-            .view
-            .map(|view| view.members.without(self.config.me))
-            .unwrap_or_default();
-        let counted_on = members.iter().any(|node| {
+        let counted_on = self.fellows().iter().any(|node| {
             let said = self.peers[node.index()].alive().map(|life| &life.said);
             said.is_some_and(|said| {
                 said.view

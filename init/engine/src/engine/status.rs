@@ -113,7 +113,7 @@ impl Engine {
                 .alive()
                 .is_some_and(|life| life.said.claim(id).may_act())
         });
-        let banned = group.banned_until.is_some();
+        let banned = self.is_barred(id);
         let state = match group.phase {
             Phase::Starting | Phase::Idle if banned => RunState::Blocked,
             Phase::Idle => RunState::Stopped,

@@ -40,18 +40,18 @@ fn an_engine_fits_a_small_stack() {
 }
 
 #[test]
-fn a_node_outside_the_view_is_clear_after_its_bound_and_not_before() {
+fn a_node_outside_the_view_is_clear_when_nobody_owes_it() {
     let mut engine = Engine::new(testing::config(0), BootId(1), 1, Now::ZERO);
     let (peer, at) = (NodeId(1), Now::from_secs(3));
-    engine.absent[1].clear_at = at;
-    assert!(!engine.is_clear(at - Now::from_millis(1), peer));
-    assert!(engine.is_clear(at, peer));
-    // a restart proves it at once, and for W only
-    engine.absent[1] = Absent {
-        gone: Some((Gone::Restarted, Now::ZERO)),
-        clear_at: at,
-        ..Absent::default()
-    };
-    assert!(engine.is_clear(Now::ZERO, peer));
-    assert!(!engine.is_clear(engine.wait_bound, peer));
+    engine.granted[1].at = Some(at);
+    let clear_at = at + engine.wait_bound;
+    assert!(!engine.is_clear(clear_at - Now::from_millis(1), peer, false));
+    assert!(engine.is_clear(clear_at, peer, false));
+    assert!(
+        !engine.is_clear(clear_at, peer, true),
+        "a guarded group waits for the watchdog"
+    );
+    // a restart, and a word of farewell, proves it at once
+    engine.granted[1].at = None;
+    assert!(engine.is_clear(Now::ZERO, peer, true));
 }
