@@ -9,11 +9,12 @@
 use core::mem::discriminant;
 
 use super::{Engine, Pending};
-use crate::config::{Config, SplitBrain};
+use crate::config::Config;
 use crate::limits;
+use crate::membership::Authority;
 use crate::surface::{Event, Reject, Role};
 use crate::timing;
-use crate::types::{BootId, NodeSet, Now};
+use crate::types::{BootId, NodeId, NodeSet, Now};
 use crate::witness::{Answer, Client, Holder, Reach, Word};
 
 /// The witness of this cluster, and what was said about it.
@@ -101,25 +102,27 @@ impl Engine {
         }
     }
 
-    /// For whom the witness's word is wanted now: this node, while it needs a lease that
-    /// no other member renews. A holder asks at once, a taker when all others are dead.
+    /// For whom the witness's word is wanted now: this node and the members that renew its
+    /// lease, while they are exactly half of the votes. A holder asks as soon as the others'
+    /// grants stay out, a taker when enough of them are dead.
     fn side(&self, now: Now) -> NodeSet {
-        let others = || self.others().filter(|node| self.is_member(*node));
-        let renews = |life: &crate::peer::Life| {
-            life.grants && now - life.fresh_at < self.config.timing.warntime
+        let patience = |node: NodeId| (2 * self.interval(node)).min(self.config.timing.warntime);
+        let renews = |node: &NodeId| {
+            let life = self.peers[node.index()].life.as_ref();
+            life.is_some_and(|life| life.renewed.is_some() && now < life.fresh_at + patience(*node))
         };
+        let renewing: NodeSet = self.fellows().iter().filter(renews).collect();
+        let side = renewing.with(self.config.me);
+        let cluster = self.electorate();
+        let alive = self.mesh().with(self.config.me);
         let wants = match self.role {
-            Role::Member | Role::Leaving if self.holds_any() => !others()
-                .filter_map(|node| self.peers[node.index()].alive())
-                .any(renews),
-            Role::Member => !others().any(|node| self.peers[node.index()].alive().is_some()),
-            Role::Observer => {
-                self.lonely.over && !self.others().any(|node| self.role_of(node).is_some())
-            }
+            Role::Member | Role::Leaving if self.holds_any() => true,
+            Role::Member => cluster.authority(alive) != Authority::Own,
+            Role::Observer => self.lonely.over && cluster.authority(alive) != Authority::Own,
             Role::Leaving | Role::Left | Role::Refused => false,
         };
-        if wants {
-            NodeSet::only(self.config.me)
+        if wants && cluster.authority(side) == Authority::Asks {
+            side
         } else {
             NodeSet::EMPTY
         }
@@ -133,12 +136,8 @@ impl Engine {
             self.log(Event::WitnessRestarted);
         }
         self.tell_word(now);
-        if let Some(sent) = heard.granted
-            && self.config.split_brain == SplitBrain::WITNESS
-            && self.lease.ping.is_none_or(|newest| sent > newest)
-        {
-            let patience = self.ping_patience();
-            self.lease.answered(sent, patience);
+        if let Some(sent) = heard.granted {
+            self.lease.word = Some((sent, heard.side));
         }
         Ok(())
     }

@@ -172,47 +172,24 @@ impl Engine {
         }
     }
 
-    /// The witness spoke for us: its word and the grants of our half carry the lease.
+    /// The witness speaks for this node's half: its word and the grants of the rest of
+    /// that half carry the lease.
     fn renew_by_witness(&mut self) {
-        let Some(word) = self.lease.word else {
+        let Some((word, side)) = self.lease.word else {
             return;
         };
-        let (cluster, mut with) = (self.electorate(), NodeSet::only(self.config.me));
-        let mut half = (cluster.authority(with) == Authority::Asks).then_some(word);
-        for (sent, node) in self.renewals() {
-            with = with.with(node);
-            if half.is_none() && cluster.authority(with) == Authority::Asks {
-                half = Some(sent.min(word));
-            }
+        let me = self.config.me;
+        if !side.contains(me) || self.electorate().authority(side) != Authority::Asks {
+            return;
         }
-        if let Some(sent) = half {
+        let renewed = |node: NodeId| self.peers[node.index()].life.as_ref()?.renewed;
+        let others = side.without(me);
+        let oldest = others
+            .iter()
+            .try_fold(word, |oldest, node| Some(oldest.min(renewed(node)?)));
+        if let Some(sent) = oldest {
             self.lease.until = self.lease.until.max(sent + self.config.timing.lease);
         }
-    }
-
-    /// The witness speaks for this node, in answer to a question sent at `sent`.
-    pub(super) fn take_word(&mut self, sent: Now) {
-        self.lease.word = self.lease.word.max(Some(sent));
-    }
-
-    /// Whether this node needs the witness to speak for it: its half decides nothing
-    /// without. A holder asks as soon as the others' grants stay out; a taker when they
-    /// are dead.
-    pub(super) fn wants_word(&self, now: Now) -> bool {
-        let timing = &self.config.timing;
-        let renews = |node: &NodeId| {
-            let life = self.peers[node.index()].life.as_ref();
-            let patience = (2 * self.interval(*node)).min(timing.warntime);
-            life.is_some_and(|life| life.renewed.is_some() && now < life.fresh_at + patience)
-        };
-        let with: NodeSet = self.fellows().iter().filter(renews).collect();
-        let cluster = self.electorate();
-        if cluster.authority(with.with(self.config.me)) != Authority::Asks {
-            return false;
-        }
-        let alive = self.mesh().with(self.config.me);
-        let decides = cluster.authority(alive) == Authority::Own;
-        self.holds_any() || (!decides && (self.view.is_some() || self.lonely.over))
     }
 
     /// Until when the newest answered ping carries a lease, if it counts.
@@ -280,7 +257,7 @@ impl Engine {
         match self.config.split_brain {
             SplitBrain::Votes(Tie::Arbiter { exclusive: true }) => {
                 let word = self.lease.word;
-                word.is_some_and(|sent| now < sent + self.config.timing.lease)
+                word.is_some_and(|(sent, _)| now < sent + self.config.timing.lease)
             }
             _ => {
                 let answered = self.ping_lease().is_some_and(|until| now < until);

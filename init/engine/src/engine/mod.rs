@@ -183,8 +183,8 @@ struct Lease {
     ping_since: Now,
     /// Pings carry it on, grants no longer do.
     carried: bool,
-    /// The witness's newest word for this node, by the time its question was sent.
-    word: Option<Now>,
+    /// The witness's newest word: when its question was sent, and for whom it is.
+    word: Option<(Now, NodeSet)>,
     /// Its end was said.
     lost: bool,
 }
