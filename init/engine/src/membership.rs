@@ -73,9 +73,8 @@ impl Electorate<'_> {
             core::cmp::Ordering::Greater => Authority::Own,
             core::cmp::Ordering::Less => Authority::None,
             core::cmp::Ordering::Equal => match tie {
-                Tie::Nobody => Authority::None,
                 Tie::First if set.contains(NodeId(0)) => Authority::Own,
-                Tie::First => Authority::None,
+                Tie::Nobody | Tie::First => Authority::None,
                 Tie::Arbiter { .. } => Authority::Asks,
             },
         }
