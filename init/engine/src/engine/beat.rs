@@ -4,7 +4,8 @@
 //! line may have a longer interval), with one sequence number; only the timer input
 //! makes it. A change that others wait for sends an extra beat at once, with any
 //! input: a burst of [`limits::EXTRA_BEATS`], and as many per keepalive after that;
-//! on a narrow or slow path at most one per half its interval.
+//! on a narrow or slow path at most one per half its interval. While beats get lost, one
+//! more goes out halfway between two ticks: a lease spans few beats.
 
 use super::{Engine, Pending};
 use crate::codec::{Bond, Core, GroupLine, Hears, Standing};
@@ -24,6 +25,10 @@ pub(super) struct Beats {
     last: [Option<Now>; limits::PATHS],
     /// Paths that owe an extra beat, one bit each.
     urgent: u8,
+    /// The beat between this tick and the next was asked for.
+    nudged: bool,
+    /// Until when beats count as getting lost.
+    lossy_until: Now,
     /// When the extra beats sent so far would be paid off at the long-term rate (the
     /// generic cell rate algorithm, ITU-T I.371 annex A).
     paid: Now,
@@ -39,6 +44,8 @@ impl Beats {
             due: [now; limits::PATHS],
             last: [None; limits::PATHS],
             urgent: 0,
+            nudged: false,
+            lossy_until: Now::ZERO,
             paid: Now::ZERO,
             seq: 0,
             at: now,
@@ -63,6 +70,7 @@ impl Engine {
         if now < self.beats.tick {
             return false;
         }
+        self.beats.nudged = false;
         self.beats.tick += keepalive;
         if self.beats.tick <= now {
             self.beats.tick = now + keepalive;
@@ -85,6 +93,15 @@ impl Engine {
     pub(super) fn urgent(&mut self, now: Now) {
         self.timers.clear(Timer::Extra);
         let keepalive = self.config.timing.keepalive;
+        if !self.beats.nudged && self.loses_beats(now) {
+            let halfway = self.beats.tick - keepalive / 2;
+            self.beats.nudged = now >= halfway;
+            if self.beats.nudged {
+                self.beats.urge();
+            } else {
+                self.timers.set(Timer::Extra, halfway);
+            }
+        }
         let interval = keepalive / limits::EXTRA_BEATS;
         let burst = interval * (limits::EXTRA_BEATS - 1);
         let mut paths = 0;
@@ -110,6 +127,24 @@ impl Engine {
             self.beats.paid = self.beats.paid.max(now) + interval;
             self.send_on(now, paths);
         }
+    }
+
+    /// Beats were lost within the damping window: a member was not heard for longer than
+    /// a beat takes to come.
+    fn loses_beats(&mut self, now: Now) -> bool {
+        let late = |node: NodeId| {
+            let life = self.peers[node.index()].alive();
+            life.is_some_and(|life| now - life.fresh_at > self.interval(node) * 3 / 2)
+        };
+        if self.fellows().iter().any(late) {
+            self.lost_beats(now);
+        }
+        now < self.beats.lossy_until
+    }
+
+    /// A beat of ours, or to us, did not arrive.
+    pub(super) fn lost_beats(&mut self, now: Now) {
+        self.beats.lossy_until = now + limits::DAMPING * self.config.timing.deadtime;
     }
 
     /// One beat on some paths.

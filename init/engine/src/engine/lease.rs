@@ -80,6 +80,10 @@ impl Engine {
         if let Some(sent) = self.sends.time_of(echo.granted).filter(|_| fellow) {
             life.renewed = life.renewed.max(Some(sent));
             self.lease.carried = false;
+            // one tick to hear ours, and half of one for the way
+            if now - sent > self.interval(peer) * 3 / 2 {
+                self.lost_beats(now);
+            }
             if let Some(sent) = self.agreed_on() {
                 self.lease.until = self.lease.until.max(sent + lease);
             }
