@@ -232,8 +232,9 @@ impl Cluster {
             targets: all(self.ping.iter().map(|address| netstack::TargetConfig {
                 address: *address,
                 port: IfIndex(self.towards(node, *address).0),
-                // An answer renews the lease as a heartbeat does, so it comes as often.
-                interval: self.timing.keepalive,
+                // An answer renews the lease as a heartbeat does; two ways of a lossy LAN lose
+                // twice as many.
+                interval: self.timing.keepalive / 2,
             })),
         }
     }

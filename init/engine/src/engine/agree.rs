@@ -200,7 +200,7 @@ impl Engine {
 
     /// Nodes that operators vouched for as dead, as far as known, and that are not heard.
     fn to_write_off(&self) -> NodeSet {
-        let told = self.fellows().iter().filter_map(|node| {
+        let told = self.others().filter_map(|node| {
             let life = self.peers[node.index()].alive()?;
             Some(life.said.vouched)
         });

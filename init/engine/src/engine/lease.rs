@@ -241,8 +241,8 @@ impl Engine {
         })
     }
 
-    /// Between two answers that follow each other without a gap: pings go out once per
-    /// keepalive, and one may be lost.
+    /// Between two answers that follow each other without a gap: pings go out twice per
+    /// keepalive, and a few may be lost.
     pub(super) fn ping_patience(&self) -> Now {
         self.config.timing.keepalive * 5 / 2
     }
