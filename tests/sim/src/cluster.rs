@@ -25,7 +25,7 @@ pub const LAN_PORT: u8 = 0;
 pub const CROSSOVER_PORT: u8 = 1;
 
 const KEY: &str = "73696d756c6174656420636c757374657273206e656564206e6f207365637265";
-const WITNESS_KEY: &str = "746865207769746e657373206f66207468652073696d756c61746f722073656573";
+const WITNESS_KEY: &str = "746865207769746e657373206f66207468652073696d756c61746f7220736565";
 const WRONG_KEY: &str = "73696d756c6174656420666f7267657273206861766520616e6f74686572206b";
 
 /// The VIP of a group.
@@ -272,5 +272,37 @@ mod tests {
         assert_ne!(same.file_hash(), cluster(&plan, File::Changed).file_hash());
         assert_eq!(same.file_hash(), forged(&plan).file_hash());
         assert_eq!(node(&same, 1).engine.me.index(), 1);
+    }
+
+    #[test]
+    fn files_of_every_size_and_policy_are_accepted() {
+        for (nodes, policy) in [
+            (2, Policy::Witness),
+            (3, Policy::Quorum),
+            (4, Policy::QuorumFirst),
+            (5, Policy::Accept),
+            (32, Policy::Quorum),
+        ] {
+            let mut plan = calm(1).cluster;
+            (plan.nodes, plan.policy) = (nodes, policy);
+            plan.pings = false;
+            plan.baud = (nodes <= 5).then_some(115_200);
+            plan.lines = nodes;
+            plan.groups = vec![crate::plan::GroupPlan::default(); 3];
+            let file = cluster(&plan, File::Same);
+            let last = node(&file, nodes - 1);
+            assert_eq!(last.engine.nodes.len(), nodes);
+            assert_eq!(last.engine.groups.len(), 3);
+            assert_eq!(last.witness.is_some(), policy == Policy::Witness);
+        }
+    }
+
+    #[test]
+    fn each_line_has_two_ends() {
+        let mut plan = calm(1).cluster;
+        assert_eq!(lines_of(&plan, 1), [(0, 0)]);
+        (plan.nodes, plan.lines) = (3, 3);
+        assert_eq!(lines_of(&plan, 0), [(0, 1), (2, 2)]);
+        assert_eq!(lines_of(&plan, 2), [(1, 1), (2, 0)]);
     }
 }

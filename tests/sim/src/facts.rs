@@ -29,6 +29,8 @@ pub struct Facts {
     pub forged: u64,
     /// Foreign frames that a node counted.
     pub counted: u64,
+    /// Views that machines installed, as far as their status told.
+    pub views: Vec<Installed>,
     /// When the healed cluster was found converged.
     pub converged: Option<At>,
     /// The bound that was stated for this convergence.
@@ -36,6 +38,17 @@ pub struct Facts {
     /// By group: when the client was served last.
     last_served: Vec<Option<At>>,
     tidied: At,
+}
+
+/// A view was installed.
+#[derive(Clone, Copy, Debug)]
+pub struct Installed {
+    /// When it was seen.
+    pub at: At,
+    /// Where.
+    pub machine: usize,
+    /// Its epoch.
+    pub epoch: u64,
 }
 
 /// A time during which a group did not serve the client.
@@ -124,6 +137,14 @@ impl Facts {
         if let Some(from) = last.filter(|last| now - *last > NOTICED) {
             let until = now;
             self.outages.push(Outage { group, from, until });
+        }
+    }
+
+    pub(crate) fn viewed(&mut self, at: At, machine: usize, epoch: u64) {
+        let mut latest = self.views.iter().rev();
+        let latest = latest.find(|view| view.machine == machine);
+        if latest.is_none_or(|view| view.epoch != epoch) {
+            self.views.push(Installed { at, machine, epoch });
         }
     }
 

@@ -101,11 +101,7 @@ impl World {
     }
 
     fn host_sends(&mut self, bytes: Vec<u8>) {
-        let frame = Frame {
-            bytes,
-            origin: None,
-        };
-        self.enters_switch(Wire::Host, &Rc::new(frame));
+        self.enters_switch(Wire::Host, &Rc::new(Frame::plain(bytes)));
     }
 
     /// A frame reaches the host's port.

@@ -155,23 +155,20 @@ impl World {
                 period
             }
             Fault::Replay { to, what, every } => {
-                let port = self.tape.rng.pick(&[LAN_PORT, CROSSOVER_PORT]);
+                let port = self.some_port();
                 let now = self.now();
                 let machine = &self.machines[to];
                 let chosen = self.tape.choose(to, what, port, machine, now);
                 if let Some(bytes) = chosen {
                     self.facts.replayed += 1;
-                    let frame = Rc::new(Frame {
-                        bytes,
-                        origin: None,
-                    });
+                    let frame = Rc::new(Frame::plain(bytes));
                     self.later(to, Duration::ZERO, Happening::Replayed(port, frame));
                 }
                 every
             }
             Fault::Forge { to, every } => {
                 let bytes = self.forgery();
-                let port = self.tape.rng.pick(&[LAN_PORT, CROSSOVER_PORT]);
+                let port = self.some_port();
                 self.facts.forged += 1;
                 self.foreign_arrives(to, port, bytes);
                 every
@@ -186,11 +183,12 @@ impl World {
                     bytes.extend([0x6b, 1]);
                 }
                 bytes.extend(rng.bytes(len));
-                let port = rng.pick(&[LAN_PORT, CROSSOVER_PORT]);
+                let port = self.some_port();
                 self.facts.forged += 1;
                 self.foreign_arrives(to, port, bytes);
                 every
             }
+            Fault::Noise { to, .. } if self.machines[to].lines.is_empty() => return,
             Fault::Noise { to, every } => {
                 let rng = &mut self.tape.rng;
                 let len = 1 + rng.index(120);
@@ -203,11 +201,18 @@ impl World {
         self.queue.after(every, Event::Inject(at));
     }
 
+    /// A port that heartbeats go through.
+    fn some_port(&mut self) -> u8 {
+        let port = self.tape.rng.pick(&[LAN_PORT, CROSSOVER_PORT]);
+        if self.plan.cluster.private {
+            port
+        } else {
+            LAN_PORT
+        }
+    }
+
     fn foreign_arrives(&mut self, to: usize, port: u8, bytes: Vec<u8>) {
-        let frame = Rc::new(Frame {
-            bytes,
-            origin: None,
-        });
+        let frame = Rc::new(Frame::plain(bytes));
         self.later(to, Duration::ZERO, Happening::Foreign(port, frame));
     }
 
@@ -232,7 +237,9 @@ impl World {
             let cluster = cluster::forged(&self.plan.cluster);
             for node in 0..self.plan.cluster.nodes.min(FORGERS) {
                 let config = cluster::node(&cluster, node);
-                self.tape.forged.extend(beats(config, node, self.plan.seed));
+                let private = self.plan.cluster.private;
+                let beats = beats(config, node, private, self.plan.seed);
+                self.tape.forged.extend(beats);
             }
         }
         let tape = &mut self.tape;
@@ -360,11 +367,12 @@ fn payload_len(frame: &[u8]) -> usize {
 }
 
 /// What a node with another key says in its first seconds.
-fn beats(config: kodo_node::Config, id: usize, seed: u64) -> Vec<Vec<u8>> {
+fn beats(config: kodo_node::Config, id: usize, private: bool, seed: u64) -> Vec<Vec<u8>> {
     let mut node = Node::new(config, seed, seed, Duration::from_secs(3));
     let mut heard = Vec::new();
     let mut now = Duration::from_secs(3);
-    for port in [LAN_PORT, CROSSOVER_PORT] {
+    let ports = [LAN_PORT, CROSSOVER_PORT].into_iter();
+    for port in ports.take(1 + usize::from(private)) {
         node.handle(now, Input::PortReady(Port(port), cluster::mac(id, port)));
         node.handle(now, Input::Carrier(Port(port), true));
     }

@@ -105,7 +105,7 @@ impl Kernel {
     pub(crate) fn passes_up(frame: &[u8]) -> bool {
         matches!(
             packet::parse(frame),
-            Packet::Heartbeat | Packet::Arp(_) | Packet::EchoReply(_)
+            Packet::Heartbeat | Packet::Arp(_) | Packet::EchoReply(_) | Packet::Udp(..)
         )
     }
 }

@@ -8,9 +8,9 @@ use std::rc::Rc;
 
 use crate::cluster::{CROSSOVER_PORT, LAN_PORT};
 use crate::machine::PORTS;
-use crate::origin::{Frame, Origin};
+use crate::origin::{Asks, Frame, Origin};
 use crate::packet::{self, Mac, Packet};
-use crate::plan::{self, Fault, Policy, Wire};
+use crate::plan::{self, Fault, Wire};
 use crate::queue::{Event, Happening};
 use crate::wires::{Copy, Net};
 use crate::world::World;
@@ -65,9 +65,18 @@ impl World {
         }
         let beat = packet::parse(bytes) == Packet::Heartbeat;
         let origin = beat.then(|| self.origin(id));
+        let asks = matches!(packet::parse(bytes), Packet::Udp(..)).then(|| {
+            let machine = &self.machines[id];
+            Asks {
+                machine: id,
+                life: machine.life,
+                sent_local: machine.clock.local(self.now()),
+            }
+        });
         let frame = Rc::new(Frame {
             bytes: bytes.to_vec(),
             origin,
+            asks,
         });
         if beat {
             let now = self.now();
@@ -132,7 +141,8 @@ impl World {
             let to = packet::destination(&frame.bytes);
             let known = self.switch.cable(to).filter(|_| to[0] & 1 == 0);
             let machines = (0..self.machines.len()).map(Wire::Lan);
-            let stations = machines.chain([Wire::Host]).chain(self.witness_cable());
+            let witness = self.has_witness().then_some(Wire::Witness);
+            let stations = machines.chain([Wire::Host]).chain(witness);
             for wire in stations {
                 let meant = wire != from && known.is_none_or(|known| known == wire);
                 let (sender, hearer) = (station(from), station(wire));
@@ -143,11 +153,6 @@ impl World {
         }
     }
 
-    /// The witness's cable, where there is one.
-    fn witness_cable(&self) -> Option<Wire> {
-        (self.plan.cluster.policy == Policy::Witness).then_some(Wire::Witness)
-    }
-
     fn leaves_switch(&mut self, wire: Wire, so_far: Duration, frame: &Rc<Frame>) {
         for copy in self.wires.frame(wire, false).into_iter().flatten() {
             let Some(frame) = self.arrives(wire, false, copy, frame) else {
@@ -156,7 +161,7 @@ impl World {
             let after = so_far + copy.after;
             match wire {
                 Wire::Lan(id) => self.later(id, after, Happening::Frame(LAN_PORT, frame)),
-                Wire::Witness => {}
+                Wire::Witness => self.queue.after(after, Event::Witness(frame)),
                 _ => self.queue.after(after, Event::Host(frame)),
             }
         }
@@ -178,10 +183,7 @@ impl World {
             let mut bytes = frame.bytes.clone();
             // Behind the addresses: there it is a heartbeat still.
             self.wires.harm(wire, out, &mut bytes[14..]);
-            Rc::new(Frame {
-                bytes,
-                origin: None,
-            })
+            Rc::new(Frame::plain(bytes))
         })
     }
 
@@ -218,8 +220,8 @@ impl World {
             return;
         };
         let mut frame = Frame {
-            bytes: bytes.to_vec(),
             origin: Some(origin),
+            ..Frame::plain(bytes.to_vec())
         };
         if copy.harmed {
             self.wires.harm(wire, out, &mut frame.bytes);

@@ -35,6 +35,7 @@ mod run;
 mod shrink;
 mod step;
 mod wires;
+mod witness;
 mod world;
 
 pub use check::Violation;

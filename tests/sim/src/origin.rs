@@ -8,11 +8,32 @@ use core::time::Duration;
 use crate::clock::At;
 
 /// Bytes on a wire.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Frame {
     pub(crate) bytes: Vec<u8>,
-    /// `None`: harmed on its way, or not from a node's hand.
+    /// Of a heartbeat; `None`: harmed on its way, or not from a node's hand.
     pub(crate) origin: Option<Origin>,
+    /// Of a question to the witness, and of the answer that grants it.
+    pub(crate) asks: Option<Asks>,
+}
+
+impl Frame {
+    /// Bytes of which nothing more is known.
+    pub(crate) fn plain(bytes: Vec<u8>) -> Frame {
+        Frame {
+            bytes,
+            ..Frame::default()
+        }
+    }
+}
+
+/// A question to the witness.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asks {
+    pub(crate) machine: usize,
+    pub(crate) life: u32,
+    /// On the asker's clock.
+    pub(crate) sent_local: Duration,
 }
 
 /// A heartbeat as its sender made it.

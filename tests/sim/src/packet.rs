@@ -13,6 +13,7 @@ pub(crate) const BROADCAST: Mac = [0xff; 6];
 /// For experiments (RFC 3692): the client's requests and their answers.
 const EXPERIMENT: u8 = 253;
 const ICMP: u8 = 1;
+const UDP: u8 = 17;
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 
@@ -27,6 +28,8 @@ pub(crate) enum Packet<'a> {
     EchoRequest(Ip<'a>),
     /// An ICMP echo reply.
     EchoReply(Ip<'a>),
+    /// A UDP datagram.
+    Udp(Ip<'a>, Udp<'a>),
     /// A client's request, or its answer: `true` for an answer, then its number.
     Client(Ip<'a>, bool, u64),
     /// Anything else.
@@ -53,6 +56,17 @@ pub(crate) struct Ip<'a> {
     pub(crate) source: Ipv4Addr,
     /// To.
     pub(crate) destination: Ipv4Addr,
+    /// Behind its header.
+    pub(crate) body: &'a [u8],
+}
+
+/// A UDP datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Udp<'a> {
+    /// From this port
+    pub(crate) from: u16,
+    /// to this one.
+    pub(crate) to: u16,
     /// Behind its header.
     pub(crate) body: &'a [u8],
 }
@@ -104,6 +118,18 @@ fn try_parse(frame: &[u8]) -> Option<Packet<'_>> {
                 (ICMP, _) if checksum(ip.body) != 0 => None,
                 (ICMP, &ECHO_REQUEST) => Some(Packet::EchoRequest(ip)),
                 (ICMP, &ECHO_REPLY) => Some(Packet::EchoReply(ip)),
+                (UDP, _) => {
+                    let word = |at: usize| {
+                        let bytes = ip.body.get(at..)?.first_chunk::<2>()?;
+                        Some(u16::from_be_bytes(*bytes))
+                    };
+                    let (from, to, len) = (word(0)?, word(2)?, usize::from(word(4)?));
+                    if word(6)? != 0 && checksum(&pseudo(&ip)) != 0 {
+                        return None;
+                    }
+                    let body = ip.body.get(8..len)?;
+                    Some(Packet::Udp(ip, Udp { from, to, body }))
+                }
                 (EXPERIMENT, kind) => {
                     let number = u64::from_be_bytes(*ip.body.get(1..)?.first_chunk()?);
                     Some(Packet::Client(ip, *kind == 1, number))
@@ -137,6 +163,46 @@ pub(crate) fn echo_reply(to: Mac, from: Mac, request: &Ip<'_>) -> Vec<u8> {
     let sum = checksum(&body).to_be_bytes();
     body[2..4].copy_from_slice(&sum);
     ipv4((to, from), request.destination, request.source, ICMP, &body)
+}
+
+/// A UDP datagram as a frame.
+#[must_use]
+pub(crate) fn udp(
+    macs: (Mac, Mac),
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    udp: Udp<'_>,
+) -> Vec<u8> {
+    let len = u16::try_from(8 + udp.body.len()).expect("small packets only");
+    let mut body = Vec::with_capacity(usize::from(len));
+    body.extend(udp.from.to_be_bytes());
+    body.extend(udp.to.to_be_bytes());
+    body.extend(len.to_be_bytes());
+    body.extend([0, 0]);
+    body.extend(udp.body);
+    let ip = Ip {
+        source,
+        destination,
+        body: &body,
+    };
+    let sum = match checksum(&pseudo(&ip)) {
+        0 => u16::MAX,
+        sum => sum,
+    };
+    body[6..8].copy_from_slice(&sum.to_be_bytes());
+    ipv4(macs, source, destination, UDP, &body)
+}
+
+/// What UDP's checksum covers (RFC 768).
+fn pseudo(ip: &Ip<'_>) -> Vec<u8> {
+    let len = u16::try_from(ip.body.len()).unwrap_or(u16::MAX);
+    let mut bytes = Vec::with_capacity(12 + ip.body.len());
+    bytes.extend(ip.source.octets());
+    bytes.extend(ip.destination.octets());
+    bytes.extend([0, UDP]);
+    bytes.extend(len.to_be_bytes());
+    bytes.extend(ip.body);
+    bytes
 }
 
 /// A client's request, or the answer to it.

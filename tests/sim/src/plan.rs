@@ -72,6 +72,12 @@ pub struct ClusterPlan {
     /// Serial lines: each joins a node with the next one, the last with the first.
     #[serde(default = "one")]
     pub lines: usize,
+    /// How long the witness grants nothing after its start.
+    #[serde(default = "three_seconds")]
+    pub hold_off: Duration,
+    /// How many millionths the witness's clock runs too fast.
+    #[serde(default)]
+    pub witness_ppm: i64,
 }
 
 /// What decides when nodes do not hear each other.
@@ -164,6 +170,10 @@ fn pair() -> usize {
 
 fn one() -> usize {
     1
+}
+
+fn three_seconds() -> Duration {
+    Duration::from_secs(3)
 }
 
 fn yes() -> bool {
@@ -359,8 +369,10 @@ pub enum Fault {
     },
     /// The witness's host loses its power; it comes back at the end, with amnesia.
     WitnessDark,
-    /// The witness's host stands still.
+    /// The witness's host stands still, and its clock.
     WitnessPause,
+    /// The witness's host stands still, its clock does not.
+    WitnessStall,
     /// Random bytes on a node's serial lines towards it, as long as it lasts.
     Noise {
         /// Towards which node.
@@ -542,7 +554,8 @@ impl fmt::Display for Fault {
                 write!(f, "nothing passes {these} {arrow} {those} {on}")
             }
             Fault::WitnessDark => f.write_str("power of the witness cut"),
-            Fault::WitnessPause => f.write_str("the witness stands still"),
+            Fault::WitnessPause => f.write_str("the witness paused, its clock too"),
+            Fault::WitnessStall => f.write_str("the witness stalled, its clock runs"),
             Fault::Noise { to, every } => {
                 write!(f, "noise on serial towards {} every {every:?}", m(to))
             }
@@ -584,5 +597,37 @@ impl fmt::Display for Fault {
                 write!(f, "operator at {}: {wish:?}", m(machine))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_the_time_of_pairs_still_loads() {
+        let old = serde_json::json!({
+            "profile": "default",
+            "ping_decides": true,
+            "pings": true,
+            "auto_failback": false,
+            "migration_threshold": 3,
+            "failure_timeout": { "secs": 20, "nanos": 0 },
+            "watchdog": { "secs": 2, "nanos": 0 },
+            "baud": 115_200,
+        });
+        let plan: ClusterPlan = serde_json::from_value(old).expect("a plan");
+        assert_eq!((plan.nodes, plan.policy), (2, Policy::Ping));
+        assert_eq!(plan.line_ends(), [(0, 1)]);
+        let again = serde_json::to_value(&plan).expect("JSON");
+        let again: ClusterPlan = serde_json::from_value(again).expect("a plan");
+        assert_eq!(again.policy, Policy::Ping);
+    }
+
+    #[test]
+    fn parts_are_told_by_name() {
+        let part: Part = [0, 2].into_iter().collect();
+        assert_eq!(part.to_string(), "node1,node3");
+        assert_eq!(Part::WITNESS.to_string(), "witness");
     }
 }

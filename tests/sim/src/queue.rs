@@ -19,6 +19,8 @@ pub(crate) enum Event {
     PowerOn(usize, u32),
     /// A frame reaches the host.
     Host(Rc<Frame>),
+    /// A frame reaches the witness.
+    Witness(Rc<Frame>),
     /// The client asks again.
     Client,
     /// An episode begins.

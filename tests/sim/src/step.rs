@@ -103,6 +103,11 @@ impl World {
                     let now = self.now();
                     self.checks.pinged(now, id);
                 }
+                if let Some(asks) = frame.asks
+                    && (asks.machine, asks.life) == (id, self.machines[id].life)
+                {
+                    self.checks.witnessed(id, asks.sent_local);
+                }
                 self.step(id, Input::Packet(Port(port), &frame.bytes));
             }
             Happening::Serial(line, frame) => {
@@ -327,6 +332,9 @@ impl World {
         {
             let status = node.status();
             self.checks.status(now, id, &status, &self.machines);
+            if let Some(view) = &status.view {
+                self.facts.viewed(now, id, view.epoch);
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::plan::{Fault, Plan};
 use crate::queue::{Event, Happening, Queue};
 use crate::story::Story;
 use crate::wires::Wires;
+use crate::witness::Witness;
 
 /// The client asks this often.
 const CLIENT: Duration = Duration::from_millis(100);
@@ -35,6 +36,7 @@ pub(crate) struct World {
     pub(crate) wires: Wires,
     pub(crate) switch: Switch,
     pub(crate) host: Host,
+    pub(crate) witness: Option<Witness>,
     /// By episode: whether it goes on at present.
     pub(crate) active: Vec<bool>,
     pub(crate) injectors: Vec<Option<Injector>>,
@@ -68,6 +70,7 @@ impl World {
             wires: Wires::new(plan.seed, machines.len(), &plan.wires),
             switch: Switch::default(),
             host: Host::new(plan.patience, plan.cluster.group_count()),
+            witness: Witness::new(plan, &machines[0].config),
             active: vec![false; plan.episodes.len()],
             injectors: plan.episodes.iter().map(|_| None).collect(),
             tape: crate::inject::Tapes::new(plan.seed),
@@ -149,6 +152,7 @@ impl World {
                 }
             }
             Event::Host(frame) => self.at_host(&frame),
+            Event::Witness(frame) => self.at_witness(&frame),
             Event::Client => {
                 self.client();
                 self.queue.after(CLIENT, Event::Client);
@@ -200,6 +204,7 @@ impl World {
                 self.ail(id, old, new);
             }
         }
+        self.witness_ails(&faults);
         self.links();
     }
 

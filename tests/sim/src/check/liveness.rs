@@ -72,6 +72,9 @@ impl Liveness {
         if service {
             bound += plan.cluster.failure_timeout + Duration::from_secs(12);
         }
+        if some(|fault| matches!(fault, Fault::WitnessDark)) {
+            bound += plan.cluster.hold_off;
+        }
         let same = machines().all(|m| m.file == File::Same);
         Liveness {
             healed: plan.healed,

@@ -178,6 +178,11 @@ impl Checks {
         self.exclusive.pinged(now, id);
     }
 
+    /// The witness's answer that it speaks for a machine reaches it; when that asked.
+    pub(crate) fn witnessed(&mut self, id: usize, asked: Duration) {
+        self.quorum.witnessed(id, asked);
+    }
+
     /// A group's first resource starts at a node that did not run it.
     pub(crate) fn starts(&mut self, now: At, id: usize, group: usize, machines: &[Machine]) {
         let (hearing, vouched) = (&self.hearing, self.vouched);

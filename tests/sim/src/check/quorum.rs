@@ -40,7 +40,12 @@ impl Quorum {
         self.witnessed[id] = None;
     }
 
-    /// A machine looks after it did something.
+    /// The witness speaks for a machine, which asked it then, by its own clock.
+    pub(crate) fn witnessed(&mut self, id: usize, asked: Duration) {
+        self.witnessed[id] = self.witnessed[id].max(Some(asked));
+    }
+
+    /// Looks at one machine.
     pub(crate) fn look(
         &self,
         now: At,

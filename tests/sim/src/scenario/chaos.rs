@@ -4,11 +4,12 @@ use core::time::Duration;
 
 use super::draft::{Draft, SETTLED, ms, secs};
 use super::{Scenario, promises_suffice};
-use crate::plan::{Fault, Quality, Tape, Way, Wire, Wish};
+use crate::plan::{Fault, GroupPlan, On, Part, Policy, Quality, Tape, Way, Wire, Wish};
 
 pub(super) const RANDOM: Scenario = Scenario {
     name: "random",
     make: |draft| {
+        size(draft);
         vary(draft);
         let window = draft.rng.time(secs(5), secs(40));
         let start = if draft.rng.chance(200) {
@@ -27,6 +28,46 @@ pub(super) const RANDOM: Scenario = Scenario {
     },
     judge: promises_suffice,
 };
+
+/// Most often a pair, as often as not three or more.
+fn size(draft: &mut Draft) {
+    let nodes = match draft.rng.below(100) {
+        0..45 => return,
+        45..80 => 3,
+        80..87 => 4,
+        87..97 => 5,
+        97..99 => 16,
+        _ => 32,
+    };
+    if nodes == 2 {
+        draft.cluster(2, Policy::Witness);
+        let rng = &mut draft.rng;
+        draft.plan.cluster.witness_ppm = i64::try_from(rng.range(0, 18_000)).unwrap_or(0) - 9_000;
+        return;
+    }
+    let policy = draft.rng.pick(&[
+        Policy::Quorum,
+        Policy::Quorum,
+        Policy::QuorumFirst,
+        Policy::Accept,
+    ]);
+    draft.cluster(nodes, policy);
+    let file = &mut draft.plan.cluster;
+    if draft.rng.chance(200) {
+        file.voters = 1;
+    }
+    let groups = draft.rng.pick(&[1, 1, 2, 3]);
+    if groups > 1 {
+        // Each prefers another node, and the others in turn.
+        let runners = file.runners();
+        let prefer = |first| (0..runners).map(|n| (first + n) % runners).collect();
+        let group = |first| GroupPlan {
+            prefer: prefer(first),
+            guarded: false,
+        };
+        file.groups = (0..groups).map(group).collect();
+    }
+}
 
 fn vary(draft: &mut Draft) {
     let profile = draft
@@ -56,7 +97,7 @@ fn vary(draft: &mut Draft) {
     if rng.chance(300) {
         // A short deadtime is for quiet networks.
         let quality = rough(rng, if profile == "fast" { 20 } else { 150 });
-        for wire in [Wire::Crossover, Wire::Serial, Wire::Lan(0), Wire::Lan(1)] {
+        for wire in draft.every_wire() {
             draft.plan.wires.push((wire, quality));
         }
     }
@@ -74,6 +115,67 @@ fn rough(rng: &mut crate::rng::Rng, worst: u64) -> Quality {
     }
 }
 
+/// A cable.
+fn wire(draft: &mut Draft, nodes: usize) -> Wire {
+    let lines = draft.plan.cluster.line_ends().len();
+    let rng = &mut draft.rng;
+    let machine = rng.index(nodes);
+    match (nodes, rng.below(6)) {
+        (2, 0 | 1) => Wire::Crossover,
+        (2, 2) => Wire::Serial,
+        (3.., 0 | 1) => Wire::Private(machine),
+        (3.., 2) if lines > 0 => Wire::Line(machine.min(lines - 1)),
+        (_, 2..5) => Wire::Lan(machine),
+        _ => Wire::Host,
+    }
+}
+
+/// Some nodes are kept from some others.
+fn apart(draft: &mut Draft, nodes: usize) -> Fault {
+    let these = 1 + draft.rng.index(nodes - 1);
+    let order = draft.some(nodes, nodes);
+    let (these, others) = order.split_at(these);
+    let those = match draft.rng.chance(500) {
+        true => others.len(),
+        false => 1 + draft.rng.index(others.len()),
+    };
+    let rng = &mut draft.rng;
+    Fault::Apart {
+        these: these.iter().copied().collect(),
+        those: others[..those].iter().copied().collect(),
+        way: rng.pick(&[Way::Both, Way::Both, Way::Out, Way::In]),
+        on: rng.pick(&[
+            On::All,
+            On::Heartbeats,
+            On::Heartbeats,
+            On::Lan,
+            On::Private,
+        ]),
+    }
+}
+
+/// Something is wrong with the witness, or on the way to it.
+fn witness(draft: &mut Draft, nodes: usize) -> Fault {
+    let rng = &mut draft.rng;
+    let apart = Fault::Apart {
+        these: Part::only(rng.index(nodes)),
+        those: Part::WITNESS,
+        way: rng.pick(&[Way::Both, Way::Out, Way::In]),
+        on: On::Lan,
+    };
+    rng.pick(&[
+        apart,
+        apart,
+        apart,
+        Fault::Cut(Wire::Witness),
+        Fault::Mute(Wire::Witness, Way::Out),
+        Fault::WitnessDark,
+        Fault::WitnessDark,
+        Fault::WitnessPause,
+        Fault::WitnessStall,
+    ])
+}
+
 /// Most are short, some outlast everything.
 fn length(draft: &mut Draft) -> Duration {
     let rng = &mut draft.rng;
@@ -84,24 +186,25 @@ fn length(draft: &mut Draft) -> Duration {
     }
 }
 
-fn any(draft: &mut Draft) -> Fault {
+pub(super) fn any(draft: &mut Draft) -> Fault {
+    let nodes = draft.plan.cluster.nodes;
+    if nodes > 2 && draft.rng.chance(300) {
+        return apart(draft, nodes);
+    }
+    if draft.plan.cluster.policy == Policy::Witness && draft.rng.chance(250) {
+        return witness(draft, nodes);
+    }
+    let wire = wire(draft, nodes);
     let rng = &mut draft.rng;
-    let who = rng.index(2);
-    let wire = rng.pick(&[
-        Wire::Crossover,
-        Wire::Crossover,
-        Wire::Serial,
-        Wire::Lan(0),
-        Wire::Lan(1),
-        Wire::Host,
-    ]);
+    let who = rng.index(nodes);
+    let serial = matches!(wire, Wire::Serial | Wire::Line(_));
     let way = rng.pick(&[Way::Both, Way::Out, Way::In]);
     let every = rng.time(ms(4), ms(200));
     match rng.below(30) {
-        0 | 1 if wire != Wire::Serial => Fault::Cut(wire),
+        0 | 1 if !serial => Fault::Cut(wire),
         0..=3 => Fault::Mute(wire, way),
         4 | 5 => Fault::Rough(wire, rough(rng, 700)),
-        6 if wire != Wire::Serial => Fault::Flap(wire, rng.time(ms(40), ms(1500))),
+        6 if !serial => Fault::Flap(wire, rng.time(ms(40), ms(1500))),
         6 | 7 => Fault::EatHeartbeats,
         8 => Fault::Noise { to: who, every },
         9 | 10 => Fault::PowerCut(who),
@@ -128,7 +231,7 @@ fn any(draft: &mut Draft) -> Fault {
         25 => Fault::Forge { to: who, every },
         26 => Fault::Junk { to: who, every },
         _ => {
-            let to = rng.index(2);
+            let to = rng.index(nodes);
             Fault::Operator(
                 who,
                 rng.pick(&[

@@ -1,11 +1,13 @@
 //! Scenarios with frames that nobody of the cluster sent, and a host with the VIP's address.
 
 use super::draft::{Draft, ms, secs};
-use super::{Scenario, expect, first_from};
-use crate::plan::{Fault, Tape};
+use super::{Judged, Scenario, expect, first_from};
+use crate::facts::Facts;
+use crate::plan::{Fault, Plan, Tape};
+use crate::story::Story;
 
 /// Machines reboot, so that there are earlier lives to replay.
-fn reboots(draft: &mut Draft) {
+pub(super) fn reboots(draft: &mut Draft) {
     let at = draft.moment();
     for who in 0..2 {
         if draft.rng.chance(700) {
@@ -26,17 +28,19 @@ pub(super) const FORGED: Scenario = Scenario {
             draft.fault(at, secs(8), Fault::Junk { to, every });
         }
     },
-    judge: |plan, facts, _| {
-        let begun = facts.begun(0, first_from(plan), plan.healed).count();
-        expect(begun == 0, || {
-            format!("{begun} tenures began, none was due")
-        })?;
-        let (sent, counted) = (facts.forged, facts.counted);
-        expect(counted * 10 >= sent * 9, || {
-            format!("{sent} forged frames were sent, {counted} counted")
-        })
-    },
+    judge: judge_forged,
 };
+
+pub(super) fn judge_forged(plan: &Plan, facts: &Facts, _: &Story) -> Judged {
+    let begun = facts.begun(0, first_from(plan), plan.healed).count();
+    expect(begun == 0, || {
+        format!("{begun} tenures began, none was due")
+    })?;
+    let (sent, counted) = (facts.forged, facts.counted);
+    expect(counted * 10 >= sent * 9, || {
+        format!("{sent} forged frames were sent, {counted} counted")
+    })
+}
 
 pub(super) const REPLAYED: Scenario = Scenario {
     name: "replayed",
@@ -50,11 +54,13 @@ pub(super) const REPLAYED: Scenario = Scenario {
             }
         }
     },
-    judge: |_, facts, _| {
-        expect(facts.replayed > 0, || "nothing was replayed".into())?;
-        expect(facts.counted > 0, || "nothing was counted".into())
-    },
+    judge: judge_replayed,
 };
+
+pub(super) fn judge_replayed(_: &Plan, facts: &Facts, _: &Story) -> Judged {
+    expect(facts.replayed > 0, || "nothing was replayed".into())?;
+    expect(facts.counted > 0, || "nothing was counted".into())
+}
 
 pub(super) const DUPLICATE_ADDRESS: Scenario = Scenario {
     name: "duplicate-address",

@@ -274,7 +274,7 @@ pub(super) const LOSSY_HOUR: Scenario = Scenario {
     judge: judge_lossy,
 };
 
-fn lossy(draft: &mut Draft, until: Duration) {
+pub(super) fn lossy(draft: &mut Draft, until: Duration) {
     // Two LAN cables in a row lose as much as one of the others.
     let rough = |loss| Quality {
         loss,
@@ -284,17 +284,19 @@ fn lossy(draft: &mut Draft, until: Duration) {
         delay: ms(0),
         jitter: ms(10),
     };
-    draft.plan.wires = vec![
-        (Wire::Crossover, rough(300)),
-        (Wire::Serial, rough(300)),
-        (Wire::Lan(0), rough(163)),
-        (Wire::Lan(1), rough(163)),
-    ];
+    draft.plan.wires = draft
+        .every_wire()
+        .into_iter()
+        .map(|wire| match wire {
+            Wire::Lan(_) | Wire::Private(_) => (wire, rough(163)),
+            _ => (wire, rough(300)),
+        })
+        .collect();
     draft.plan.patience = Some(ms(500));
-    draft.fault(until, secs(6), Fault::PowerCut(0));
+    draft.fault(until, secs(14), Fault::PowerCut(0));
 }
 
-fn judge_lossy(plan: &Plan, facts: &Facts, _: &Story) -> Judged {
+pub(super) fn judge_lossy(plan: &Plan, facts: &Facts, _: &Story) -> Judged {
     let cut = first_from(plan);
     let before = facts.begun(0, SETTLED, cut).count();
     expect(before == 0, || {
@@ -303,8 +305,9 @@ fn judge_lossy(plan: &Plan, facts: &Facts, _: &Story) -> Judged {
     if facts.holder(0, cut - ms(1)) != Some(0) {
         return Ok(());
     }
-    let first = facts.begun(0, cut, cut + secs(3)).next();
-    expect(first.is_some_and(|tenure| tenure.machine == 1), || {
+    // The arbiter must answer for W without a gap, which takes luck on such wires.
+    let first = facts.begun(0, cut, cut + secs(10)).next();
+    expect(first.is_some_and(|tenure| tenure.machine != 0), || {
         format!("the real failure was not answered: {first:?}")
     })
 }

@@ -8,14 +8,16 @@ mod chaos;
 mod draft;
 mod hostile;
 mod links;
+mod many;
 mod nodes;
+mod parts;
 mod services;
 
 use core::time::Duration;
 
 use crate::clock::At;
 use crate::facts::Facts;
-use crate::plan::Plan;
+use crate::plan::{ClusterPlan, Part, Plan, Policy};
 use crate::rng::Rng;
 use crate::story::Story;
 
@@ -82,6 +84,30 @@ static ALL: &[Scenario] = &[
     hostile::FORGED,
     hostile::REPLAYED,
     hostile::DUPLICATE_ADDRESS,
+    many::POWER_LOSS_MANY,
+    many::MEMBER_LOSS,
+    many::COORDINATOR_LOSS,
+    many::ROLLING_RESTART,
+    many::AMNESIA,
+    many::LONELY_BOOT_MANY,
+    many::SIMULTANEOUS_BOOT_MANY,
+    many::N_PLUS_ONE,
+    many::MUTUAL_STANDBY,
+    many::TAKEOVER_ANYWAY,
+    many::STANDSTILL_MANY,
+    many::GRACEFUL_MOVE_MANY,
+    many::BIG_CLUSTER,
+    many::FORGED_MANY,
+    many::REPLAYED_MANY,
+    many::LOSSY_MANY,
+    parts::ALL_PATHS_CUT_MANY,
+    parts::EVEN_SPLIT,
+    parts::THREE_PARTS,
+    parts::ASYMMETRIC_THREE,
+    parts::ONE_WAY_MANY,
+    parts::SHIFTING_PARTS,
+    parts::SHIFTING_AMNESIA,
+    parts::SWINGING_PART,
     chaos::RANDOM,
 ];
 
@@ -140,6 +166,30 @@ fn takeover_bound(plan: &Plan) -> Duration {
     let timing = draft::timing(plan);
     let startup = plan.machines[1].startup;
     timing.deadtime + timing.keepalive * 2 + startup + Duration::from_millis(250)
+}
+
+/// The same among more than two nodes: any of them may be the one that takes over, and
+/// all must agree on a view before.
+fn many_bound(plan: &Plan) -> Duration {
+    let timing = draft::timing(plan);
+    let startup = plan.machines.iter().map(|machine| machine.startup).max();
+    let agree = timing.keepalive * 8;
+    timing.deadtime + agree + startup.unwrap_or_default() + Duration::from_millis(300)
+}
+
+/// From a fault to the last view that it causes: nodes are called dead, left out, and what
+/// did not answer is tried again.
+fn settled_by(plan: &Plan) -> Duration {
+    draft::timing(plan).deadtime * 8
+}
+
+/// Whether nodes may serve by their votes alone.
+fn quorate(cluster: &ClusterPlan, part: Part) -> bool {
+    let nodes = 0..cluster.nodes;
+    let members = nodes.filter(|node| part.has(*node));
+    let votes: u32 = members.map(|node| cluster.votes(node)).sum();
+    let tie = cluster.policy == Policy::QuorumFirst && part.has(0);
+    votes * 2 > cluster.all_votes() || (tie && votes * 2 == cluster.all_votes())
 }
 
 /// When an episode of this kind begins.
