@@ -355,11 +355,17 @@ impl Peer {
         // the time that firmware takes, so rounding up here costs nothing.
         // What we did not hear because our own loop stood still is not silence.
         let (kept, silent) = (old.boot, old.silence(arrival.now));
-        if arrival.uptime + Now::from_millis(1) <= silent {
+        let uptime = arrival.uptime + Now::from_millis(1);
+        if uptime <= silent {
             return Standpoint::Restarted { old: kept, silent };
         }
         if old.dead && arrival.removed {
             return Standpoint::Replaced { old: kept, silent };
+        }
+        // Only our own standstill speaks against a restart: the old life decides, by being
+        // heard again or by being dead.
+        if uptime <= arrival.now - old.fresh_at {
+            return Standpoint::Stale { doubtful: false };
         }
         if let Some(candidate) = self.candidates.get_mut(arrival.boot) {
             candidate.refused = true;

@@ -161,3 +161,30 @@ fn our_own_stall_is_not_their_silence() {
         Standpoint::Twin { kept: BootId(1) }
     );
 }
+
+#[test]
+fn our_own_standstill_makes_nobody_a_twin() {
+    let mut peer = met();
+    // we stood still for 700 of the 1790 ms; a restart 190 ms ago explains the rest
+    peer.life.as_mut().expect("met").excused = ms(700);
+    let newcomer = |now, seq| arrival(now, LAN, 2, 1600 + now - 2790, seq, true);
+    assert_eq!(
+        peer.hear(&newcomer(2790, 5)),
+        Standpoint::Stale { doubtful: false },
+        "the old life may have spoken meanwhile"
+    );
+    let mut dead = peer.clone();
+    dead.life.as_mut().expect("met").dead = true;
+    let gone = Arrival {
+        removed: true,
+        ..newcomer(3100, 6)
+    };
+    assert!(matches!(dead.hear(&gone), Standpoint::Replaced { .. }));
+    let old = arrival(2800, LAN, 1, 6900, 40, true);
+    assert_eq!(peer.hear(&old), Standpoint::News);
+    peer.believe(&old, testing::said());
+    assert_eq!(
+        peer.hear(&newcomer(2900, 6)),
+        Standpoint::Twin { kept: BootId(1) }
+    );
+}
