@@ -337,6 +337,8 @@ pub enum Gone {
 /// What is seen of a peer on one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
+    /// The path does not join the two nodes.
+    Elsewhere,
     /// The path has no carrier at this end.
     NoCarrier,
     /// Carrier, but nothing is heard.

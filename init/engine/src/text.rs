@@ -408,20 +408,21 @@ impl<W: Write> Text<'_, W> {
             (Gone::Left, _) => self.put("it left in order")?,
             (Gone::Vouched, _) => self.put("an operator vouches that it is dead")?,
         }
-        self.put("; ")?;
+        let mut separator = "; ";
         for n in 0..self.config.paths.len() {
-            if n > 0 {
-                self.put(", ")?;
-            }
-            self.path(PathId::from_index(n))?;
-            self.put(match evidence.paths[n] {
+            let sight = match evidence.paths[n] {
+                Sight::Elsewhere => continue,
                 Sight::NoCarrier => " no carrier",
                 Sight::Silent => " silent",
                 Sight::OneWay => " one-way",
                 Sight::Up => " up",
-            })?;
+            };
+            self.put(separator)?;
+            self.path(PathId::from_index(n))?;
+            self.put(sight)?;
+            separator = ", ";
         }
-        if self.config.pings || self.config.split_brain != SplitBrain::Accept {
+        if self.config.pings {
             self.ping(evidence.ping)?;
         }
         Ok(())
@@ -515,9 +516,7 @@ impl<W: Write> Text<'_, W> {
                 self.ms(age)?;
                 self.put(" ago")
             }
-            None if self.config.pings || self.config.split_brain != SplitBrain::Accept => {
-                self.put("; ping never answered")
-            }
+            None if self.config.pings => self.put("; ping never answered"),
             None => Ok(()),
         }
     }

@@ -139,8 +139,11 @@ impl Engine {
 
     /// What is known of a peer at this moment, for the timeline.
     pub(super) fn evidence(&self, now: Now, peer: NodeId, gone: Gone) -> Evidence {
-        let mut paths = [Sight::Silent; limits::PATHS];
-        for n in 0..self.config.paths.len() {
+        let mut paths = [Sight::Elsewhere; limits::PATHS];
+        for (n, path) in self.config.paths.iter().enumerate() {
+            if !path.ends.contains(peer) || !path.ends.contains(self.config.me) {
+                continue;
+            }
             paths[n] = match self.sense(now, peer, PathId::from_index(n)) {
                 _ if !self.carriers[n].up => Sight::NoCarrier,
                 PathState::Up => Sight::Up,

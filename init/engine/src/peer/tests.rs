@@ -158,7 +158,7 @@ fn our_own_stall_is_not_their_silence() {
     peer.life.as_mut().expect("met").excused = ms(5000);
     assert_eq!(
         peer.hear(&arrival(6100, LAN, 2, 4000, 1, true)),
-        Standpoint::Twin { kept: BootId(1) }
+        Standpoint::Stale { doubtful: false }
     );
 }
 
