@@ -44,9 +44,10 @@ pub const DAMPING: u32 = 10;
 /// Longest back-off, in deadtimes, of a node that does not answer proposals.
 pub const BACKOFF: u32 = 16;
 /// Effects waiting to be polled.
-pub const EFFECTS: usize = 256;
-/// Of these, kept free for actions: log lines are dropped (and counted) first.
-pub const ACTIONS: usize = 4 * RESOURCES + 2 * PATHS + 1;
+pub const EFFECTS: usize = 320;
+/// Of these, kept free for actions: log lines are dropped (and counted) first. A resource
+/// starts, stops, is probed, is announced, and its gate opens and closes.
+pub const ACTIONS: usize = 6 * RESOURCES + 2 * PATHS + 1;
 /// Operator registers: standby per node, preference and cleanup per group.
 pub const REGISTERS: usize = NODES + 2 * GROUPS;
 /// Bytes of the longest message between a node and a witness; proven by test.

@@ -33,6 +33,9 @@ pub enum Effect {
     Probe(ResourceId),
     /// Tell the LAN again where this VIP lives (a split healed, a peer gave way).
     Announce(ResourceId),
+    /// A VIP may speak until then, on this node's boot clock, and not from then on: the
+    /// kernel's gate closes by itself. Always told before the VIP's stop is asked for.
+    Gate(ResourceId, Now),
     /// The whole decision loop has made progress: feed the hardware watchdog.
     FeedWatchdog,
     /// This node cannot keep its promises: reset it now.

@@ -85,6 +85,8 @@ pub enum Output {
     Probe(Token, ServiceId),
     /// Answer an operator.
     Reply(Token, Reply),
+    /// Let the kernel's gate pass a VIP until then, and no longer.
+    Gate(core::net::IpAddr, Now),
     /// Feed the hardware watchdog.
     FeedWatchdog,
     /// Stop everything at once and reset the machine.

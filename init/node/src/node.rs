@@ -281,6 +281,11 @@ impl Node {
                     self.netstack.announce(self.now, VipIndex(index));
                 }
             }
+            Effect::Gate(resource, until) => {
+                if let Target::Vip { address, .. } = self.target(resource) {
+                    return Some(Output::Gate(address, until));
+                }
+            }
             Effect::FeedWatchdog => return Some(Output::FeedWatchdog),
             Effect::ResetSelf(fatal) => return Some(Output::Reset(fatal)),
             Effect::Log(event) => {

@@ -68,6 +68,8 @@ impl Pid1 {
                     .send(Child::Probe, &relay::ProbeRequest { token, service });
             }
             Output::Reply(token, reply) => self.reply(token, reply),
+            // No gate yet in the kernel: the watchdog still silences a stuck loop.
+            Output::Gate(..) => {}
             Output::FeedWatchdog => {
                 if let Some(watchdog) = &self.watchdog {
                     watchdog.feed();

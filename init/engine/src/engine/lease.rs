@@ -223,6 +223,11 @@ impl Engine {
         self.electorate().authority(me) == Authority::Own
     }
 
+    /// When the lease ends; `None` where silence never ends it.
+    pub(super) fn lease_end(&self) -> Option<Now> {
+        (!self.suffices()).then_some(self.lease.until)
+    }
+
     /// The arbiter has answered without a gap since before the members fell silent.
     fn answered_all_along(&self) -> bool {
         let members = self.fellows();

@@ -11,6 +11,7 @@ mod beat;
 mod command;
 mod detect;
 mod frame;
+mod gate;
 mod lease;
 mod place;
 mod report;
@@ -39,6 +40,7 @@ use crate::types::{BootId, NodeId, NodeSet, Now, PathId, ResourceId};
 
 use arbiter::Witness;
 use beat::Beats;
+use gate::Gates;
 
 /// How often the stages run for one input while they still change something.
 /// Released, planned and started again in one breath takes three.
@@ -103,6 +105,7 @@ pub struct Engine {
     vouched: NodeSet,
     lease: Lease,
     witness: Option<Witness>,
+    gates: Gates,
     plan: Plan,
     groups: [Group; limits::GROUPS],
     resources: [Member; limits::RESOURCES],
@@ -212,6 +215,7 @@ enum Small {
     Stop(ResourceId, crate::surface::Reason),
     Probe(ResourceId),
     Announce(ResourceId),
+    Gate(ResourceId, Now),
     FeedWatchdog,
     ResetSelf(Fatal),
     Log(Event),
@@ -269,6 +273,7 @@ impl Engine {
             vouched: NodeSet::EMPTY,
             lease: Lease::default(),
             witness: Witness::new(&config, boot, now),
+            gates: Gates::new(now),
             plan: Plan::default(),
             groups: core::array::from_fn(|_| Group::new()),
             resources: [Member::Idle; limits::RESOURCES],
@@ -309,6 +314,7 @@ impl Engine {
         self.urgent(now);
         self.schedule(now);
         if self.progress.spend() && ticked && !self.resetting {
+            self.earn_gates(now);
             self.act(Small::FeedWatchdog);
         }
     }
@@ -345,6 +351,7 @@ impl Engine {
                 Small::Stop(resource, reason) => Effect::Stop(resource, reason),
                 Small::Probe(resource) => Effect::Probe(resource),
                 Small::Announce(resource) => Effect::Announce(resource),
+                Small::Gate(resource, until) => Effect::Gate(resource, until),
                 Small::FeedWatchdog => Effect::FeedWatchdog,
                 Small::ResetSelf(fatal) => Effect::ResetSelf(fatal),
                 Small::Log(event) => Effect::Log(event),
@@ -405,6 +412,7 @@ impl Engine {
                 break;
             }
         }
+        self.move_gates(now);
     }
 
     /// The next deadline. A keepalive tick that is due stays due until
@@ -422,7 +430,8 @@ impl Engine {
     }
 
     /// Queues an action. Actions always have room: each resource has at most one
-    /// start, one stop and one announcement under way between two inputs.
+    /// start, one stop, one announcement and two moves of its gate under way between two
+    /// inputs.
     fn act(&mut self, action: Small) {
         let queued = self.effects.push_back(Pending::Effect(action));
         assert!(queued.is_ok(), "effects are drained after every input");

@@ -325,6 +325,7 @@ impl Engine {
             *member = Member::Stopping {
                 by: now + self.config.resources[resource.index()].stop_timeout,
             };
+            self.close_gate(now, resource);
             self.act(Small::Stop(resource, reason));
         }
     }

@@ -55,3 +55,17 @@ fn a_node_outside_the_view_is_clear_when_nobody_owes_it() {
     engine.granted[1].at = None;
     assert!(engine.is_clear(Now::ZERO, peer, true));
 }
+
+#[test]
+fn a_lease_without_an_end_is_carried_on_by_progress_only() {
+    for jammed in ALL.map(Some).into_iter().chain([None]) {
+        let mut engine = Engine::new(testing::config(0), BootId(1), 1, Now::ZERO);
+        engine.progress.jammed = jammed;
+        while engine.poll_deadline() < Now::from_secs(1) {
+            engine.handle_timer(engine.poll_deadline());
+            while engine.poll_effect().is_some() {}
+        }
+        let carried = engine.gates.earned > Now::from_secs(1);
+        assert_eq!(carried, jammed.is_none(), "{jammed:?}");
+    }
+}

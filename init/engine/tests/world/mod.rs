@@ -129,8 +129,10 @@ pub(crate) struct Machine {
     stalled: bool,
     inbox: VecDeque<(PathId, Vec<u8>)>,
     pub(crate) manners: [Manners; 2],
-    /// Acts as the owner of this resource, as seen from outside.
+    /// Acts as the owner of this resource; a VIP is seen outside only through its gate.
     pub(crate) acts: [bool; 2],
+    /// Until when the VIP's gate is open, on its own clock; `None` before the first word.
+    pub(crate) gate: Option<Duration>,
     pub(crate) starts: [Vec<Reason>; 2],
     pub(crate) stops: [Vec<Reason>; 2],
     pub(crate) announced: u32,
@@ -260,6 +262,7 @@ impl World {
             inbox: VecDeque::new(),
             manners: [manners(40, 60), manners(15, 3)],
             acts: [false; 2],
+            gate: None,
             starts: [Vec::new(), Vec::new()],
             stops: [Vec::new(), Vec::new()],
             announced: 0,
@@ -294,6 +297,7 @@ impl World {
         (machine.paused, machine.stalled, machine.reset) = (None, false, None);
         machine.inbox.clear();
         machine.acts = [false; 2];
+        machine.gate = None;
         machine.next_ping = self.now;
         let before = (self.gauge)();
         let engine = Engine::new(config, boot, self.boots, uptime);
@@ -491,6 +495,10 @@ impl World {
                     );
                 }
             }
+            Effect::Gate(resource, until) => {
+                assert_eq!(resource, VIP, "only VIPs have gates");
+                self.machines[n].gate = Some(until);
+            }
             Effect::Probe(_) => self.machines[n].probed += 1,
             Effect::Announce(resource) => {
                 assert!(
@@ -550,11 +558,18 @@ impl World {
         });
     }
 
-    /// Who acts as the owner of the VIP right now.
+    /// Who acts as the owner of the VIP right now, as seen from outside.
     pub(crate) fn owners(&self) -> Vec<usize> {
         (0..self.machines.len())
-            .filter(|n| self.machines[*n].acts[VIP.index()])
+            .filter(|n| self.machines[*n].acts[VIP.index()] && self.open(*n))
             .collect()
+    }
+
+    /// Whether the VIP's gate is open.
+    pub(crate) fn open(&self, n: usize) -> bool {
+        self.machines[n]
+            .gate
+            .is_some_and(|until| self.local(n) < until)
     }
 
     fn judge(&mut self) {
@@ -566,7 +581,7 @@ impl World {
     }
 
     pub(crate) fn serves(&self, n: usize) -> bool {
-        self.machines[n].acts == [true; 2]
+        self.machines[n].acts == [true; 2] && self.open(n)
     }
 
     pub(crate) fn members(&self) -> [bool; 2] {
@@ -612,6 +627,12 @@ impl World {
         }
         if let Some(flight) = self.flights.iter().map(|flight| flight.at).min() {
             next = next.min(flight);
+        }
+        // Gates close by themselves.
+        for n in self.owners() {
+            if let (Some(until), None) = (self.machines[n].gate, self.machines[n].paused) {
+                next = next.min(self.world(n, until));
+            }
         }
         let next = next.max(self.now);
         if self.owners().len() > 1 {

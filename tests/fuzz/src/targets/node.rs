@@ -396,7 +396,7 @@ impl World {
                 assert!(!line.text.is_empty() && !line.text.contains('\n'));
                 return;
             }
-            Output::FeedWatchdog | Output::Drill(_) => return,
+            Output::Gate(..) | Output::FeedWatchdog | Output::Drill(_) => return,
         };
         let to = &mut self.sides[1 - at].arriving;
         if to.len() < UNDER_WAY {
