@@ -207,9 +207,14 @@ impl Machine {
         self.node.is_some() && !self.dying && !self.ills.still()
     }
 
-    /// Whether it answers for a group's VIP at present.
+    /// Whether it has a group's VIP.
     pub(crate) fn holds(&self, group: usize) -> bool {
         self.kernel.bound[group] && self.answers()
+    }
+
+    /// Whether it answers for a group's VIP: it has it, and its gate is open.
+    pub(crate) fn speaks(&self, group: usize, now: At) -> bool {
+        self.holds(group) && self.kernel.passes(group, self.clock.local(now))
     }
 
     /// Whether PID 1 runs when something happens.

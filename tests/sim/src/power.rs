@@ -107,7 +107,7 @@ impl World {
     /// What ails a machine has changed.
     pub(crate) fn ail(&mut self, id: usize, old: Ills, new: Ills) {
         let now = self.now();
-        self.checks.ails(now, id, old, new, &self.machines[id]);
+        self.checks.ails(now, id, old, new);
         let machine = &mut self.machines[id];
         if !old.paused && new.paused {
             machine.clock.stop(now);

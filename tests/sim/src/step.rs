@@ -203,7 +203,10 @@ impl World {
         match output {
             Output::Packet(port, bytes) => {
                 self.story.digest(now, id, &bytes);
-                self.send(id, port.0, &bytes);
+                let machine = &self.machines[id];
+                if machine.kernel.passes_out(machine.clock.local(now), &bytes) {
+                    self.send(id, port.0, &bytes);
+                }
             }
             Output::Serial(line, bytes) => {
                 self.story.digest(now, id, &bytes);
@@ -222,6 +225,7 @@ impl World {
                 self.later(id, wait, Happening::Probed(token, result));
             }
             Output::Reply(token, reply) => self.replied(id, token, &reply),
+            Output::Gate(address, until) => self.machines[id].kernel.gate(address, until),
             Output::FeedWatchdog => {
                 if let Some(watchdog) = &mut self.machines[id].watchdog {
                     watchdog.fed = now;
@@ -304,7 +308,9 @@ impl World {
         if port == crate::cluster::LAN_PORT
             && let Some(answer) = machine
                 .kernel
-                .answer(frame, |group| machine.serves(group, now))
+                .answer(machine.clock.local(now), frame, |group| {
+                    machine.serves(group, now)
+                })
         {
             self.send(id, port, &answer);
         }

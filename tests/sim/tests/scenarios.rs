@@ -28,6 +28,7 @@ scenarios! {
     graceful_move "graceful-move" 30,
     slow_release "slow-release" 30,
     pause "pause" 50,
+    pause_slow_net "pause-slow-net" 50,
     stall "stall" 50,
     fast_reboot "fast-reboot" 50,
     failback_auto "failback-auto" 20,

@@ -18,7 +18,7 @@ pub(crate) struct Bounds {
     pub(crate) keepalive: Duration,
     pub(crate) deadtime: Duration,
     /// R of a light group.
-    pub(crate) release: Duration,
+    release: Duration,
     /// R of a guarded one: the watchdog resets its node.
     guard: Duration,
     /// W = (1 + rho) * (L / (1 - rho) + R), rho one percent, of a light group.

@@ -5,9 +5,11 @@
 //!   time), and the machines have not exchanged fresh heartbeats for deadtime; a takeover
 //!   that began then may be finished, and the old holder falls silent once it has heard a
 //!   fresh heartbeat that names the new one;
-//! - one of them was paused or stalled, and has just gone on;
-//! - PID 1 of one of them is stuck, and its watchdog has not fired yet;
+//! - one of them was paused, its clock with it, and has just gone on;
 //! - an operator vouched that one of them is dead.
+//!
+//! A machine that stalled, or whose PID 1 is stuck, is no exception: its gate closes at
+//! its lease's end by a clock that runs on.
 
 use core::time::Duration;
 
@@ -38,7 +40,7 @@ pub(crate) struct Exclusive {
     several: bool,
     /// By group, hearer and holder: when it first heard, fresh, that this one holds.
     named: Vec<Vec<Vec<Option<At>>>>,
-    /// Until when a machine that stood still may answer once more.
+    /// Until when a machine that was paused may answer once more.
     grace: Vec<At>,
 }
 
@@ -90,20 +92,16 @@ impl Exclusive {
         self.pinged[id] = Some((now, run.map_or(now, |(_, since)| since)));
     }
 
-    /// A machine that went on again has a short while to notice.
-    pub(crate) fn ails(&mut self, now: At, id: usize, old: Ills, new: Ills, machine: &Machine) {
-        let Bounds { lease, release, .. } = self.bounds;
-        let runs = !new.still() && !new.stuck;
+    /// A machine that was paused has a short while to notice: its clocks did not run, so
+    /// it believes in its lease to the end.
+    pub(crate) fn ails(&mut self, now: At, id: usize, old: Ills, new: Ills) {
         if old.paused && !new.paused {
-            // Its clocks did not run: it believes in its lease to the end.
-            self.grace[id] = now + lease + release + YIELD;
-        } else if (old.stalled || old.stuck) && runs && machine.node.is_some() {
-            self.grace[id] = self.grace[id].max(now + release + YIELD);
+            self.grace[id] = now + self.bounds.lease + YIELD;
         }
     }
 
     /// A fresh heartbeat reached PID 1.
-    pub(crate) fn heard(&mut self, now: At, id: usize, origin: &Origin, machines: &[Machine]) {
+    pub(crate) fn heard(&mut self, now: At, id: usize, origin: &Origin) {
         let from = origin.machine;
         let mut rival = false;
         for (holds, named) in self.holds.iter().zip(&mut self.named) {
@@ -113,15 +111,7 @@ impl Exclusive {
             }
         }
         if rival {
-            // A helper that does not answer costs a reset after the release bound.
-            let ills = &machines[id].ills;
-            let helped = !ills.dead_net && ills.slow_net.is_zero();
-            let extra = if helped {
-                Duration::ZERO
-            } else {
-                self.bounds.release
-            };
-            self.grace[id] = self.grace[id].min(now + YIELD + extra);
+            self.grace[id] = self.grace[id].min(now + YIELD);
         }
     }
 
@@ -136,11 +126,11 @@ impl Exclusive {
             return None;
         }
         for group in 0..self.holds.len() {
-            let holds = |id: &usize| machines[*id].holds(group);
-            let holders: Vec<_> = (0..machines.len()).filter(holds).collect();
+            let speaks = |id: &usize| machines[*id].speaks(group, now);
+            let holders: Vec<_> = (0..machines.len()).filter(speaks).collect();
             for (at, a) in holders.iter().enumerate() {
                 for b in &holders[at + 1..] {
-                    let excused = |id: usize| vouched.has(id) || self.excused(now, id, machines);
+                    let excused = |id: usize| vouched.has(id) || self.excused(now, id);
                     if excused(*a) || excused(*b) {
                         continue;
                     }
@@ -179,13 +169,12 @@ impl Exclusive {
     fn yields_by(&self, since: At, group: usize, a: usize, b: usize) -> At {
         let holds = &self.holds[group];
         let (older, newer) = if holds[a] <= holds[b] { (a, b) } else { (b, a) };
-        let yields = YIELD + self.bounds.release;
         let began_apart = holds[newer].is_some_and(|at| at <= since + UNDER_WAY);
         if !began_apart {
-            return since + yields;
+            return since + YIELD;
         }
         match self.named[group][older][newer] {
-            Some(at) => at.max(since) + yields,
+            Some(at) => at.max(since) + YIELD,
             None => since + UNDER_WAY + self.bounds.deadtime,
         }
     }
@@ -205,12 +194,7 @@ impl Exclusive {
     }
 
     /// Whether a machine may answer too for a reason of its own.
-    pub(crate) fn excused(&self, now: At, id: usize, machines: &[Machine]) -> bool {
-        let machine = &machines[id];
-        let stuck = machine.ills.stuck || machine.hung;
-        let watched = machine
-            .watchdog
-            .is_some_and(|watchdog| now <= watchdog.due + SLACK);
-        (stuck && watched) || now <= self.grace[id]
+    pub(crate) fn excused(&self, now: At, id: usize) -> bool {
+        now <= self.grace[id]
     }
 }

@@ -141,7 +141,7 @@ impl Checks {
         let machine = &machines[id];
         let found = self.vigil.look(now, id, machine);
         self.found(now, found);
-        if machine.kernel.bound.contains(&true) && !self.exclusive.excused(now, id, machines) {
+        if machine.kernel.bound.contains(&true) && !self.exclusive.excused(now, id) {
             let found = self
                 .quorum
                 .look(now, id, machine, &self.hearing, self.vouched);
@@ -163,14 +163,14 @@ impl Checks {
         self.vigil.life_ends(now, id);
     }
 
-    pub(crate) fn ails(&mut self, now: At, id: usize, old: Ills, new: Ills, machine: &Machine) {
-        self.exclusive.ails(now, id, old, new, machine);
+    pub(crate) fn ails(&mut self, now: At, id: usize, old: Ills, new: Ills) {
+        self.exclusive.ails(now, id, old, new);
         self.vigil.ails(now, id, old, new);
     }
 
     pub(crate) fn heard(&mut self, now: At, id: usize, origin: &Origin, machines: &[Machine]) {
         if self.hearing.heard(now, id, origin, machines) {
-            self.exclusive.heard(now, id, origin, machines);
+            self.exclusive.heard(now, id, origin);
         }
     }
 

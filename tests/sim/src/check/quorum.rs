@@ -2,8 +2,8 @@
 //!
 //! Owns a second lease arithmetic, written from the protocol's description and from what
 //! passed the wires: a lease ends L after the newest time at which its holder sent what a
-//! quorum is known to have heard; within R the VIP is silent. What is known to have been
-//! heard is more than what was granted, so this never blames a right holder.
+//! quorum is known to have heard, and the gate with it, whatever PID 1 does. What is known
+//! to have been heard is more than what was granted, so this never blames a right holder.
 
 use core::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::plan::{ClusterPlan, Machine as Name, Part, Plan, Policy};
 use crate::story::Vip;
 
-/// Of a wake-up, a look at a clock, a helper's answer under way.
+/// Of a look at a clock.
 const SLACK: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
@@ -57,8 +57,8 @@ impl Quorum {
         if !self.cluster.policy.excludes() {
             return None;
         }
-        for group in (0..self.cluster.group_count()).filter(|group| machine.holds(*group)) {
-            let lasts = self.bounds.lease_by_own_clock + self.bounds.release_of(group) + SLACK;
+        for group in (0..self.cluster.group_count()).filter(|group| machine.speaks(*group, now)) {
+            let lasts = self.bounds.lease_by_own_clock + SLACK;
             let since = machine.clock.local(now).saturating_sub(lasts);
             if let Some(votes) = self.lacks(since, id, hearing, vouched) {
                 let (name, vip, all) = (Name(id), Vip(group), self.cluster.all_votes());

@@ -55,6 +55,7 @@ static ALL: &[Scenario] = &[
     nodes::GRACEFUL_MOVE,
     nodes::SLOW_RELEASE,
     nodes::PAUSE,
+    nodes::PAUSE_SLOW_NET,
     nodes::STALL,
     nodes::FAST_REBOOT,
     nodes::FAILBACK_AUTO,

@@ -123,6 +123,18 @@ pub(super) const PAUSE: Scenario = Scenario {
     judge: judge_still,
 };
 
+/// Its helper is slow too: it is the gate that silences it, not the address's removal.
+pub(super) const PAUSE_SLOW_NET: Scenario = Scenario {
+    name: "pause-slow-net",
+    make: |draft| {
+        while_still(draft, Fault::Pause(0));
+        let until = draft.plan.episodes[0].until;
+        let late = draft.rng.time(ms(60), ms(400));
+        draft.fault(until - ms(10), ms(1500), Fault::SlowNet(0, late));
+    },
+    judge: judge_still,
+};
+
 pub(super) const STALL: Scenario = Scenario {
     name: "stall",
     make: |draft| while_still(draft, Fault::Stall(0)),
