@@ -4,7 +4,7 @@
 //! outside and of what the nodes say of themselves; each node is asked twice a second by a
 //! thread of its own, so that a silent one holds nothing up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::lab::Lab;
 use crate::machine::Power;
 use crate::time::{LabTime, seconds};
+use crate::wire::fabric::Part;
 
 /// Each node is asked this often.
 const EVERY: Duration = Duration::from_millis(500);
@@ -41,7 +42,7 @@ pub(crate) struct Row {
     pub(crate) node: String,
     pub(crate) power: String,
     pub(crate) role: String,
-    /// Path and state.
+    /// Path and state; one that is up to some peers only says to whom it is not.
     pub(crate) paths: Vec<(String, String)>,
     pub(crate) holds: Vec<String>,
     pub(crate) concerns: Vec<String>,
@@ -151,6 +152,7 @@ impl Board {
                 (true, false) => Some(format!("{} {} from {}", cable.name, back.faults, back.from)),
             }
         });
+        let parts = Part::words(&lab.wire().parts());
         Snapshot {
             cluster: lab.boot().cluster.clone(),
             at: now,
@@ -170,7 +172,9 @@ impl Board {
             answer_ms: median(&client, now),
             client: client.answering().map(|node| node.to_string()),
             last_outage: ended.last().map(|outage| outage.duration(now).as_millis()),
-            faults: faults.collect(),
+            faults: faults
+                .chain(parts.into_iter().map(|part| format!("{part} parted")))
+                .collect(),
         }
     }
 }
@@ -207,13 +211,7 @@ fn row(lab: &Lab, node: &str, answer: Option<&(u32, Value)>) -> Row {
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     row.role = text(&status["role"]);
-    for peer in list(&status["nodes"]) {
-        row.paths.extend(
-            list(&peer["paths"])
-                .iter()
-                .map(|path| (text(&path["name"]), text(&path["state"]))),
-        );
-    }
+    row.paths = paths(&list(&status["nodes"]));
     let groups = list(&status["groups"]);
     row.holds = groups
         .iter()
@@ -222,6 +220,42 @@ fn row(lab: &Lab, node: &str, answer: Option<&(u32, Value)>) -> Row {
         .collect();
     row.concerns = list(&status["concerns"]).iter().map(text).collect();
     row
+}
+
+/// Each path of a node with its state.
+fn paths(peers: &[Value]) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let mut all: Vec<(String, Vec<(String, String)>)> = Vec::new();
+    for peer in peers {
+        for path in peer["paths"].as_array().into_iter().flatten() {
+            let (name, end) = (
+                text(&path["name"]),
+                (text(&peer["name"]), text(&path["state"])),
+            );
+            match all.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, ends)) => ends.push(end),
+                None => all.push((name, vec![end])),
+            }
+        }
+    }
+    let told = all.into_iter().map(|(name, ends)| {
+        let first = &ends[0].1;
+        if ends.iter().all(|(_, other)| other == first) {
+            return (name, first.clone());
+        }
+        let of = |state: &str| {
+            let peers: Vec<&str> = ends
+                .iter()
+                .filter(|(_, is)| *is == state)
+                .map(|(peer, _)| peer.as_str())
+                .collect();
+            (!peers.is_empty()).then(|| format!("{state} to {}", peers.join(" ")))
+        };
+        let states: BTreeSet<&str> = ends.iter().map(|(_, state)| state.as_str()).collect();
+        let bad = states.into_iter().filter(|state| *state != "up");
+        (name, bad.filter_map(of).collect::<Vec<_>>().join(", "))
+    });
+    told.collect()
 }
 
 impl Drop for Board {
@@ -270,17 +304,18 @@ impl fmt::Display for Snapshot {
             self.cluster,
             seconds(self.at)
         )?;
+        let paths = |row: &Row| {
+            let one = |(name, state): &(String, String)| format!("{name} {state}");
+            row.paths.iter().map(one).collect::<Vec<_>>().join(", ")
+        };
+        let longest = self.rows.iter().map(|row| paths(row).len()).max();
+        let width = longest.unwrap_or_default().max(42);
         writeln!(
             f,
-            "{:<10} {:<8} {:<9} {:<42} HOLDS",
+            "{:<10} {:<8} {:<9} {:<width$} HOLDS",
             "NODE", "POWER", "ROLE", "PATHS"
         )?;
         for row in &self.rows {
-            let paths: Vec<String> = row
-                .paths
-                .iter()
-                .map(|(name, state)| format!("{name} {state}"))
-                .collect();
             let Row {
                 node,
                 power,
@@ -290,8 +325,8 @@ impl fmt::Display for Snapshot {
             } = row;
             writeln!(
                 f,
-                "{node:<10} {power:<8} {role:<9} {:<42} {}",
-                paths.join(", "),
+                "{node:<10} {power:<8} {role:<9} {:<width$} {}",
+                paths(row),
                 holds.join(" ")
             )?;
         }

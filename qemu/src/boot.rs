@@ -46,7 +46,7 @@ impl TryFrom<String> for Cidr {
 pub enum NicRole {
     /// The public network, through a switch.
     Lan,
-    /// A cable straight to the other node.
+    /// A cable straight to the other node, or a switch of their own for several.
     Crossover,
 }
 
@@ -84,20 +84,23 @@ impl Nic {
 pub enum SerialRole {
     /// The console of the node.
     Console,
-    /// A null-modem line to the other node.
+    /// A null-modem line to another node.
     Heartbeat,
     /// Nothing is plugged in.
     Unused,
 }
 
 /// One serial port of a node, in the order ttyS0, ttyS1, ….
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Serial {
     /// What it is for.
     pub role: SerialRole,
     /// Its speed in baud.
     #[serde(default = "Serial::default_baud")]
     pub baud: u32,
+    /// Of a heartbeat line, the node at its other end.
+    #[serde(default)]
+    pub peer: Option<String>,
 }
 
 impl Serial {

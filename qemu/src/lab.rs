@@ -4,8 +4,11 @@
 //! consoles, frames, and the nodes' own admin API.
 
 mod cables;
+mod parting;
 mod power;
 mod waiting;
+
+pub use parting::Parting;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};

@@ -56,7 +56,7 @@ pub use console::{Level, LogLine, log_line};
 pub use error::{Error, Result};
 pub use host::probe::{NODE_HEADER, Outage, Outcome, ProbeOptions, Sample};
 pub use journal::{Entry, Event, Journal};
-pub use lab::{Lab, Mark};
+pub use lab::{Lab, Mark, Parting};
 pub use machine::accel::{self, Accel};
 pub use machine::{MachineState, NicModel, Power};
 pub use options::Options;

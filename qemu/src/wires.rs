@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::core::Core;
 use crate::time::LabTime;
-use crate::wire::fabric::CableState;
+use crate::wire::fabric::{CableState, Part};
 use crate::wire::judge::{Overlap, Tenure, overlaps, tenures};
 use crate::wire::record::{Ownership, Recorded};
 use crate::wire::sighting::Sighting;
@@ -23,6 +23,12 @@ impl<'a> Wire<'a> {
     #[must_use]
     pub fn cables(&self) -> Vec<CableState> {
         self.core.pump.with(|world| world.fabric.cables())
+    }
+
+    /// Who is kept from hearing whom.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        self.core.pump.with(|world| world.fabric.parts().to_vec())
     }
 
     /// What entered a cable from a time on, oldest first; empty when there is no such cable.

@@ -1,9 +1,9 @@
 //! From `boot.json` to cables: who is connected to whom.
 //!
 //! Owns the names of cables and how a cluster is wired: the n-th LAN port of every node
-//! goes to the n-th switch, the n-th crossover port of a pair to each other (of another
-//! number of nodes to a switch of its own), the n-th heartbeat line of a pair to each
-//! other.
+//! goes to the n-th switch, the n-th crossover port of two nodes to each other (of another
+//! number of nodes to a switch of its own), the n-th heartbeat line between two nodes to
+//! each other.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::boot::{Boot, BootNode, Cidr, Nic, NicRole, SerialRole};
+use crate::boot::{Boot, BootNode, Cidr, Nic, NicRole, Serial, SerialRole};
 use crate::error::{Context, Result};
 use crate::host::Host;
 use crate::host::census::Census;
@@ -66,9 +66,10 @@ impl Installer<'_> {
             if members.is_empty() {
                 break;
             }
-            let switch = self.world.fabric.add_switch();
+            let name = numbered("lan", n);
+            let switch = self.world.fabric.add_switch(&name);
             first_lan.get_or_insert(switch);
-            for plug in self.star(&numbered("lan", n), &members, switch, &mut machines)? {
+            for plug in self.star(&name, &members, switch, &mut machines)? {
                 self.world.fabric.watch(plug);
             }
         }
@@ -84,27 +85,19 @@ impl Installer<'_> {
                     }
                 }
                 several => {
-                    let switch = self.world.fabric.add_switch();
+                    let switch = self.world.fabric.add_switch(&name);
                     self.star(&name, several, switch, &mut machines)?;
                 }
             }
         }
-        for n in 0.. {
-            let members = nth_lines(&machines, n);
-            match members.as_slice() {
-                [] => break,
-                [one, other] => {
-                    let medium = Medium::Serial {
-                        baud: machines[one.0].boot.serial[one.1].baud,
-                    };
-                    let plugs =
-                        self.pair(&numbered("serial", n), medium, [one.0, other.0], &machines)?;
-                    for (spot, plug) in members.iter().zip(plugs) {
-                        self.plug_line(*spot, plug, &mut machines)?;
-                    }
-                }
-                // A null-modem cable has two ends; other numbers of lines stay unplugged.
-                _ => {}
+        for (name, ends) in null_modems(self.boot) {
+            let [(one, line), (other, _)] = ends;
+            let medium = Medium::Serial {
+                baud: machines[one].boot.serial[line].baud,
+            };
+            let plugs = self.pair(&name, medium, [one, other], &machines)?;
+            for (spot, plug) in ends.into_iter().zip(plugs) {
+                self.plug_line(spot, plug, &mut machines)?;
             }
         }
         for (n, machine) in machines.iter_mut().enumerate() {
@@ -324,15 +317,36 @@ fn nth_nics(all: &[MachineEnds], role: NicRole, n: usize) -> Vec<Spot> {
     })
 }
 
-fn nth_lines(all: &[MachineEnds], n: usize) -> Vec<Spot> {
-    nth(all, n, |machine| {
-        machine
-            .boot
-            .serial
-            .iter()
-            .map(|line| line.role == SerialRole::Heartbeat)
+/// The null-modem cables: which line of one machine leads to which of another. Of two
+/// machines a line need not say where it leads; one without another end stays unplugged.
+fn null_modems(boot: &Boot) -> Vec<(String, [Spot; 2])> {
+    let nodes: Vec<(&String, &BootNode)> = boot.nodes.iter().collect();
+    let lines = |machine: usize, other: usize| -> Vec<Spot> {
+        let leads = |line: &Serial| match &line.peer {
+            Some(peer) => peer == nodes[other].0,
+            None => nodes.len() == 2,
+        };
+        let lines = nodes[machine].1.serial.iter().enumerate();
+        lines
+            .filter(|(_, line)| line.role == SerialRole::Heartbeat && leads(line))
+            .map(|(port, _)| (machine, port))
             .collect()
-    })
+    };
+    let mut cables = Vec::new();
+    for one in 0..nodes.len() {
+        for other in one + 1..nodes.len() {
+            let ends = lines(one, other).into_iter().zip(lines(other, one));
+            for (n, (here, there)) in ends.enumerate() {
+                let name = numbered("serial", n);
+                let name = match nodes.len() {
+                    2 => name,
+                    _ => format!("{name}-{}-{}", nodes[one].0, nodes[other].0),
+                };
+                cables.push((name, [here, there]));
+            }
+        }
+    }
+    cables
 }
 
 /// The n-th fitting port of every machine that has one.
@@ -349,4 +363,54 @@ fn nth(all: &[MachineEnds], n: usize, fits: impl Fn(&MachineEnds) -> Vec<bool>) 
 
 fn low_byte(n: usize) -> u8 {
     n.to_le_bytes()[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cluster of nodes by the peers of their heartbeat lines, after a console each.
+    fn lines(nodes: &[(&str, &[Option<&str>])]) -> Vec<(String, [Spot; 2])> {
+        let node = |(name, peers): &(&str, &[Option<&str>])| {
+            let line = |peer| serde_json::json!({"role": "heartbeat", "peer": peer});
+            let console = serde_json::json!({"role": "console"});
+            let serial: Vec<_> = [console]
+                .into_iter()
+                .chain(peers.iter().map(line))
+                .collect();
+            let node = serde_json::json!({
+                "kernel": "k", "initrd": "i", "append": "", "nics": [], "serial": serial
+            });
+            ((*name).to_owned(), node)
+        };
+        let nodes: serde_json::Map<_, _> = nodes.iter().map(node).collect();
+        let boot = serde_json::json!({"schema": 1, "cluster": "c", "nodes": nodes});
+        null_modems(&serde_json::from_value(boot).unwrap())
+    }
+
+    fn cable(name: &str, ends: [Spot; 2]) -> (String, [Spot; 2]) {
+        (name.to_owned(), ends)
+    }
+
+    #[test]
+    fn lines_of_a_pair_need_no_names() {
+        let cables = lines(&[("a", &[None, Some("b")]), ("b", &[None, None, None])]);
+        let second = cable("serial2", [(0, 2), (1, 2)]);
+        assert_eq!(cables, [cable("serial", [(0, 1), (1, 1)]), second]);
+    }
+
+    #[test]
+    fn lines_of_several_lead_where_they_say() {
+        let cables = lines(&[
+            ("a", &[Some("c"), Some("b"), None]),
+            ("b", &[Some("c"), Some("a")]),
+            ("c", &[Some("b"), Some("a"), Some("a")]),
+        ]);
+        let expected = [
+            cable("serial-a-b", [(0, 2), (1, 2)]),
+            cable("serial-a-c", [(0, 1), (2, 2)]),
+            cable("serial-b-c", [(1, 1), (2, 1)]),
+        ];
+        assert_eq!(cables, expected);
+    }
 }

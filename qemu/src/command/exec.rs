@@ -18,7 +18,7 @@ use crate::boot::Cidr;
 use crate::error::{Error, Result};
 use crate::lab::{Lab, Mark};
 use crate::time::seconds;
-use crate::wire::fabric::CableState;
+use crate::wire::fabric::{CableState, Part};
 use crate::wire::flow::Faults;
 
 /// Nodes are asked for their status at most this often.
@@ -115,7 +115,12 @@ impl Session {
         match command {
             Command::Help(about) => said = help::text(about.as_deref()),
             Command::Status => said = self.board().snapshot(lab).to_string(),
-            Command::Cables => said = lab.wire().cables().iter().map(cable_text).collect(),
+            Command::Cables => {
+                said = lab.wire().cables().iter().map(cable_text).collect();
+                for part in Part::words(&lab.wire().parts()) {
+                    let _ = writeln!(said, "parted: {part}");
+                }
+            }
             Command::Power(Switch::On, None) => lab.power_on_all()?,
             Command::Power(switch, None) => {
                 lab.nodes()
@@ -124,11 +129,9 @@ impl Session {
             Command::Power(switch, Some(node)) => self.switch(*switch, node)?,
             Command::Cut(cable) => lab.cut(cable)?,
             Command::Heal(Some(cable)) => lab.heal(cable)?,
-            Command::Heal(None) => {
-                for cable in lab.wire().cables() {
-                    lab.heal(&cable.name)?;
-                }
-            }
+            Command::Heal(None) => lab.heal_all()?,
+            Command::Part(parting) => lab.part(parting)?,
+            Command::Join(parting) => lab.join(parting)?,
             Command::Harm(cable, harm, direction) => {
                 lab.fault(cable, direction, |faults| apply(harm, faults))?;
             }
@@ -366,14 +369,15 @@ fn cable_text(cable: &CableState) -> String {
     let _ = writeln!(text, "{:<16} {state}", cable.name);
     for flow in &cable.flows {
         let c = flow.counters;
-        let lost = c.lost + c.filtered + c.cut + c.overrun;
+        let lost = c.lost + c.filtered + c.parted + c.cut + c.overrun;
         let _ = writeln!(
             text,
-            "  from {:<10} sent {:>7}  delivered {:>7}  lost {lost:>6} (filtered {}, cut {}, overrun {})  twice {}  corrupt {}  late {}  {}",
+            "  from {:<10} sent {:>7}  delivered {:>7}  lost {lost:>6} (filtered {}, parted {}, cut {}, overrun {})  twice {}  corrupt {}  late {}  {}",
             flow.from,
             c.sent,
             c.delivered,
             c.filtered,
+            c.parted,
             c.cut,
             c.overrun,
             c.duplicated,

@@ -367,11 +367,15 @@ fn in_status(status: &Json, names: &[&str]) -> Option<Value> {
     };
     match names {
         ["path", path] => {
-            let found = status["nodes"]
-                .as_array()?
-                .iter()
-                .find_map(|node| named(&node["paths"], path))?;
-            Value::of(&found["state"])
+            let peers = status["nodes"].as_array()?.iter();
+            let states =
+                peers.filter_map(|peer| Some(named(&peer["paths"], path)?["state"].clone()));
+            let badness = |state: &Json| ["up", "one-way"].iter().position(|good| state == good);
+            Value::of(&states.max_by_key(|state| badness(state).unwrap_or(usize::MAX))?)
+        }
+        ["path", path, peer] => {
+            let peer = named(&status["nodes"], peer)?;
+            Value::of(&named(&peer["paths"], path)?["state"])
         }
         ["holder", group] => Value::of(&named(&status["groups"], group)?["holder"]),
         ["group", group] => Value::of(&named(&status["groups"], group)?["state"]),
@@ -490,6 +494,8 @@ mod tests {
         ] {
             assert_eq!(found(path).as_deref(), Some(value), "{path}");
         }
+        assert_eq!(found("path.crossover.node2").as_deref(), Some("one-way"));
+        assert_eq!(found("path.crossover.node1"), None);
         assert_eq!(found("path.serial"), None);
         assert_eq!(found("nodes"), None);
     }

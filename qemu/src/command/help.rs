@@ -48,7 +48,14 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
         "noise CABLE RATE [from|to END]",
         "random bytes a second on a serial line",
     ),
-    ("heal CABLE|all", "put a cable back and end its faults"),
+    (
+        "part A [->] B [on SWITCH]",
+        "two machines or hosts do not hear each other; with -> (or `to`) B does not hear A",
+    ),
+    (
+        "heal CABLE|A [->] B|all",
+        "put a cable back and end its faults; let two hear each other again",
+    ),
     (
         "stranger NAME ADDRESS",
         "put a host that answers for ADDRESS on the LAN; its cable is lan-NAME",
@@ -59,7 +66,10 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
         "ask the cluster to keep a node free; `online NODE` ends it",
     ),
     ("online NODE", "ask the cluster to use a node again"),
-    ("takeover NODE", "tell a node that its silent peer is dead"),
+    (
+        "takeover NODE",
+        "tell a node that its silent peers are dead",
+    ),
     (
         "drill NODE KIND",
         "break a node from inside: service-kill, kernel-panic, pid1-stuck, pid1-dies",
@@ -94,7 +104,8 @@ An EXPR is one or several comparisons joined by `and`; = != < <= > >= compare.
   NODE.boots >= 2              times it began to boot
   NODE.role = active|standby|observer|refused|silent
   NODE.health = healthy|degraded|silent
-  NODE.path.PATH = up|one-way|down   a heartbeat path to its peer: lan, crossover, serial
+  NODE.path.PATH = up|one-way|down   a heartbeat path (lan, crossover, serial), at its worst
+                               where it leads to several nodes; NODE.path.PATH.PEER: to this one
   NODE.holder.GROUP = NODE|none      who holds a group, as this node says
   NODE.failures.GROUP = 0      failures counted on this node
   NODE.counter.NAME >= 1       forged, malformed, replayed, stale, twin, noise, unsent

@@ -15,6 +15,7 @@ use std::time::Duration;
 pub use exec::{Outcome, Session};
 
 use crate::error::{Error, Result};
+use crate::lab::Parting;
 use crate::wire::fabric::Direction;
 use crate::wire::mac::EtherType;
 use expr::Expr;
@@ -81,6 +82,10 @@ pub enum Command {
     Cut(String),
     /// Put a cable back and end its faults; `None` for all cables.
     Heal(Option<String>),
+    /// Keep two stations apart.
+    Part(Parting),
+    /// Let two stations hear each other again.
+    Join(Parting),
     /// Harm what passes.
     Harm(String, Harm, Direction),
     /// Move a group to a node.
@@ -197,8 +202,21 @@ impl<'a> Words<'a> {
             "unstall" => return machine(self, Switch::Unstall),
             "cut" => Command::Cut(self.owned("a cable")?),
             "heal" => {
-                let cable = self.owned("a cable, or `all`")?;
-                Command::Heal((cable != "all").then_some(cable))
+                let what = self.word("a cable, two stations, or `all`")?;
+                if self.rest.is_empty() {
+                    Command::Heal((what != "all").then(|| what.to_owned()))
+                } else {
+                    Command::Join(self.between(what)?)
+                }
+            }
+            "part" => {
+                let from = self.word("two stations: `part node1 node3`")?;
+                let parting = self.between(from)?;
+                Command::Part(match self.optional() {
+                    None => parting,
+                    Some("on") => parting.on(self.word("a switch or cable after `on`")?),
+                    Some(other) => return Err(self.bad(other, "on SWITCH, or nothing")),
+                })
             }
             "drop" | "delay" | "loss" | "dup" | "reorder" | "corrupt" | "oneway" | "filter"
             | "noise" => self.harm()?,
@@ -314,6 +332,16 @@ impl<'a> Words<'a> {
             Some(other) => return Err(self.bad(other, "from END, to END, or nothing")),
         };
         Ok(Command::Harm(cable, harm, direction))
+    }
+
+    /// The rest of `A B` or `A -> B`.
+    fn between(&mut self, from: &str) -> Result<Parting> {
+        let wanted = "a second station, or `->` and one";
+        Ok(match self.word(wanted)? {
+            // A shell would take `>` for itself.
+            "->" | "to" => Parting::one_way(from, self.word("a station that is not to hear")?),
+            to => Parting::between(from, to),
+        })
     }
 
     /// `A and B … [within TIME]`, as text again.
@@ -439,6 +467,22 @@ mod tests {
         );
         assert_eq!(parsed("cut crossover"), Command::Cut(own("crossover")));
         assert_eq!(parsed("heal all"), Command::Heal(None));
+        let both = Parting::between("node1", "node3");
+        assert_eq!(parsed("part node1 node3"), Command::Part(both.clone()));
+        assert_eq!(parsed("heal node1 node3"), Command::Join(both));
+        let one_way = Parting::one_way("node1", "node3");
+        assert_eq!(
+            parsed("part node1 to node3"),
+            Command::Part(one_way.clone())
+        );
+        assert_eq!(
+            parsed("heal node1 -> node3"),
+            Command::Join(one_way.clone())
+        );
+        assert_eq!(
+            parsed("part node1 -> node3 on lan"),
+            Command::Part(one_way.on("lan"))
+        );
         assert_eq!(
             parsed("loss lan-node1 30% from node1"),
             Command::Harm(
@@ -490,6 +534,14 @@ mod tests {
         assert_eq!(
             refused("loss crossover lots"),
             "`loss` wants a chance like 30%, not `lots`"
+        );
+        assert_eq!(
+            refused("part node1"),
+            "`part` needs a second station, or `->` and one"
+        );
+        assert_eq!(
+            refused("part node1 node2 node3"),
+            "`part` wants on SWITCH, or nothing, not `node3`"
         );
         assert_eq!(
             refused("status now"),

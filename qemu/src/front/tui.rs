@@ -353,7 +353,7 @@ fn node_row(row: &NodeRow) -> Row<'static> {
     let path = |(name, state): &(String, String)| {
         let tone = match state.as_str() {
             "up" => Color::Green,
-            "one-way" => Color::Yellow,
+            bad if bad.starts_with("one-way") => Color::Yellow,
             _ => Color::Red,
         };
         Span::styled(format!("{name} {state}  "), tone)

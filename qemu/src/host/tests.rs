@@ -91,7 +91,7 @@ impl Lan {
 
     fn of(vip: IpAddr, servers: &[&'static str]) -> Self {
         let mut fabric = Fabric::new(crate::time::Clock::start(), 1, [vip]);
-        let switch = fabric.add_switch();
+        let switch = fabric.add_switch("lan");
         let mut host = |name: &'static str, n: u8, addresses: &[Cidr]| {
             let ends = [(name, Socket::Outside), ("switch", Socket::Switch(switch))];
             let plugs = fabric

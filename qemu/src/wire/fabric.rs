@@ -6,12 +6,12 @@
 
 mod state;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use state::{CableState, CarrierChange, Direction, FlowState};
+pub use state::{CableState, CarrierChange, Direction, FlowState, Part};
 
 use super::flow::{Fate, Faults, Flow, Medium};
 use super::pcap::Pcap;
@@ -68,6 +68,15 @@ struct Cable {
     watched: Option<usize>,
 }
 
+/// A switch with the cables around it.
+#[derive(Debug)]
+struct Center {
+    name: Arc<str>,
+    table: Switch,
+    /// By port: cable and end.
+    ports: Vec<(usize, usize)>,
+}
+
 /// Every cable and switch of the lab.
 #[derive(Debug)]
 pub struct Fabric {
@@ -76,8 +85,8 @@ pub struct Fabric {
     cables: Vec<Cable>,
     /// By plug: cable and end.
     plugs: Vec<(usize, usize)>,
-    /// By switch: its table and, by port, cable and end.
-    switches: Vec<(Switch, Vec<(usize, usize)>)>,
+    switches: Vec<Center>,
+    parts: Vec<Part>,
     vips: Vec<VipRecord>,
     arrived: VecDeque<(Plug, Vec<u8>)>,
     ownership: Vec<Ownership>,
@@ -93,6 +102,7 @@ impl Fabric {
             cables: Vec::new(),
             plugs: Vec::new(),
             switches: Vec::new(),
+            parts: Vec::new(),
             vips: vips.into_iter().map(VipRecord::new).collect(),
             arrived: VecDeque::new(),
             ownership: Vec::new(),
@@ -100,8 +110,12 @@ impl Fabric {
     }
 
     /// Puts up a switch.
-    pub fn add_switch(&mut self) -> SwitchId {
-        self.switches.push((Switch::default(), Vec::new()));
+    pub fn add_switch(&mut self, name: &str) -> SwitchId {
+        self.switches.push(Center {
+            name: name.into(),
+            table: Switch::default(),
+            ports: Vec::new(),
+        });
         SwitchId(self.switches.len() - 1)
     }
 
@@ -130,7 +144,7 @@ impl Fabric {
                     (Far::Plug(plug), false)
                 }
                 Socket::Switch(switch) => {
-                    let ports = &mut self.switches[switch.0].1;
+                    let ports = &mut self.switches[switch.0].ports;
                     ports.push((cable, at));
                     (Far::Port(switch, ports.len() - 1), true)
                 }
@@ -204,6 +218,45 @@ impl Fabric {
             flow.set_faults(now, faults);
         }
         !senders.is_empty()
+    }
+
+    /// Lets nothing pass any more that one station sends to another, though all carriers
+    /// stay. It replaces what was said before about the same way.
+    pub fn part(&mut self, part: Part) {
+        self.parts.retain(|known| !part.covers(known));
+        self.parts.push(part);
+    }
+
+    /// Ends every part from one station to another.
+    pub fn join(&mut self, from: &str, to: &str) {
+        self.parts
+            .retain(|part| !(*part.from == *from && *part.to == *to));
+    }
+
+    /// The parts in force.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The names of all that is plugged in at some cable.
+    #[must_use]
+    pub fn stations(&self) -> BTreeSet<Arc<str>> {
+        let ends = self.cables.iter().flat_map(|cable| &cable.ends);
+        ends.filter(|end| matches!(end.far, Far::Plug(_)))
+            .map(|end| Arc::clone(&end.name))
+            .collect()
+    }
+
+    /// What a part may be confined to: the switches, and the cables that lead to none.
+    #[must_use]
+    pub fn ways(&self) -> BTreeSet<Arc<str>> {
+        let direct = self.cables.iter().filter(|cable| cable.is_direct());
+        let switches = self.switches.iter().map(|switch| &switch.name);
+        switches
+            .chain(direct.map(|cable| &cable.name))
+            .map(Arc::clone)
+            .collect()
     }
 
     /// Takes a frame, or serial bytes, that something outside sends.
@@ -377,7 +430,7 @@ impl Fabric {
         cable.flows.iter_mut().for_each(Flow::clear);
         for end in &cable.ends {
             if let Far::Port(switch, port) = end.far {
-                self.switches[switch.0].0.forget(port);
+                self.switches[switch.0].table.forget(port);
             }
         }
     }
@@ -392,6 +445,13 @@ impl Fabric {
                 cable.note(now, end, &data, Fate::Cut, false);
             }
             return;
+        }
+        if cable.is_direct() {
+            let [from, to] = [end, 1 - end].map(|end| &*cable.ends[end].name);
+            if self.parts.iter().any(|p| p.stops(&cable.name, from, to)) {
+                cable.swallow(now, end, &data);
+                return;
+            }
         }
         let kept: Arc<[u8]> = data.as_slice().into();
         let fate = cable.flows[end].enter(now, data);
@@ -427,7 +487,8 @@ impl Fabric {
         match cable.ends[end].far {
             Far::Plug(plug) => self.arrived.push_back((plug, data)),
             Far::Port(switch, port) => {
-                let (table, ports) = &mut self.switches[switch.0];
+                let from = Arc::clone(&cable.ends[1 - end].name);
+                let Center { name, table, ports } = &mut self.switches[switch.0];
                 let targets: Vec<(usize, usize)> = match table.forward(now, port, &data) {
                     Forward::Nowhere => return,
                     Forward::To(there) => vec![ports[there]],
@@ -438,8 +499,14 @@ impl Fabric {
                         .map(|(_, far)| *far)
                         .collect(),
                 };
+                let name = Arc::clone(name);
                 for (cable, end) in targets {
-                    self.enter(now, cable, end, data.clone());
+                    let to = &self.cables[cable].ends[1 - end].name;
+                    if self.parts.iter().any(|p| p.stops(&name, &from, to)) {
+                        self.cables[cable].swallow(now, end, &data);
+                    } else {
+                        self.enter(now, cable, end, data.clone());
+                    }
                 }
             }
         }
@@ -453,6 +520,20 @@ impl Cable {
 
     fn end(&self, name: &str) -> Option<usize> {
         self.ends.iter().position(|end| &*end.name == name)
+    }
+
+    /// Whether it joins two stations without a switch between them.
+    fn is_direct(&self) -> bool {
+        let mut ends = self.ends.iter();
+        ends.all(|end| matches!(end.far, Far::Plug(_)))
+    }
+
+    /// Takes what a part keeps from its receiver.
+    fn swallow(&mut self, now: LabTime, from: usize, data: &[u8]) {
+        let counters = self.flows[from].counters_mut();
+        counters.sent += 1;
+        counters.parted += 1;
+        self.note(now, from, data, Fate::Parted, false);
     }
 
     fn note(&mut self, at: LabTime, from: usize, data: &[u8], fate: Fate, injected: bool) {

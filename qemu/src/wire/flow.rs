@@ -93,6 +93,8 @@ pub struct Counters {
     pub lost: u64,
     /// Held by a filter.
     pub filtered: u64,
+    /// Kept from the receiver because the two stations are parted.
+    pub parted: u64,
     /// Arrived twice.
     pub duplicated: u64,
     /// Arrived with flipped bits.
@@ -115,6 +117,8 @@ pub enum Fate {
     Lost,
     /// A filter held it.
     Filtered,
+    /// Sender and receiver are parted.
+    Parted,
     /// There was no carrier.
     Cut,
     /// The line was too far behind.

@@ -21,7 +21,7 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let mut fabric = Fabric::new(Clock::start(), 1, [VIP.into()]);
-        let switch = fabric.add_switch();
+        let switch = fabric.add_switch("lan");
         let lan = ["node1", "node2"].map(|node| {
             let ends = [(node, Socket::Outside), ("switch", Socket::Switch(switch))];
             let plugs = fabric
@@ -124,6 +124,58 @@ fn one_way_loss_harms_one_direction() {
     pair.fabric.send(T, pair.crossover[1], heartbeat(NODE2));
     assert_eq!(pair.arrivals(), [pair.crossover[0]]);
     assert_eq!(pair.fabric.cables()[2].flows[0].faults, "drop");
+}
+
+#[test]
+fn parted_nodes_miss_each_other_and_nobody_else_does() {
+    let mut fabric = Fabric::new(Clock::start(), 1, []);
+    let switch = fabric.add_switch("lan");
+    let lan = ["node1", "node2", "node3"].map(|node| {
+        let ends = [(node, Socket::Outside), ("switch", Socket::Switch(switch))];
+        let name = format!("lan-{node}");
+        let plugs = fabric.add_cable(&name, Medium::Ethernet, ends, None);
+        plugs.unwrap()[0].unwrap()
+    });
+    let ends = [("node1", Socket::Outside), ("node3", Socket::Outside)];
+    let medium = Medium::Serial { baud: 115_200 };
+    let line = fabric.add_cable("serial", medium, ends, None).unwrap();
+    let line = line.map(Option::unwrap);
+    for plug in lan.into_iter().chain(line) {
+        fabric.set_powered(plug, true);
+    }
+    assert_eq!(fabric.ways().len(), 2);
+    assert_eq!(fabric.stations().len(), 3);
+    let part = |from: &str, to: &str, on: Option<&str>| Part {
+        from: from.into(),
+        to: to.into(),
+        on: on.map(Into::into),
+    };
+    let heard = |fabric: &mut Fabric| {
+        fabric.send(T, lan[0], heartbeat(NODE1));
+        fabric.send(T, lan[2], heartbeat(NODE2));
+        fabric.send(T, line[0], vec![1]);
+        fabric.poll(9 * T);
+        let all = std::iter::from_fn(|| fabric.take());
+        all.map(|(plug, _)| plug).collect::<Vec<_>>()
+    };
+    let all = [lan[1], lan[2], lan[0], lan[1], line[1]];
+    assert_eq!(heard(&mut fabric), all);
+
+    fabric.part(part("node1", "node3", Some("lan")));
+    assert_eq!(heard(&mut fabric), [lan[1], lan[0], lan[1], line[1]]);
+    fabric.part(part("node1", "node3", None));
+    assert_eq!(heard(&mut fabric), [lan[1], lan[0], lan[1]]);
+    assert_eq!(Part::words(fabric.parts()), ["node1 -> node3"]);
+    fabric.part(part("node3", "node1", None));
+    assert_eq!(heard(&mut fabric), [lan[1], lan[1]]);
+    assert_eq!(Part::words(fabric.parts()), ["node1 and node3"]);
+    assert!(fabric.carrier(lan[0]) && fabric.carrier(line[0]));
+    let towards_node3 = &fabric.cables()[2].flows[1].counters;
+    assert_eq!(towards_node3.parted, 3);
+
+    fabric.join("node1", "node3");
+    fabric.join("node3", "node1");
+    assert_eq!(heard(&mut fabric), all);
 }
 
 #[test]
