@@ -9,6 +9,7 @@ pub(crate) mod census;
 mod device;
 pub(crate) mod forward;
 pub(crate) mod probe;
+pub(crate) mod relay;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,9 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
-use smoltcp::socket::tcp;
+use smoltcp::socket::{Socket, tcp, udp};
 use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, IpCidr};
+use smoltcp::wire::{EthernetAddress, IpCidr, IpEndpoint};
 
 use crate::boot::Cidr;
 use crate::time::LabTime;
@@ -30,6 +31,8 @@ use device::Queues;
 
 /// An unknown neighbour is asked for this often.
 const ASK: Duration = Duration::from_millis(250);
+/// Datagrams that wait in each direction of a port.
+const DATAGRAMS: usize = 32;
 /// First local port used; they go round.
 const FIRST_PORT: u16 = 20_000;
 
@@ -213,6 +216,35 @@ impl Host {
         let mut socket = tcp::Socket::new(buffer(), buffer());
         socket.listen(port).unwrap();
         self.sockets.add(socket)
+    }
+
+    /// Takes datagrams at a port; `None` when it has that port already.
+    pub(crate) fn bind(&mut self, port: u16) -> Option<SocketHandle> {
+        let taken = self.sockets.iter().any(
+            |(_, socket)| matches!(socket, Socket::Udp(socket) if socket.endpoint().port == port),
+        );
+        let room = || {
+            udp::PacketBuffer::new(
+                vec![udp::PacketMetadata::EMPTY; DATAGRAMS],
+                vec![0; DATAGRAMS * relay::DATAGRAM],
+            )
+        };
+        let mut socket = udp::Socket::new(room(), room());
+        (!taken && socket.bind(port).is_ok()).then(|| self.sockets.add(socket))
+    }
+
+    /// The next datagram at a port, and who sent it.
+    pub(crate) fn datagram(&mut self, port: SocketHandle) -> Option<(IpEndpoint, Vec<u8>)> {
+        let socket = self.sockets.get_mut::<udp::Socket<'_>>(port);
+        let (data, about) = socket.recv().ok()?;
+        Some((about.endpoint, data.to_vec()))
+    }
+
+    /// Sends a datagram from a port; a full buffer loses it.
+    pub(crate) fn answer(&mut self, port: SocketHandle, to: IpEndpoint, data: &[u8]) {
+        self.stale = true;
+        let socket = self.sockets.get_mut::<udp::Socket<'_>>(port);
+        let _ = socket.send_slice(data, to);
     }
 
     /// A connection, to look at and to move bytes.

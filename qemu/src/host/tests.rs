@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use super::probe::{Outcome, ProbeOptions, Prober};
 use super::*;
 use crate::journal::Event;
-use crate::wire::fabric::{Fabric, Socket};
+use crate::wire::fabric::{self, Fabric};
 use crate::wire::flow::Medium;
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 33));
@@ -93,7 +93,10 @@ impl Lan {
         let mut fabric = Fabric::new(crate::time::Clock::start(), 1, [vip]);
         let switch = fabric.add_switch("lan");
         let mut host = |name: &'static str, n: u8, addresses: &[Cidr]| {
-            let ends = [(name, Socket::Outside), ("switch", Socket::Switch(switch))];
+            let ends = [
+                (name, fabric::Socket::Outside),
+                ("switch", fabric::Socket::Switch(switch)),
+            ];
             let plugs = fabric
                 .add_cable(&format!("lan-{name}"), Medium::Ethernet, ends, None)
                 .unwrap();

@@ -1,5 +1,7 @@
 //! Hands on the cables: pull, harm, forge, and put strangers on the LAN.
 
+use std::net::SocketAddr;
+
 use super::Lab;
 use crate::boot::Cidr;
 use crate::error::{Error, Result};
@@ -8,6 +10,9 @@ use crate::wire::fabric::{Direction, FlowState};
 use crate::wire::flow::Faults;
 use crate::wire::mac::Mac;
 use crate::wiring::Installer;
+
+/// The number of the relay's hardware address: after the lab's own hosts.
+const RELAY: u8 = 4;
 
 impl Lab {
     /// Pulls a cable: carrier falls at both ends, and nothing passes.
@@ -101,6 +106,22 @@ impl Lab {
     /// # Errors
     /// When the cluster has no LAN or the host's capture cannot be written.
     pub fn add_host(&self, name: &str, mac: Mac, addresses: &[Cidr]) -> Result<()> {
+        self.join_lan(name, mac, addresses).map(drop)
+    }
+
+    /// Puts a host on the LAN that carries datagrams at its port `port` to a program on this
+    /// machine, and its answers back; its cable is `lan-NAME`.
+    ///
+    /// # Errors
+    /// As [`Lab::add_host`].
+    pub fn add_relay(&self, name: &str, at: Cidr, port: u16, to: SocketAddr) -> Result<()> {
+        let host = self.join_lan(name, lan::mac(RELAY), &[at])?;
+        let made = self.core.pump.with(|world| world.add_relay(host, port, to));
+        debug_assert!(made, "a new host has no port in use");
+        Ok(())
+    }
+
+    fn join_lan(&self, name: &str, mac: Mac, addresses: &[Cidr]) -> Result<usize> {
         let lan = self
             .lan
             .ok_or_else(|| Error::Command("this cluster has no LAN".to_owned()))?;
@@ -126,8 +147,7 @@ impl Lab {
                 world,
             };
             installer.host(name, mac, addresses, lan)
-        })?;
-        Ok(())
+        })
     }
 
     /// A free hardware address for the n-th stranger.

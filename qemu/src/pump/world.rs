@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::host::Host;
 use crate::host::census::Census;
 use crate::host::forward::Forward;
 use crate::host::probe::Prober;
+use crate::host::relay::Relay;
 use crate::journal::{Event, Journal};
 use crate::time::{Clock, LabTime};
 use crate::wire::fabric::{Fabric, Plug};
@@ -55,6 +57,8 @@ pub(crate) struct World {
     observer: Option<(usize, Census)>,
     pub(crate) prober: Option<Prober>,
     forwards: Vec<Forward>,
+    /// Each with its host.
+    relays: Vec<(usize, Relay)>,
 }
 
 impl World {
@@ -70,6 +74,7 @@ impl World {
             observer: None,
             prober: None,
             forwards: Vec::new(),
+            relays: Vec::new(),
         }
     }
 
@@ -120,6 +125,15 @@ impl World {
         self.forwards.push(forward);
     }
 
+    /// Carries datagrams at a host's port to a program outside; false when the host has that
+    /// port already.
+    pub(crate) fn add_relay(&mut self, host: usize, port: u16, to: SocketAddr) -> bool {
+        let relay = Relay::open(&mut self.hosts[host], port, to);
+        let made = relay.is_some();
+        self.relays.extend(relay.map(|relay| (host, relay)));
+        made
+    }
+
     /// Whether a QEMU is connected to every one of these ports.
     pub(crate) fn all_connected(&self, ports: &[PortId]) -> bool {
         ports
@@ -146,6 +160,9 @@ impl World {
             census.poll(now, &mut self.hosts[*host]);
         }
         self.settle(now);
+        for (host, relay) in &mut self.relays {
+            relay.poll(&mut self.hosts[*host]);
+        }
         if let Some(client) = self.client {
             let client = &mut self.hosts[client];
             for forward in &mut self.forwards {
@@ -205,6 +222,10 @@ impl World {
                 let stream = Arc::clone(stream);
                 add(stream, PollFlags::IN | behind, Token::Port(PortId(id)));
             }
+        }
+        for lane in self.relays.iter().flat_map(|(_, relay)| &relay.lanes) {
+            let local = Arc::clone(&lane.local);
+            add(local, PollFlags::IN, Token::Carried);
         }
         for (id, forward) in self.forwards.iter().enumerate() {
             let listener = Arc::clone(&forward.listener);
