@@ -32,12 +32,7 @@ impl Lab {
     pub fn heal(&self, cable: &str) -> Result<()> {
         self.act(format!("heal {cable}"));
         let done = self.core.change(|fabric| {
-            fabric.set_faults(cable, &Direction::Both, |faults| {
-                *faults = Faults {
-                    hold: faults.hold,
-                    ..Faults::default()
-                };
-            });
+            fabric.set_faults(cable, &Direction::Both, Faults::clear);
             fabric.set_cut(cable, false)
         });
         self.cable_found(cable, done)

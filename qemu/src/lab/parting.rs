@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Lab;
 use crate::error::{Error, Result};
-use crate::wire::fabric::Part;
+use crate::wire::fabric::{Fabric, Part};
 
 /// Two stations (machines, or hosts as `gateway` and `client`) that are kept apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,17 +110,9 @@ impl Lab {
     }
 
     /// Puts everything back: all cables, and nobody is kept apart.
-    ///
-    /// # Errors
-    /// None that a lab whose cables stay would give.
-    pub fn heal_all(&self) -> Result<()> {
-        for part in self.wire().parts() {
-            self.join(&Parting::one_way(&part.from, &part.to))?;
-        }
-        for cable in self.wire().cables() {
-            self.heal(&cable.name)?;
-        }
-        Ok(())
+    pub fn heal_all(&self) {
+        self.act("heal all".to_owned());
+        self.core.change(Fabric::heal_all);
     }
 
     fn known(&self, parting: &Parting) -> Result<()> {

@@ -233,6 +233,16 @@ impl Fabric {
             .retain(|part| !(*part.from == *from && *part.to == *to));
     }
 
+    /// Puts all cables back and ends all faults and parts.
+    pub fn heal_all(&mut self) {
+        self.parts.clear();
+        let names: Vec<Arc<str>> = self.cable_names().map(Arc::clone).collect();
+        for name in names {
+            self.set_faults(&name, &Direction::Both, Faults::clear);
+            self.set_cut(&name, false);
+        }
+    }
+
     /// The parts in force.
     #[must_use]
     pub fn parts(&self) -> &[Part] {

@@ -46,6 +46,14 @@ pub struct Faults {
 }
 
 impl Faults {
+    /// Ends all faults.
+    pub(crate) fn clear(&mut self) {
+        *self = Self {
+            hold: self.hold,
+            ..Self::default()
+        };
+    }
+
     /// Whether everything passes unharmed and at once.
     #[must_use]
     pub fn is_clear(&self) -> bool {

@@ -22,7 +22,8 @@ const SIGHTINGS: usize = 1_000_000;
 /// Of packets that one node sends in a row, the first and the last of so long are kept: no
 /// other node spoke in between, so the judge misses nothing.
 const THIN: Duration = Duration::from_millis(20);
-/// A node that spoke for a VIP this recently is shown as its owner.
+/// A node that spoke for a VIP this recently is shown as its owner, unless another one has
+/// begun since and only that one speaks.
 const RECENT: Duration = Duration::from_secs(1);
 
 /// One frame, or one chunk of serial bytes, as it entered a cable.
@@ -85,8 +86,17 @@ impl Tape {
 pub(super) struct VipRecord {
     pub(super) vip: IpAddr,
     sightings: VecDeque<Sighting>,
-    /// Who spoke within [`RECENT`], with their last time, in order of appearance.
-    owners: Vec<(Arc<str>, LabTime)>,
+    /// Who spoke within [`RECENT`], in order of appearance.
+    recent: Vec<Speaker>,
+    /// What was told last.
+    told: Vec<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Speaker {
+    node: Arc<str>,
+    first: LabTime,
+    last: LabTime,
 }
 
 /// A change in who speaks for a VIP.
@@ -105,21 +115,22 @@ impl VipRecord {
         Self {
             vip,
             sightings: VecDeque::new(),
-            owners: Vec::new(),
+            recent: Vec::new(),
+            told: Vec::new(),
         }
     }
 
     /// Adds a frame; tells when it made another owner.
     pub(super) fn add(&mut self, sighting: Sighting) -> Option<Ownership> {
         let at = sighting.at;
-        let known = self
-            .owners
-            .iter_mut()
-            .find(|(node, _)| *node == sighting.node);
-        let change = known.is_none();
-        match known {
-            Some((_, last)) => *last = at,
-            None => self.owners.push((Arc::clone(&sighting.node), at)),
+        let mut recent = self.recent.iter_mut();
+        match recent.find(|speaker| speaker.node == sighting.node) {
+            Some(speaker) => speaker.last = at,
+            None => self.recent.push(Speaker {
+                node: Arc::clone(&sighting.node),
+                first: at,
+                last: at,
+            }),
         }
         if self.is_run(&sighting) {
             self.sightings.pop_back();
@@ -127,7 +138,7 @@ impl VipRecord {
             self.sightings.pop_front();
         }
         self.sightings.push_back(sighting);
-        change.then(|| self.ownership(at))
+        self.change(at)
     }
 
     /// Whether the last sighting lies within a run of packets that goes on with this one.
@@ -144,32 +155,34 @@ impl VipRecord {
 
     /// Forgets owners that fell silent; tells when that changed anything, as of their last frame.
     pub(super) fn expire(&mut self, now: LabTime) -> Option<Ownership> {
-        let gone = |last: LabTime| now.saturating_sub(last) > RECENT;
-        let at = self
-            .owners
-            .iter()
-            .filter(|(_, last)| gone(*last))
-            .map(|(_, last)| *last)
-            .max()?;
-        self.owners.retain(|(_, last)| !gone(*last));
-        Some(self.ownership(at))
+        let gone = |speaker: &Speaker| now.saturating_sub(speaker.last) > RECENT;
+        let lasts = self.recent.iter().filter(|speaker| gone(speaker));
+        let at = lasts.map(|speaker| speaker.last).max()?;
+        self.recent.retain(|speaker| !gone(speaker));
+        self.change(at)
+    }
+
+    fn change(&mut self, at: LabTime) -> Option<Ownership> {
+        let now = self.ownership(at);
+        (now.owners != self.told).then(|| {
+            self.told.clone_from(&now.owners);
+            now
+        })
     }
 
     /// When [`VipRecord::expire`] may have something to say.
     pub(super) fn deadline(&self) -> Option<LabTime> {
-        let first = self.owners.iter().map(|(_, last)| *last).min()?;
+        let first = self.recent.iter().map(|speaker| speaker.last).min()?;
         Some(first + RECENT + Duration::from_millis(1))
     }
 
     pub(super) fn ownership(&self, at: LabTime) -> Ownership {
-        let owners = self
-            .owners
-            .iter()
-            .map(|(node, _)| Arc::clone(node))
-            .collect();
+        let begun = self.recent.iter().map(|speaker| speaker.first).max();
+        let speaks = |speaker: &&Speaker| Some(speaker.last) >= begun;
+        let owners = self.recent.iter().filter(speaks);
         Ownership {
             vip: self.vip,
-            owners,
+            owners: owners.map(|speaker| Arc::clone(&speaker.node)).collect(),
             at,
         }
     }
@@ -216,18 +229,27 @@ mod tests {
         };
         assert_eq!(names(record.add(seen(100, "a"))), Some((100, "a".into())));
         assert_eq!(names(record.add(seen(200, "a"))), None);
-        assert_eq!(names(record.add(seen(300, "b"))), Some((300, "a+b".into())));
-        assert_eq!(names(record.expire(Duration::from_millis(1150))), None);
-        assert_eq!(
-            names(record.expire(Duration::from_millis(1250))),
-            Some((200, "b".into()))
-        );
+        // A takeover, as long as the old one says nothing more.
+        assert_eq!(names(record.add(seen(300, "b"))), Some((300, "b".into())));
+        assert_eq!(names(record.expire(Duration::from_millis(1250))), None);
         assert_eq!(
             names(record.expire(Duration::from_millis(1400))),
             Some((300, String::new()))
         );
         assert_eq!(record.deadline(), None);
         assert_eq!(record.since(Duration::from_millis(200)).len(), 2);
+        record.add(seen(2000, "a"));
+        record.add(seen(2100, "b"));
+        assert_eq!(
+            names(record.add(seen(2200, "a"))),
+            Some((2200, "a+b".into()))
+        );
+        assert_eq!(names(record.add(seen(2300, "b"))), None);
+        record.add(seen(2900, "b"));
+        assert_eq!(
+            names(record.expire(Duration::from_millis(3250))),
+            Some((2200, "b".into()))
+        );
     }
 
     #[test]
