@@ -173,11 +173,11 @@ impl Config {
             SplitBrain::Votes(Tie::Arbiter { exclusive: false }) => 3,
             SplitBrain::Votes(Tie::Arbiter { exclusive: true }) => 4,
         };
+        let mix = |terms: u32, word: u32| (terms.rotate_left(7) ^ word).wrapping_mul(0x0100_0193);
         let nodes = self.nodes.iter().zip(&self.votes);
-        nodes.fold(policy, |terms, (name, votes)| {
-            let node = operator::tag(name).wrapping_add(u32::from(*votes));
-            (terms.rotate_left(7) ^ node).wrapping_mul(0x0100_0193)
-        })
+        let node = |(name, votes): (&Name, &u8)| operator::tag(name) ^ u32::from(*votes) << 8;
+        let witness = self.witness_key.iter().flat_map(|key| key.0).map(u32::from);
+        nodes.map(node).chain(witness).fold(policy, mix)
     }
 
     /// What `kodo-config` promises. A file that breaks it never got here.
@@ -217,6 +217,10 @@ impl Config {
         assert!(
             timing.initdead >= timing.deadtime,
             "a fresh node waits for at least deadtime"
+        );
+        assert!(
+            timing.guard >= timing.release,
+            "a guarded group is let go after its addresses"
         );
         assert!(
             wait <= timing.deadtime,

@@ -80,6 +80,8 @@ pub(crate) struct Group {
     pub(crate) moved_at: Option<Now>,
     /// The peer's tenure against which it was kept, so that it is said once.
     pub(crate) kept: Option<(u64, NodeId)>,
+    /// This node's watchdog does not keep the bound of a guarded group, and that was said.
+    pub(crate) unguarded: bool,
     /// The coordinator found no node for it, and said so.
     pub(crate) unplaced: bool,
 }
@@ -101,6 +103,7 @@ impl Group {
             obeyed: 0,
             moved_at: None,
             kept: None,
+            unguarded: false,
             unplaced: false,
         }
     }

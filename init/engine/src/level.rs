@@ -69,6 +69,7 @@ impl Event {
             | Event::Alone { .. }
             | Event::NoEvidence { .. }
             | Event::NoQuorum { .. }
+            | Event::Unguarded { .. }
             | Event::LeftOut { .. }
             | Event::Takeover { .. }
             | Event::Superseded { .. }

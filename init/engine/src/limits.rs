@@ -33,7 +33,8 @@ pub const CANDIDATES: usize = 4;
 /// not prove itself: it echoes nothing recent.
 pub const SUPERSEDED: usize = 8;
 /// Keepalives of a path without a frame after which it no longer counts as heard,
-/// and after which an unanswered proposal is retried.
+/// after which a newcomer's vote is no longer waited for, and after which a gap between
+/// members counts.
 pub const MISSED: u32 = 3;
 /// Deadtimes without an answer from the ping group after which clients count as out of
 /// reach while there is carrier: at 30 % loss each way half of all pings go
@@ -46,7 +47,8 @@ pub const BACKOFF: u32 = 16;
 /// Effects waiting to be polled.
 pub const EFFECTS: usize = 320;
 /// Of these, kept free for actions: log lines are dropped (and counted) first. A resource
-/// starts, stops, is probed, is announced, and its gate opens and closes.
+/// starts, stops, is announced, and its gate opens and closes; a tick sends on every path,
+/// changes do so once more, and one question goes to the witness.
 pub const ACTIONS: usize = 6 * RESOURCES + 2 * PATHS + 1;
 /// Operator registers: standby per node, preference and cleanup per group.
 pub const REGISTERS: usize = NODES + 2 * GROUPS;

@@ -281,6 +281,11 @@ pub enum Event {
         group: GroupId,
         kept: Option<NodeId>,
     },
+    /// A guarded group may not run here: the watchdog would fire too late, or not at all.
+    Unguarded {
+        group: GroupId,
+        granted: Option<Now>,
+    },
     /// An operator's command was taken here.
     Commanded { command: Command },
     /// This node has left the view in order.

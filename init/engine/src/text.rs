@@ -173,6 +173,17 @@ impl<W: Write> Text<'_, W> {
                 self.nodes(heard)?;
                 self.put("), too few to decide")
             }
+            Event::Unguarded { group, granted } => {
+                self.group(group)?;
+                self.put(": may not run here, it is guarded and ")?;
+                match granted {
+                    Some(granted) => {
+                        self.put("the watchdog fires only after ")?;
+                        self.ms(granted)
+                    }
+                    None => self.put("this node has no watchdog"),
+                }
+            }
             Event::LeftOut { epoch } => write!(
                 self.out,
                 "the others went on without this node: its view {epoch} is void, it joins anew"

@@ -4,7 +4,8 @@
 //! booted within a network delay of each other may both think themselves older:
 //! then, after two deadtimes in which neither gave way, the larger boot id does.
 //! The refused one is no restart loop: it stays up, claims nothing, and comes back
-//! when the other has been silent for deadtime.
+//! when the other gave way, or, where silence may be trusted, has been silent for
+//! deadtime.
 
 use crate::peer::{Audition, Candidates};
 use crate::types::{BootId, Now, PathId};
@@ -59,6 +60,16 @@ impl Twin {
     /// True while this machine may not become a member because of another.
     pub(crate) fn unresolved(&self) -> bool {
         self.refused || self.other.is_some_and(|other| other.gave_way.is_none())
+    }
+
+    /// The other machine is heard.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.other.is_some()
+    }
+
+    /// Takes a recovery back: silence alone is no proof that the other one is gone.
+    pub(crate) fn stay_refused(&mut self) {
+        self.refused = true;
     }
 
     /// Judges again; `refused_by_peer` when a peer says that we are the newcomer.

@@ -32,11 +32,22 @@ impl Engine {
     /// reaches the clients or has tried for `linkwait`, so that the first placement
     /// does not pass over a node whose network card is only slower than the other's.
     pub(super) fn is_ready(&self, now: Now) -> bool {
+        let hold_back = self.held_back();
         self.role == Role::Observer
             && !self.twin.unresolved()
             && (self.is_vouched_alone()
-                || now >= self.config.timing.linkwait.max(self.hold_back)
-                || (now >= self.hold_back && self.reaches_clients(now)))
+                || now >= self.config.timing.linkwait.max(hold_back)
+                || (now >= hold_back && self.reaches_clients(now)))
+    }
+
+    /// The largest W of all files heard of.
+    fn held_back(&self) -> Now {
+        let bound = |node: NodeId| {
+            let life = self.peers[node.index()].alive();
+            life.map_or(Now::ZERO, |life| life.said.bound)
+        };
+        let foreign = self.other_file.iter().map(bound).max();
+        self.hold_back.max(foreign.unwrap_or(Now::ZERO))
     }
 
     /// An operator vouched that all the others are dead.
@@ -74,13 +85,16 @@ impl Engine {
             self.left_out = None;
             return;
         }
-        let until = *self.left_out.get_or_insert(now) + self.config.timing.deadtime;
+        // A merge takes a few beats; the lease is over before another node may take.
+        let until = *self.left_out.get_or_insert(now) + self.config.timing.lease;
         self.timers.set(Timer::Agree, until);
         if now >= until {
             self.left_out = None;
             self.role = Role::Observer;
             self.view = None;
             self.ballot = None;
+            // it has waited for the others before
+            self.lonely.over = true;
             self.log(Event::LeftOut { epoch: view.epoch });
             self.changed();
         }
@@ -93,7 +107,7 @@ impl Engine {
         if self.role != Role::Observer {
             return;
         }
-        for at in [self.hold_back, self.config.timing.linkwait] {
+        for at in [self.held_back(), self.config.timing.linkwait] {
             self.timers.set(Timer::Agree, at);
         }
         let Links {
@@ -179,6 +193,8 @@ impl Engine {
                 .ballot
                 .is_none_or(|old| membership::outranks(&ballot, &old));
             if mine && better && ballot.epoch > self.agreed && self.inherits(&ballot) {
+                // who comes back counts from the vote on, whatever becomes of it
+                self.written_off = NodeSet(self.written_off.0 & ballot.written_off.0);
                 self.agreed = ballot.epoch;
                 self.epoch = self.epoch.max(ballot.epoch);
                 self.ballot = Some(ballot);
@@ -188,24 +204,40 @@ impl Engine {
         }
     }
 
-    /// A view has votes enough by its own count and by that of the view before it: only an
-    /// operator's word may write nodes off, and they come back only with the consent of
-    /// those who went on without them.
+    /// A view has votes enough by its own count, and by that of the view before it: nodes
+    /// that were written off come back only with the consent of those who went on without
+    /// them, and only an operator's present word, or a newer view, writes more of them off.
     fn inherits(&self, next: &View) -> bool {
-        let before = self.written_off();
-        [next.written_off, next.written_off.union(before)]
-            .into_iter()
-            .all(|off| self.electorate_without(off).authority(next.members) != Authority::None)
+        let by = |off: NodeSet| self.electorate_without(off).authority(next.members);
+        let union = next.written_off.union(self.written_off);
+        let enough = match union == next.written_off {
+            true => by(union) != Authority::None,
+            false => by(next.written_off) != Authority::None && by(union) == Authority::Own,
+        };
+        let author = self.peers[next.coordinator.index()].alive();
+        let newer = author
+            .and_then(|life| life.said.view)
+            .is_some_and(|theirs| {
+                theirs.written_off == next.written_off
+                    && self.view.is_none_or(|view| theirs.epoch > view.epoch)
+            });
+        let grown = next.written_off.minus(self.written_off);
+        enough && (newer || grown.is_subset(self.told_dead()))
     }
 
-    /// Nodes that operators vouched for as dead, as far as known, and that are not heard.
-    fn to_write_off(&self) -> NodeSet {
-        let told = self.others().filter_map(|node| {
+    /// Nodes that operators vouch for as dead, and that nobody hears.
+    fn told_dead(&self) -> NodeSet {
+        let told = self.mesh().iter().filter_map(|node| {
             let life = self.peers[node.index()].alive()?;
             Some(life.said.vouched)
         });
-        let all = told.fold(self.vouched.union(self.written_off()), NodeSet::union);
+        let all = told.fold(self.vouched, NodeSet::union);
         all.minus(self.mesh()).without(self.config.me)
+    }
+
+    /// Whose votes a view without them should not count.
+    fn to_write_off(&self) -> NodeSet {
+        self.written_off.union(self.told_dead())
     }
 
     /// Proposes, if this node is the coordinator and the view is not as it should be.
@@ -213,6 +245,7 @@ impl Engine {
         let me = self.config.me;
         let mine = self.ballot.filter(|ballot| ballot.coordinator == me);
         if !self.takes_part(now) || self.coordinator(now) != Some(me) {
+            self.torn_since = None;
             if mine.is_some() {
                 self.ballot = None;
                 self.changed();
@@ -468,10 +501,8 @@ impl Engine {
                 self.timers.set(Timer::Agree, until);
             } else if well || (member && life.said.holds_any() && self.gone(now, node).is_none()) {
                 desired = desired.with(node);
-            } else if member && self.gone(now, node).is_none() {
-                // it steps down, and holds nothing any more
+            } else if member && has_left(life) && self.gone(now, node).is_none() {
                 self.absent[node.index()].gone = Some((Gone::Left, now));
-                self.granted[node.index()].at = None;
             }
         }
         desired
@@ -506,12 +537,13 @@ impl Engine {
         }
         let verdict = self.electorate_without(next.written_off).authority(desired);
         match verdict {
-            Authority::Own if self.inherits(next) => {
+            Authority::Own | Authority::Asks if !self.inherits(next) => return false,
+            Authority::Own => {
                 self.short = false;
                 return true;
             }
             Authority::Asks => {}
-            Authority::Own | Authority::None => {
+            Authority::None => {
                 if !core::mem::replace(&mut self.short, true) {
                     let cluster = self.electorate_without(next.written_off);
                     let (votes, of) = (cluster.weight(desired), cluster.total());
@@ -565,15 +597,19 @@ impl Engine {
                 self.absent[n].doubted = false;
             }
             if let Some(life) = &mut self.peers[n].life {
-                let newcomer = view.members.contains(node) && !old.contains(node);
-                life.joined = view.members.contains(node);
-                life.suspect = newcomer && life.said.holds_any();
-                if !view.members.contains(node) {
+                let inside = view.members.contains(node);
+                life.joined = inside;
+                life.suspect = inside && (life.suspect || !old.contains(node));
+                if !inside {
                     life.renewed = None;
+                    if has_left(life) {
+                        self.granted[n].at = None;
+                    }
                 }
             }
         }
         self.view = Some(view);
+        self.written_off = view.written_off;
         self.view_since = now;
         self.torn_since = None;
         self.short = false;
@@ -619,6 +655,12 @@ struct Links {
     served: Option<Now>,
     /// The latest of those that have carrier.
     steady: Now,
+}
+
+/// It steps down in order, and holds nothing any more.
+fn has_left(life: &Life) -> bool {
+    let down = matches!(life.said.standing, Standing::Leaving | Standing::Refused);
+    down && !life.dead && !life.said.holds_any()
 }
 
 /// It knows this life of ours: a view that names us is meant for us.

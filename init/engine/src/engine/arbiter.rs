@@ -13,7 +13,6 @@ use crate::config::Config;
 use crate::limits;
 use crate::membership::Authority;
 use crate::surface::{Event, Reject, Role};
-use crate::timing;
 use crate::types::{BootId, NodeId, NodeSet, Now};
 use crate::witness::{Answer, Client, Holder, Reach, Word};
 
@@ -30,16 +29,8 @@ pub(super) struct Witness {
 
 impl Witness {
     /// The one of this file, if it has one. A word lasts the largest W of the file.
-    pub(super) fn new(config: &Config, boot: BootId, now: Now) -> Option<Witness> {
+    pub(super) fn new(config: &Config, boot: BootId, wait: Now, now: Now) -> Option<Witness> {
         let key = config.witness_key.as_ref()?;
-        let guarded = config.groups.iter().any(|group| group.guarded);
-        let timing = &config.timing;
-        let release = if guarded {
-            timing.guard
-        } else {
-            timing.release
-        };
-        let wait = timing::wait_bound(timing.lease, release);
         Some(Witness {
             client: Client::new(config.cluster_id, key, config.me, boot, wait),
             began: now,
@@ -106,14 +97,11 @@ impl Engine {
     /// lease, while they are exactly half of the votes. A holder asks as soon as the others'
     /// grants stay out, a taker when enough of them are dead.
     fn side(&self, now: Now) -> NodeSet {
-        let patience = |node: NodeId| (2 * self.interval(node)).min(self.config.timing.warntime);
-        let renews = |node: &NodeId| {
-            let life = self.peers[node.index()].life.as_ref();
-            life.is_some_and(|life| life.renewed.is_some() && now < life.fresh_at + patience(*node))
-        };
+        let renews = |node: &NodeId| self.config.votes[node.index()] > 0 && self.renews(now, *node);
         let renewing: NodeSet = self.fellows().iter().filter(renews).collect();
         let side = renewing.with(self.config.me);
-        let cluster = self.electorate();
+        // Nodes that were written off may boot elsewhere and ask as well.
+        let cluster = self.electorate_without(NodeSet::EMPTY);
         let alive = self.mesh().with(self.config.me);
         let wants = match self.role {
             Role::Member | Role::Leaving if self.holds_any() => true,

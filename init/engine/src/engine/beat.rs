@@ -13,7 +13,7 @@ use crate::limits;
 use crate::operator;
 use crate::surface::{Frame, Role};
 use crate::timers::Timer;
-use crate::types::{GroupId, NodeId, NodeSet, Now, PathId};
+use crate::types::{GroupId, NodeId, Now, PathId};
 
 /// When beats were sent and are due.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ impl Engine {
         self.timers.clear(Timer::Extra);
         let keepalive = self.config.timing.keepalive;
         if !self.beats.nudged && self.loses_beats(now) {
-            let halfway = self.beats.tick - keepalive / 2;
+            let halfway = self.beats.tick.saturating_sub(keepalive / 2);
             self.beats.nudged = now >= halfway;
             if self.beats.nudged {
                 self.beats.urge();
@@ -182,12 +182,9 @@ impl Engine {
             standing: self.standing(at),
             reachable: self.reaches_clients(at),
             mesh: self.mesh(),
-            vouched: self.vouched.minus(self.mesh()),
+            vouched: self.vouched,
             owes: self.owes(at, self.wait_bound),
-            owes_guarded: match self.hold_back > self.wait_bound {
-                true => self.owes(at, self.guard_bound),
-                false => NodeSet::EMPTY,
-            },
+            owes_guarded: self.owes(at, self.guard_bound.max(self.wait_bound)),
             leased: self.holds_lease(at),
             alone: self.lonely.over,
             bound: u32::try_from(self.hold_back.as_millis() + 1).unwrap_or(u32::MAX),

@@ -62,7 +62,12 @@ impl Engine {
             }
             Command::TakeoverAnyway => {
                 let all = NodeSet::first(self.config.nodes.len());
-                let silent = all.minus(self.mesh()).without(me);
+                let heard = self.mesh().iter().filter_map(|node| {
+                    let life = self.peers[node.index()].alive()?;
+                    Some(life.said.mesh.with(node))
+                });
+                let heard = heard.fold(NodeSet::only(me), NodeSet::union);
+                let silent = all.minus(heard);
                 if silent.is_empty() {
                     return Err(Refusal::PeerAlive);
                 }

@@ -71,7 +71,9 @@ impl Engine {
             }
             for m in 0..self.config.groups[n].members.len() {
                 let resource = self.config.groups[n].members[m];
-                if self.config.resources[resource.index()].kind == ResourceKind::Vip {
+                let vip = self.config.resources[resource.index()].kind == ResourceKind::Vip;
+                // an early look is a favour: it gives way to actions
+                if vip && self.effects.len() < limits::EFFECTS - limits::ACTIONS {
                     self.act(Small::Probe(resource));
                 }
             }
@@ -236,7 +238,9 @@ impl Engine {
         let deadtime = self.config.timing.deadtime;
         let refused_by = self.others().find_map(|peer| {
             let life = self.peers[peer.index()].alive()?;
-            (life.said.bond == Bond::Refused).then_some(life.said.kept?)
+            // one stranger that met the other machine first does not dethrone a member
+            let heeded = self.view.is_none() || self.is_member(peer);
+            (life.said.bond == Bond::Refused && heeded).then_some(life.said.kept?)
         });
         if let Some(at) = self.twin.deadline(deadtime) {
             self.timers.set(Timer::Detect, at);
@@ -244,9 +248,12 @@ impl Engine {
         let leaving = matches!(self.role, Role::Leaving | Role::Left);
         match self.twin.judge(now, self.boot, deadtime, refused_by) {
             Some(Change::Refuse(other)) if !leaving => self.refuse(other),
-            // Where votes count, a machine that was refused must not vote in another part of
-            // the cluster just because it no longer hears the one that does.
-            Some(Change::Recover(other)) if !leaving && !self.counts_votes() => {
+            // Where exclusion rests on who votes, a machine that was refused must not vote in
+            // another part just because it no longer hears the one that does.
+            Some(Change::Recover(_)) if self.is_exclusive() && !self.twin.is_heard() => {
+                self.twin.stay_refused();
+            }
+            Some(Change::Recover(other)) if !leaving => {
                 self.role = Role::Observer;
                 self.lonely = super::Lonely::default();
                 self.log(Event::Refused { yes: false, other });

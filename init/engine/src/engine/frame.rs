@@ -139,7 +139,8 @@ impl Engine {
         let registers = &self.registers;
         let said = Said::new(beat, self.config.me, self.boot, |tag| registers.group(tag));
         let before = self.peers[sender.index()].believe(arrival, said);
-        self.vouched = self.vouched.without(sender);
+        // Whoever somebody hears is not dead.
+        self.vouched = self.vouched.minus(beat.core.mesh).without(sender);
         let gone = &mut self.absent[sender.index()].gone;
         *gone = gone.filter(|(gone, _)| *gone != Gone::Vouched);
         match (standpoint, before) {

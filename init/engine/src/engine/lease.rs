@@ -1,7 +1,7 @@
 //! Stage three: the right to act as a holder, granted and received.
 //!
 //! Owns the lease. As a decider: grants are the newest fresh beat of a member, and
-//! freeze when that member is called dead. As a holder: the lease runs from when *we
+//! stand still once it is out of the view. As a holder: the lease runs from when *we
 //! sent* the beats that were granted by members enough to decide with us, or the question
 //! that the arbiter answered; so buffered and stale frames renew nothing. Stopping is the
 //! run stage's work.
@@ -31,7 +31,7 @@ use crate::limits;
 use crate::membership::Authority;
 use crate::surface::{Event, Role};
 use crate::timers::Timer;
-use crate::types::{NodeId, NodeSet, Now};
+use crate::types::{GroupId, NodeId, NodeSet, Now};
 use heapless::Vec;
 
 use super::Granted;
@@ -66,6 +66,7 @@ impl Engine {
             self.granted[peer.index()] = Granted {
                 at: Some(now),
                 bound: if foreign { life.said.bound } else { Now::ZERO },
+                eased: false,
             };
         }
         // Whatever view it has: what it grants to us it took into account in each.
@@ -105,19 +106,53 @@ impl Engine {
         Some(granted.at? + wait.max(granted.bound))
     }
 
-    /// Whether a member that came into the view holding something may be granted a lease
-    /// now: it says that it no longer does, or every other node that could count on a grant
-    /// of ours under an earlier view has let go under this one.
+    /// Whether a member that came into the view may be granted a lease now: it says under
+    /// this view that it holds nothing, or nobody else who could count on a grant of ours
+    /// under an earlier view may act for a group that it holds.
     fn is_cleared(&self, now: Now, peer: NodeId) -> bool {
-        let empty = |node: NodeId| {
-            let life = self.peers[node.index()].alive();
-            life.is_some_and(|life| life.said.view == self.view && !life.said.holds_any())
+        let Some(theirs) = self.peers[peer.index()].alive().map(|life| &life.said) else {
+            return false;
+        };
+        if theirs.view == self.view && !theirs.holds_any() {
+            return true;
+        }
+        let settled = |node: NodeId| {
+            let mut groups = (0..self.config.groups.len()).map(GroupId::from_index);
+            self.peers[node.index()].alive().is_some_and(|life| {
+                let both = |group: GroupId| {
+                    life.said.claim(group).may_act() && theirs.claim(group).may_act()
+                };
+                self.is_member(node) && life.said.view == self.view && !groups.any(both)
+            })
         };
         let counts = |node: NodeId| {
             let owed = self.owed_until(node, self.hold_back);
-            owed.is_some_and(|at| now < at) && !(self.is_member(node) && empty(node))
+            owed.is_some_and(|at| now < at) && !settled(node)
         };
-        empty(peer) || !self.others().any(|node| node != peer && counts(node))
+        !self.others().any(|node| node != peer && counts(node))
+    }
+
+    /// Debts to nodes outside the view run out: whoever waits for that hears of it at once.
+    pub(super) fn settle_debts(&mut self, now: Now) {
+        for node in self.others() {
+            if self.is_member(node) {
+                continue;
+            }
+            let light = self.owed_until(node, self.wait_bound);
+            let last = self.owed_until(node, self.hold_back);
+            for at in [light, last].into_iter().flatten() {
+                self.timers.set(Timer::Lease, at);
+            }
+            let debt = &mut self.granted[node.index()];
+            if !debt.eased && light.is_some_and(|at| now >= at) {
+                debt.eased = true;
+                self.beats.urge();
+            }
+            if last.is_some_and(|at| now >= at) {
+                self.granted[node.index()].at = None;
+                self.beats.urge();
+            }
+        }
     }
 
     /// The newest send time of ours for which members enough to decide with us granted
@@ -141,6 +176,11 @@ impl Engine {
 
     pub(super) fn renew(&mut self, now: Now) {
         self.timers.clear(Timer::Lease);
+        self.settle_debts(now);
+        if self.suffices() && self.view.is_some() {
+            // lasts while those whose votes come to count again are taken in
+            self.lease.until = self.lease.until.max(now + self.config.timing.lease);
+        }
         match self.config.split_brain {
             SplitBrain::Accept => return,
             SplitBrain::Votes(Tie::Arbiter { exclusive: false }) => self.renew_by_pings(now),
@@ -196,16 +236,17 @@ impl Engine {
         }
     }
 
+    /// Whether a member renewed our lease less than two beats before `at`.
+    pub(super) fn renews(&self, at: Now, node: NodeId) -> bool {
+        let patience = (2 * self.interval(node)).min(self.config.timing.warntime);
+        let life = self.peers[node.index()].life.as_ref();
+        life.is_some_and(|life| life.renewed.is_some() && at < life.fresh_at + patience)
+    }
+
     /// Until when the newest answered ping carries a lease, if it counts.
     fn ping_lease(&self) -> Option<Now> {
         let sent = self.lease.ping?;
-        let renews = |node: NodeId| {
-            let Some(life) = &self.peers[node.index()].life else {
-                return false;
-            };
-            let patience = (2 * self.interval(node)).min(self.config.timing.warntime);
-            life.renewed.is_some() && sent < life.fresh_at + patience
-        };
+        let renews = |node: NodeId| self.renews(sent, node);
         (!self.fellows().iter().any(renews)).then_some(sent + self.config.timing.lease)
     }
 

@@ -101,8 +101,11 @@ pub struct Engine {
     torn_since: Option<Now>,
     /// That votes are missing was said.
     short: bool,
-    /// Silent nodes that an operator vouched for as dead.
+    /// Nodes that an operator vouched for here as dead, and that nobody heard since.
     vouched: NodeSet,
+    /// Nodes whose votes do not count: those of the newest view installed here, less those
+    /// that came back by a view voted for since. Outlives the view.
+    written_off: NodeSet,
     lease: Lease,
     witness: Option<Witness>,
     gates: Gates,
@@ -149,6 +152,8 @@ struct Granted {
     at: Option<Now>,
     /// The largest W of its file, where that is another one than ours.
     bound: Now,
+    /// That a light group may be taken from it was said.
+    eased: bool,
 }
 
 /// Whether a node reaches the clients.
@@ -229,15 +234,16 @@ impl Engine {
         let wait_bound = timing::wait_bound(config.timing.lease, config.timing.release);
         let guard_bound = timing::wait_bound(config.timing.lease, config.timing.guard);
         let guarded = config.groups.iter().any(|group| group.guarded);
+        let hold_back = if guarded {
+            wait_bound.max(guard_bound)
+        } else {
+            wait_bound
+        };
         Engine {
             boot,
             wait_bound,
             guard_bound,
-            hold_back: if guarded {
-                wait_bound.max(guard_bound)
-            } else {
-                wait_bound
-            },
+            hold_back,
             now,
             deadline: now,
             codec: Codec::new(&config),
@@ -254,6 +260,7 @@ impl Engine {
                 // an earlier life of ours may have granted until we booted
                 at: Some(Now::ZERO),
                 bound: Now::ZERO,
+                eased: false,
             }; limits::NODES],
             clients: [Clients::default(); limits::NODES],
             backoff: [Backoff::default(); limits::NODES],
@@ -271,8 +278,9 @@ impl Engine {
             torn_since: None,
             short: false,
             vouched: NodeSet::EMPTY,
+            written_off: NodeSet::EMPTY,
             lease: Lease::default(),
-            witness: Witness::new(&config, boot, now),
+            witness: Witness::new(&config, boot, hold_back, now),
             gates: Gates::new(now),
             plan: Plan::default(),
             groups: core::array::from_fn(|_| Group::new()),
@@ -475,12 +483,6 @@ impl Engine {
             .unwrap_or_default()
     }
 
-    /// Nodes whose votes do not count at present: the view's, or before the first one
-    /// those that an operator vouched for here.
-    fn written_off(&self) -> NodeSet {
-        self.view.map_or(self.vouched, |view| view.written_off)
-    }
-
     /// The other nodes that are heard both ways.
     fn mesh(&self) -> NodeSet {
         self.others()
@@ -490,7 +492,7 @@ impl Engine {
 
     /// Who has a say at present.
     fn electorate(&self) -> Electorate<'_> {
-        self.electorate_without(self.written_off())
+        self.electorate_without(self.written_off)
     }
 
     /// Who has a say when these nodes are written off.

@@ -55,6 +55,15 @@ impl Engine {
 
     /// Fail counts and bans end with time, or by an operator.
     fn forgive(&mut self, now: Now, id: GroupId) {
+        let unguarded = self.role == Role::Member && self.is_unguarded(id);
+        if unguarded != self.groups[id.index()].unguarded {
+            self.groups[id.index()].unguarded = unguarded;
+            if unguarded {
+                let granted = self.watchdog;
+                self.log(Event::Unguarded { group: id, granted });
+            }
+            self.changed();
+        }
         let file = &self.config.groups[id.index()];
         let cleanup = self.registers.cleanup(id);
         let group = &mut self.groups[id.index()];
@@ -222,7 +231,8 @@ impl Engine {
     /// A member follows the plan that we follow, and says under it that it holds nothing.
     /// One that never runs the group need not follow.
     fn has_let_go(&self, node: NodeId, id: GroupId) -> bool {
-        let runs = self.config.groups[id.index()].prefer.contains(&node);
+        let runs =
+            self.config.groups[id.index()].prefer.contains(&node) || self.other_file.contains(node);
         self.peers[node.index()].alive().is_some_and(|life| {
             let said = &life.said;
             let follows = said.plan == self.plan.version || !runs;
@@ -230,13 +240,23 @@ impl Engine {
         })
     }
 
-    /// Whether parts of the cluster are told apart by votes.
+    /// Whether a part of the cluster can be outvoted: not in a pair with an arbiter, where
+    /// each half has as many votes as the other.
     pub(super) fn counts_votes(&self) -> bool {
-        let pair = matches!(
+        let arbiter = matches!(
             self.config.split_brain,
             SplitBrain::Votes(Tie::Arbiter { .. })
         );
+        let pair = arbiter && self.config.nodes.len() == 2;
         self.config.split_brain != SplitBrain::Accept && !pair
+    }
+
+    /// Whether at most one part of the cluster may decide, whatever is cut.
+    pub(super) fn is_exclusive(&self) -> bool {
+        !matches!(
+            self.config.split_brain,
+            SplitBrain::Accept | SplitBrain::Votes(Tie::Arbiter { exclusive: false })
+        )
     }
 
     /// A new tenure begins.
@@ -443,12 +463,15 @@ impl Engine {
     /// The group may not run here at present: it failed, or it is guarded and this node's
     /// watchdog does not keep the bound that others count on.
     pub(super) fn is_barred(&self, id: GroupId) -> bool {
+        self.is_unguarded(id) || self.groups[id.index()].banned_until.is_some()
+    }
+
+    fn is_unguarded(&self, id: GroupId) -> bool {
         let timing = &self.config.timing;
         let kept = self
             .watchdog
             .is_some_and(|granted| timing.release + granted + timing.keepalive <= timing.guard);
-        let unguarded = self.config.groups[id.index()].guarded && !kept;
-        unguarded || self.groups[id.index()].banned_until.is_some()
+        self.config.groups[id.index()].guarded && !kept
     }
 
     /// The group may not run here until its failure timeout.
