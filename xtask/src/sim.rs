@@ -40,9 +40,10 @@ pub(crate) struct Args {
     /// List the scenarios
     #[arg(long)]
     list: bool,
-    /// Break one rule after the other in a copy of the tree: each must be noticed
-    #[arg(long, conflicts_with_all = ["scenario", "seed", "seeds", "plan"])]
-    canaries: bool,
+    /// Break one rule after the other in a copy of the tree, all or those named: each must
+    /// be noticed
+    #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with_all = ["scenario", "seed", "seeds", "plan"])]
+    canaries: Option<Vec<String>>,
 }
 
 /// Failing seeds after which no new run begins.
@@ -55,8 +56,8 @@ const STACK: usize = 16 << 20;
 pub(crate) fn run(args: &Args) -> Result {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or(processors);
-    if args.canaries {
-        return canaries::run(jobs);
+    if let Some(names) = &args.canaries {
+        return canaries::run(names, jobs);
     }
     if args.list {
         for scenario in scenario::all() {

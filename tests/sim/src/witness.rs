@@ -12,7 +12,7 @@ use crate::clock::{At, Clock};
 use crate::cluster::{WITNESS, WITNESS_PORT};
 use crate::origin::Frame;
 use crate::packet::{self, Arp, Mac, Packet, Udp};
-use crate::plan::{Fault, Plan, Policy, Wire};
+use crate::plan::{Fault, Machine as Name, Plan, Policy, Wire};
 use crate::rng::Rng;
 use crate::world::World;
 
@@ -29,7 +29,9 @@ pub(crate) struct Witness {
     clock: Clock,
     /// `None`: it has no power.
     granter: Option<Granter>,
-    /// Stands still; what came meanwhile.
+    /// Its clock stands still.
+    paused: bool,
+    /// It stands still; what came meanwhile.
     still: bool,
     kept: Vec<Rc<Frame>>,
     rng: Rng,
@@ -48,6 +50,7 @@ impl Witness {
             hold_off,
             clock: Clock::new(plan.cluster.witness_ppm, uptime, Duration::ZERO),
             granter: Some(Granter::new(rng.bits(), hold_off, uptime - hold_off)),
+            paused: false,
             still: false,
             kept: Vec::new(),
             rng,
@@ -83,11 +86,12 @@ impl World {
             (false, false) => witness.start(now),
             _ => {}
         }
-        if paused {
-            witness.clock.stop(now);
-        } else {
-            witness.clock.start(now);
+        match (paused, witness.paused) {
+            (true, false) => witness.clock.stop(now),
+            (false, true) => witness.clock.start(now),
+            _ => {}
         }
+        witness.paused = paused;
         witness.still = still;
         if !still {
             for frame in core::mem::take(&mut witness.kept) {
@@ -133,9 +137,13 @@ impl World {
                     to: udp.from,
                     body: &bytes,
                 };
-                let granted = answer.word == Word::Granted;
+                let (granted, asker) = (answer.word == Word::Granted, answer.node.index());
                 let bytes = packet::udp((from, MAC), WITNESS, ip.source, back);
-                self.story.world(now, format_args!("witness: {answer:?}"));
+                if answer.word != Word::Idle {
+                    let (name, word, holder) = (Name(asker), answer.word, answer.holder);
+                    self.story
+                        .world(now, format_args!("witness to {name}: {word:?}, {holder:?}"));
+                }
                 self.witness_sends(bytes, frame.asks.filter(|_| granted));
             }
             _ => {}

@@ -63,7 +63,7 @@ scenarios! {
     coordinator_loss "coordinator-loss" 15,
     rolling_restart "rolling-restart" 10,
     amnesia "amnesia" 60,
-    lonely_boot_many "lonely-boot-many" 4,
+    lonely_boot_many "lonely-boot-many" 15,
     simultaneous_boot_many "simultaneous-boot-many" 20,
     n_plus_one "n-plus-one" 10,
     mutual_standby "mutual-standby" 10,
@@ -82,7 +82,16 @@ scenarios! {
     shifting_parts "shifting-parts" 100,
     shifting_amnesia "shifting-amnesia" 100,
     swinging_part "swinging-part" 15,
-    random "random" 100,
+    torn_mesh "torn-mesh" 8,
+    serial_only "serial-only" 10,
+    torn_and_healed "torn-and-healed" 15,
+    sleeper "sleeper" 10,
+    vouched_return "vouched-return" 30,
+    boot_storm "boot-storm" 8,
+    twins_and_parts "twins-and-parts" 30,
+    revolving_cut "revolving-cut" 40,
+    amnesiac_grantor "amnesiac-grantor" 40,
+    random "random" 150,
 }
 
 #[track_caller]

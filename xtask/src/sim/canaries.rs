@@ -20,8 +20,14 @@ struct Canary {
     seeds: u64,
 }
 
-pub(super) fn run(jobs: usize) -> Result {
-    let canaries = read(&workspace().join("tests/sim/canaries"))?;
+/// Sends the canaries of these names, or all.
+pub(super) fn run(names: &[String], jobs: usize) -> Result {
+    let mut canaries = read(&workspace().join("tests/sim/canaries"))?;
+    let known = |name: &&String| canaries.iter().any(|canary| canary.name == **name);
+    if let Some(name) = names.iter().find(|name| !known(name)) {
+        return Err(format!("no canary is called `{name}`").into());
+    }
+    canaries.retain(|canary| names.is_empty() || names.contains(&canary.name));
     let home = super::target().join("canaries");
     let tree = home.join("tree");
     let mut survivors = Vec::new();

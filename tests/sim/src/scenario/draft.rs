@@ -140,10 +140,10 @@ impl Draft {
     /// More than two nodes, most often few, and a policy for them.
     pub(super) fn many(&mut self) -> usize {
         let nodes = match self.rng.below(100) {
-            0..50 => 3,
-            50..65 => 4,
-            65..90 => 5,
-            90..97 => 16,
+            0..54 => 3,
+            54..70 => 4,
+            70..96 => 5,
+            96..99 => 16,
             _ => 32,
         };
         let policy = self.rng.pick(&[Policy::Quorum, Policy::QuorumFirst]);

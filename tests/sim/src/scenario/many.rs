@@ -52,7 +52,7 @@ pub(super) const MEMBER_LOSS: Scenario = Scenario {
 pub(super) const COORDINATOR_LOSS: Scenario = Scenario {
     name: "coordinator-loss",
     make: |draft| {
-        let nodes = draft.rng.pick(&[5, 5, 5, 7, 16, 32]);
+        let nodes = draft.rng.pick(&[5, 5, 5, 5, 5, 5, 5, 5, 6, 7, 7, 16]);
         draft.cluster(nodes, Policy::Quorum);
         let at = draft.moment();
         let first = 1 + draft.rng.index(nodes - 1);

@@ -12,6 +12,7 @@ mod many;
 mod nodes;
 mod parts;
 mod services;
+mod traps;
 
 use core::time::Duration;
 
@@ -109,6 +110,15 @@ static ALL: &[Scenario] = &[
     parts::SHIFTING_PARTS,
     parts::SHIFTING_AMNESIA,
     parts::SWINGING_PART,
+    traps::TORN_MESH,
+    traps::SERIAL_ONLY,
+    traps::TORN_AND_HEALED,
+    traps::SLEEPER,
+    traps::VOUCHED_RETURN,
+    traps::BOOT_STORM,
+    traps::TWINS_AND_PARTS,
+    traps::REVOLVING_CUT,
+    traps::AMNESIAC_GRANTOR,
     chaos::RANDOM,
 ];
 
