@@ -217,6 +217,11 @@ impl Machine {
         self.holds(group) && self.kernel.passes(group, self.clock.local(now))
     }
 
+    /// Whether anything of a group is here.
+    pub(crate) fn runs(&self, group: usize) -> bool {
+        self.holds(group) || (self.kernel.services[group].process.is_some() && self.answers())
+    }
+
     /// Whether PID 1 runs when something happens.
     pub(crate) fn decides(&self) -> bool {
         self.answers() && !self.ills.stuck && !self.hung && !self.napping

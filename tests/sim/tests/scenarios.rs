@@ -55,6 +55,7 @@ scenarios! {
     service_crash "service-crash" 20,
     service_hangs "service-hangs" 20,
     stuck_stop "stuck-stop" 20,
+    guarded_split "guarded-split" 30,
     forged "forged" 20,
     replayed "replayed" 20,
     duplicate_address "duplicate-address" 20,

@@ -52,9 +52,14 @@ impl Bounds {
         }
     }
 
+    /// Whether a group holds data.
+    pub(crate) fn is_guarded(&self, group: usize) -> bool {
+        self.guarded[group]
+    }
+
     /// R of a group.
     pub(crate) fn release_of(&self, group: usize) -> Duration {
-        if self.guarded[group] {
+        if self.is_guarded(group) {
             self.guard
         } else {
             self.release

@@ -1,4 +1,4 @@
-//! Promise 1: at most one machine answers for a VIP.
+//! Promise 1: at most one machine answers for a VIP, or runs anything of a guarded group.
 //!
 //! Owns the list of exceptions, which is the documentation's list and no longer:
 //! - the policy does not exclude (`accept`, or `ping` while both reach the group at one
@@ -82,8 +82,11 @@ impl Exclusive {
     }
 
     fn count(&mut self) {
-        let several = |holds: &Vec<Option<At>>| holds.iter().flatten().nth(1).is_some();
-        self.several = self.holds.iter().any(several);
+        // Of a guarded group also what is not bound is looked for.
+        let several = |(group, holds): (usize, &Vec<Option<At>>)| {
+            self.bounds.is_guarded(group) || holds.iter().flatten().nth(1).is_some()
+        };
+        self.several = self.holds.iter().enumerate().any(several);
     }
 
     pub(crate) fn pinged(&mut self, now: At, id: usize) {
@@ -126,8 +129,11 @@ impl Exclusive {
             return None;
         }
         for group in 0..self.holds.len() {
-            let speaks = |id: &usize| machines[*id].speaks(group, now);
-            let holders: Vec<_> = (0..machines.len()).filter(speaks).collect();
+            let acts = |id: &usize| match self.bounds.is_guarded(group) {
+                true => machines[*id].runs(group),
+                false => machines[*id].speaks(group, now),
+            };
+            let holders: Vec<_> = (0..machines.len()).filter(acts).collect();
             for (at, a) in holders.iter().enumerate() {
                 for b in &holders[at + 1..] {
                     let excused = |id: usize| vouched.has(id) || self.excused(now, id);
@@ -161,7 +167,7 @@ impl Exclusive {
             Some(since) => format!("and hear each other for {} ms", (now - since).as_millis()),
         };
         let (a, b, vip) = (Name(a), Name(b), Vip(group));
-        Some(("1", format!("{a} and {b} both answer for the {vip}, {why}")))
+        Some(("1", format!("{a} and {b} both have the {vip}, {why}")))
     }
 
     /// When one of two that hear each other since a while must have fallen silent: soon

@@ -83,6 +83,7 @@ static ALL: &[Scenario] = &[
     services::SERVICE_CRASH,
     services::SERVICE_HANGS,
     services::STUCK_STOP,
+    services::GUARDED_SPLIT,
     hostile::FORGED,
     hostile::REPLAYED,
     hostile::DUPLICATE_ADDRESS,

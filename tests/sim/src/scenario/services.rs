@@ -2,7 +2,7 @@
 
 use super::draft::{ms, secs};
 use super::{Scenario, expect, first_from};
-use crate::plan::{Fault, Wish};
+use crate::plan::{Fault, GroupPlan, Policy, Wish};
 
 pub(super) const SERVICE_CRASH: Scenario = Scenario {
     name: "service-crash",
@@ -73,6 +73,35 @@ pub(super) const STUCK_STOP: Scenario = Scenario {
             .any(|e| e.fault == Fault::Unkillable(0));
         expect(reset == unkillable, || {
             format!("node1 was reset: {reset}; its service could not be killed: {unkillable}")
+        })
+    },
+};
+
+/// The holder of data is cut off and cannot let go: it resets itself before another node
+/// takes the group, whatever its gate hides.
+pub(super) const GUARDED_SPLIT: Scenario = Scenario {
+    name: "guarded-split",
+    make: |draft| {
+        draft.cluster(3, Policy::Quorum);
+        draft.plan.cluster.groups = vec![GroupPlan {
+            prefer: vec![0, 1],
+            guarded: true,
+        }];
+        let at = draft.moment();
+        draft.split(at, secs(9), [0].into_iter().collect());
+        let fault = draft.rng.pick(&[
+            Fault::Unkillable(0),
+            Fault::DeadNet(0),
+            Fault::Stuck(0),
+            Fault::IgnoreTerm(0),
+        ]);
+        draft.fault(at, secs(9), fault);
+    },
+    judge: |plan, facts, _| {
+        let late = plan.episodes[0].until - ms(20);
+        let holder = facts.holder(0, late);
+        expect(holder == Some(1), || {
+            format!("node2 should have the group: {holder:?}")
         })
     },
 };
