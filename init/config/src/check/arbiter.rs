@@ -12,13 +12,15 @@ use crate::cluster::{Role, SplitBrain};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::words::and;
 
-/// Judges whether `split_brain` has its arbiter, and where that is.
+/// Judges whether `split_brain` has its arbiter, and where that is. `readable` tells whether
+/// every table of the file was.
 pub(super) fn judge(
     sink: &mut Sink<'_>,
     general: &General,
     witness: Option<&WitnessChecked>,
     nodes: &Nodes,
     resources: &Resources,
+    readable: bool,
 ) {
     let policy = general.split_brain.as_ref();
     let limit = kodo_netstack::limits::TARGETS;
@@ -30,7 +32,7 @@ pub(super) fn judge(
                 .because("the side that still reaches the ping group may go on; without one nobody may")
                 .help("write `ping = [\"192.168.0.1\"]` with addresses that every client depends on: the gateway, the switch"),
         ),
-        (Some((SplitBrain::Witness, place)), None) => sink.push(
+        (Some((SplitBrain::Witness, place)), None) if readable => sink.push(
             Diagnostic::error(place, "`split_brain = \"witness\"` needs a witness")
                 .because("the half that the witness speaks for may go on; without one neither may")
                 .help("write a `[witness]` table with the `address` of a third machine that runs `kodo witness`, and its `key_file`"),

@@ -39,13 +39,14 @@ struct Line<'a> {
     table: &'a Serial,
 }
 
-/// Pairs the two ends of every line; `None` when the other end of one is not known.
+/// Pairs the two ends of every line.
 pub(super) fn derive(
     sink: &mut Sink<'_>,
     nodes: &[Node],
     timing: &timing::Checked,
     groups: usize,
-) -> Option<Vec<Path>> {
+    whole: &mut bool,
+) -> Vec<Path> {
     let budget = serial_budget(groups);
     let (mut all, mut lost) = (Vec::new(), false);
     for (node, table) in nodes.iter().enumerate() {
@@ -62,7 +63,8 @@ pub(super) fn derive(
     }
     // A line whose other end could not be told would be missed there.
     if lost {
-        return None;
+        *whole = false;
+        return Vec::new();
     }
     let mut paths = Vec::new();
     for one in 0..nodes.len() {
@@ -78,7 +80,16 @@ pub(super) fn derive(
             let odd = odd.or_else(|| there.get(paired).map(|line| (line, other, one)));
             if let Some((line, has, lacks)) = odd {
                 let place = (&line.table.span, &nodes[has]);
-                no_other_end(sink, place, &[&nodes[lacks]], "serial line", paired);
+                let why = match nodes.len() {
+                    2 => {
+                        "the first serial line of every node is one path, the second ones another, and so on"
+                    }
+                    _ => {
+                        "the first lines of two nodes to each other are one path, the second ones another, and so on"
+                    }
+                };
+                no_other_end(sink, place, &[&nodes[lacks]], ("serial line", why), paired);
+                *whole = false;
             }
             for (index, (a, b)) in here.iter().zip(&there).enumerate() {
                 let keepalive = pace(sink, [a.table, b.table], timing, budget);
@@ -98,7 +109,7 @@ pub(super) fn derive(
             }
         }
     }
-    Some(paths)
+    paths
 }
 
 /// The node at the other end of a line.

@@ -57,7 +57,14 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
     );
     let groups = groups::read(sink, file.groups, &nodes, &resources, readable);
     let general = general?;
-    arbiter::judge(sink, &general, witness.as_ref(), &nodes, &resources);
+    arbiter::judge(
+        sink,
+        &general,
+        witness.as_ref(),
+        &nodes,
+        &resources,
+        readable,
+    );
     split::judge(sink, &general, &nodes);
     let clocks = timing.as_ref().zip(watchdog.as_ref());
     split::clocks(sink, &general, witness.as_ref(), &groups, clocks);

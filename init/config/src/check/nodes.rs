@@ -190,6 +190,7 @@ fn one(sink: &mut Sink<'_>, table: NodeEntry, complete: &mut bool) -> Node {
         .map(|voter| voter.span());
     let votes = votes.unwrap_or_else(|| Spanned::new(table.span.clone(), 1));
     if *votes.get_ref() > VOTES {
+        *complete = false;
         sink.push(
             Diagnostic::error(
                 votes.span(),

@@ -23,11 +23,13 @@ pub(super) fn derive(
     }
     let list = &nodes.list;
     let mut paths = Vec::new();
+    let mut whole = true;
     for (role, kind) in [
         (Role::Crossover, PathKind::Crossover),
         (Role::Lan, PathKind::Lan),
     ] {
-        for (index, ends) in networks(sink, list, role).into_iter().enumerate() {
+        let networks = networks(sink, list, role, &mut whole);
+        for (index, ends) in networks.into_iter().enumerate() {
             let name = numbered(role.word(), index);
             paths.push(Path {
                 name,
@@ -40,7 +42,10 @@ pub(super) fn derive(
             });
         }
     }
-    paths.extend(lines::derive(sink, list, timing, groups)?);
+    paths.extend(lines::derive(sink, list, timing, groups, &mut whole));
+    if !whole {
+        return None;
+    }
     distinguishable(sink, &paths, list);
     enough(sink, &paths, list);
     Some(paths)
@@ -64,7 +69,7 @@ pub(super) fn numbered(word: &str, index: usize) -> String {
 
 /// The networks of one role: the first ports of all nodes, the second ports, and so on.
 /// Every node is on every LAN; a crossover has two ends or more.
-fn networks(sink: &mut Sink<'_>, nodes: &[Node], role: Role) -> Vec<Vec<End>> {
+fn networks(sink: &mut Sink<'_>, nodes: &[Node], role: Role, whole: &mut bool) -> Vec<Vec<End>> {
     let mut networks = Vec::new();
     for index in 0.. {
         let ends: Vec<(End, Range<usize>)> = nodes
@@ -93,7 +98,17 @@ fn networks(sink: &mut Sink<'_>, nodes: &[Node], role: Role) -> Vec<Vec<End>> {
                 .map(|at| &nodes[at])
                 .collect();
             let noun = format!("{} port", role.word());
-            no_other_end(sink, (place, &nodes[end.node]), &without, &noun, index);
+            let why = format!(
+                "the first {noun} of every node is one path, the second ones another, and so on"
+            );
+            no_other_end(
+                sink,
+                (place, &nodes[end.node]),
+                &without,
+                (&noun, &why),
+                index,
+            );
+            *whole = false;
             // One word for each kind: the ports after this one have shifted with it.
             break;
         }
@@ -107,7 +122,7 @@ pub(super) fn no_other_end(
     sink: &mut Sink<'_>,
     (place, here): (&Range<usize>, &Node),
     without: &[&Node],
-    noun: &str,
+    (noun, why): (&str, &str),
     index: usize,
 ) {
     let names: Vec<_> = without.iter().map(|node| node.title()).collect();
@@ -125,9 +140,7 @@ pub(super) fn no_other_end(
         place.clone(),
         format!("{who} {verb} {noun} at the other end of this one"),
     )
-    .because(format!(
-        "the first {noun} of every node is one path, the second ones another, and so on"
-    ))
+    .because(why)
     .help(format!(
         "add the missing {short} to {to}, or remove this one from {}",
         here.title()
@@ -149,7 +162,10 @@ fn distinguishable(sink: &mut Sink<'_>, paths: &[Path], nodes: &[Node]) {
         let end = path.ends.last().and_then(|end| nodes.get(end.node));
         let place = end.map_or(0..0, |node| node.span.clone());
         if let Some(twin) = twin {
-            sink.push(
+            let item = if twin.name == path.name {
+                Diagnostic::error(place, format!("two paths are called `{}`", path.name))
+                    .because("a serial line is called after its two nodes")
+            } else {
                 Diagnostic::error(
                     place,
                     format!("the path `{}` has a twin, `{}`", path.name, twin.name),
@@ -157,8 +173,8 @@ fn distinguishable(sink: &mut Sink<'_>, paths: &[Path], nodes: &[Node]) {
                 .because(
                     "heartbeats name a path by a short hash of its name, and the two have the same",
                 )
-                .help("change the name of a node in any letter"),
-            );
+            };
+            sink.push(item.help("change the name of a node in any letter"));
         } else if path.name.len() > limits::NAME {
             sink.push(
                 Diagnostic::error(

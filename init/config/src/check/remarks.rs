@@ -9,17 +9,22 @@ use crate::cluster::{EvenSplit, SplitBrain};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::time::Show;
 
+const SPREAD: &str =
+    "spread the nodes over switches and power feeds, so that the loss of one leaves a majority";
+
 /// Tells what the file's author must know.
 pub(super) fn tell(sink: &mut Sink<'_>, general: &General, nodes: &Nodes, clocks: Clocks<'_>) {
     let Some(policy) = &general.split_brain else {
         return;
     };
-    sink.push(match policy.get_ref() {
-        SplitBrain::Accept => accept(policy, general, nodes),
-        SplitBrain::Ping => ping(policy, general),
-        SplitBrain::Quorum => quorum(policy, general, nodes),
-        SplitBrain::Witness => witness(policy),
-    });
+    if nodes.list.len() > 1 {
+        sink.push(match policy.get_ref() {
+            SplitBrain::Accept => accept(policy, general, nodes),
+            SplitBrain::Ping => ping(policy, general),
+            SplitBrain::Quorum => quorum(policy, general, nodes),
+            SplitBrain::Witness => witness(policy),
+        });
+    }
     if let Some(drills) = &general.drills
         && *drills.get_ref()
     {
@@ -100,28 +105,26 @@ fn quorum(policy: &Spanned<SplitBrain>, general: &General, nodes: &Nodes) -> Dia
         .list
         .first()
         .map_or("the first node", |node| node.title());
-    let (halves, help) = match even {
-        _ if !total.is_multiple_of(2) => (String::new(), None),
-        Some(EvenSplit::First) => (format!(", or half of them and {first}"), None),
-        Some(EvenSplit::None) => (String::new(), None),
-        None => (
-            String::new(),
-            Some(
-                "two halves of the votes both stop: make their number odd, or write `even_split = \"first\"` for the half with the first node of the file",
-            ),
+    let (who, help) = match even {
+        Some(EvenSplit::First) => (
+            format!("with neither {need} of {total} votes nor half of them and {first}"),
+            SPREAD,
         ),
+        None if total.is_multiple_of(2) => (
+            format!("without {need} of {total} votes"),
+            "two halves of the votes both stop: make their number odd, or write `even_split = \"first\"` for the half with the first node of the file",
+        ),
+        _ => (format!("without {need} of {total} votes"), SPREAD),
     };
-    let item = Diagnostic::note(
+    Diagnostic::note(
         policy.span(),
         format!("in a split, the part with more than half of the {total} votes serves"),
     )
     .because(format!(
-        "\"quorum\" promises one owner: a part without {need} of {total} votes{halves} gives its groups up before another \
-         part takes them. It cannot promise service: where no part has so many, nobody serves"
-    ));
-    item.help(help.unwrap_or(
-        "spread the nodes over switches and power feeds, so that the loss of one leaves a majority",
+        "\"quorum\" promises one owner: a part {who} gives its groups up before another part takes them. \
+         It cannot promise service: where no part has so many, nobody serves"
     ))
+    .help(help)
 }
 
 fn witness(policy: &Spanned<SplitBrain>) -> Diagnostic {

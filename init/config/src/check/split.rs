@@ -106,17 +106,17 @@ fn ping(sink: &mut Sink<'_>, policy: &Spanned<SplitBrain>, nodes: &Nodes) {
 
 fn quorum(sink: &mut Sink<'_>, policy: &Spanned<SplitBrain>, general: &General, nodes: &Nodes) {
     let total = total(nodes);
-    if total < 3 {
+    if total < 2 {
+        return too_few(sink, policy, nodes);
+    }
+    if total == 2 {
         sink.push(
-            Diagnostic::error(
-                policy.span(),
-                format!("`split_brain = \"quorum\"` with {total} votes in the file"),
-            )
-            .because("more than half of two votes is both: the loss of either node would stop the other one")
-            .help(
-                "add a third node, if only a small one with `voter = true` that runs nothing; or for two nodes write \
-                 \"witness\" or \"ping\"",
-            ),
+            Diagnostic::error(policy.span(), "`split_brain = \"quorum\"` with 2 votes in the file")
+                .because("more than half of two votes is both: the loss of either node would stop the other one")
+                .help(
+                    "add a third node, if only a small one with `voter = true` that runs nothing; or for two nodes write \
+                     \"witness\" or \"ping\"",
+                ),
         );
         return;
     }
@@ -143,25 +143,40 @@ fn quorum(sink: &mut Sink<'_>, policy: &Spanned<SplitBrain>, general: &General, 
 
 fn witness(sink: &mut Sink<'_>, policy: &Spanned<SplitBrain>, nodes: &Nodes) {
     let total = total(nodes);
-    if total == 0 || !total.is_multiple_of(2) {
-        let item = Diagnostic::error(
-            policy.span(),
-            match total {
-                0 => "no node has a vote".to_owned(),
-                _ => format!("with {total} votes nobody ever asks the witness"),
-            },
-        )
-        .because("it decides between two halves, and only an even number of votes has halves");
-        sink.push(match total {
-            0 | 1 => item.help("give the nodes one vote each"),
-            _ => item
-                .help("write `split_brain = \"quorum\"` without a `[witness]`, or change `votes`"),
-        });
+    if total < 2 {
+        return too_few(sink, policy, nodes);
+    }
+    if !total.is_multiple_of(2) {
+        sink.push(
+            Diagnostic::error(
+                policy.span(),
+                format!("with {total} votes nobody ever asks the witness"),
+            )
+            .because("it decides between two halves, and only an even number of votes has halves")
+            .help("write `split_brain = \"quorum\"` without a `[witness]`, or change `votes`"),
+        );
         return;
     }
     for node in nodes.list.iter().filter(|node| weight(node) * 2 > total) {
         indispensable(sink, node, total);
     }
+}
+
+/// Nobody to count.
+fn too_few(sink: &mut Sink<'_>, policy: &Spanned<SplitBrain>, nodes: &Nodes) {
+    let total = total(nodes);
+    let item = Diagnostic::error(
+        policy.span(),
+        match total {
+            0 => "no node has a vote".to_owned(),
+            _ => "there is one vote only".to_owned(),
+        },
+    )
+    .because("this policy counts the votes of the nodes that hear each other");
+    sink.push(match nodes.list.len() {
+        1 => item.help("write `split_brain = \"accept\"`: nobody can disagree"),
+        _ => item.help("give the nodes one vote each: leave `votes` out"),
+    });
 }
 
 /// A node without which the others never decide.
