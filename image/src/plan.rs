@@ -270,6 +270,52 @@ mod tests {
         );
     }
 
+    fn example(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("examples")
+            .join(name)
+    }
+
+    #[test]
+    fn the_examples_tell_where_each_line_leads() {
+        let peers = |name: &str| -> Vec<Option<String>> {
+            let (plan, _) = load(&example(name)).expect("accepted");
+            let nodes = plan.nodes.into_iter();
+            let peers = nodes.map(|node| node.serial.into_iter().find_map(|port| port.peer));
+            peers.collect()
+        };
+        let (one, two) = (Some("node1".to_owned()), Some("node2".to_owned()));
+        assert_eq!(peers("web.toml"), [two.clone(), one.clone()]);
+        assert_eq!(peers("witness.toml"), [two.clone(), one.clone()]);
+        assert_eq!(peers("voter.toml"), [two, one, None]);
+        assert_eq!(peers("three.toml"), [None, None, None]);
+    }
+
+    #[test]
+    fn secrets_are_carried_in_files_of_their_own() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let secret = "8f3a61d2c4b5907e1f2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a697887";
+        let text = read(&example("witness.toml")).expect("example");
+        let text = String::from_utf8(text).expect("UTF-8");
+        let (before, inline) = text.rsplit_once("\nkey = ").expect("the witness's key");
+        let (_, after) = inline.split_once('\n').expect("a line");
+        let file = dir.path().join("cluster.toml");
+        let text = format!("{before}\nkey_file = \"w.key\"\n{after}");
+        write(&file, text.as_bytes()).expect("cluster file");
+        write(&dir.path().join("w.key"), secret.as_bytes()).expect("key");
+        let (plan, _) = load(&file).expect("accepted");
+        let carried: Vec<_> = plan
+            .files
+            .iter()
+            .filter(|file| String::from_utf8_lossy(&file.content).contains(secret))
+            .collect();
+        let [only] = carried[..] else {
+            panic!("{carried:?}")
+        };
+        assert_eq!((only.path.as_str(), only.mode), ("etc/kodo/witness", 0o600));
+        assert!(!format!("{plan:?}").contains(secret));
+    }
+
     #[test]
     fn a_service_brings_its_directory() {
         let dir = tempfile::tempdir().expect("temporary directory");

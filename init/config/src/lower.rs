@@ -175,7 +175,7 @@ impl Cluster {
                     EvenSplit::First => engine::Tie::First,
                 }),
             },
-            witness_key: None,
+            witness_key: self.witness.as_ref().map(|witness| witness.key.clone()),
             pings: !self.ping.is_empty(),
             paths: all(self.paths.iter().map(|path| engine::Path {
                 name: word(&path.name),

@@ -29,6 +29,24 @@ fn the_example() {
 }
 
 #[test]
+fn the_other_examples() {
+    for name in ["three", "voter", "witness"] {
+        let file = format!("../../image/examples/{name}.toml");
+        check(&file, &format!("{name}.txt"));
+    }
+}
+
+#[test]
+fn groups_of_both_kinds_and_uneven_votes() {
+    check("tests/good/mixed.toml", "mixed.txt");
+}
+
+#[test]
+fn one_node_has_nobody_to_agree_with() {
+    check("tests/good/alone.toml", "alone.txt");
+}
+
+#[test]
 fn everything_written_or_unusual() {
     check("tests/good/written.toml", "written.txt");
 }

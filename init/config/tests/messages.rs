@@ -89,32 +89,47 @@ fn good_files_are_accepted_with_their_remarks() {
     assert!(check("good", true) > 0);
 }
 
-#[test]
-fn the_example_passes_with_exactly_its_remarks() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../image/examples/web.toml");
-    let text = fs::read_to_string(path).unwrap();
-    let cluster = Cluster::parse("web.toml", &text, &no_secrets)
+/// An example of the image is accepted with exactly these remarks.
+fn example(name: &str, expected: &[(&str, &str)]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../image/examples");
+    let text = fs::read_to_string(path.join(name)).unwrap();
+    let cluster = Cluster::parse(name, &text, &no_secrets)
         .unwrap_or_else(|items| panic!("{}", render(&items, &text, Style::Plain)));
     let said: Vec<_> = cluster
         .notes
         .iter()
         .map(|note| (note.severity.to_string(), note.message.as_str()))
         .collect();
-    let expected = [
-        ("warning", "this is the key of the published example"),
-        ("warning", "this is the token of the published example"),
-        (
-            "note",
-            "in a split, the side that reaches the ping group serves",
-        ),
-        ("note", "operators may break nodes on purpose"),
-        (
-            "note",
-            "a node whose PID 1 hangs may answer for its VIPs for up to 5s beside its successor",
-        ),
-    ];
-    assert_eq!(
-        said,
-        expected.map(|(severity, message)| (severity.to_owned(), message))
+    let said: Vec<_> = said
+        .iter()
+        .map(|(severity, message)| (severity.as_str(), *message))
+        .collect();
+    assert_eq!(said, expected, "{name}");
+}
+
+#[test]
+fn the_examples_pass_with_exactly_their_remarks() {
+    let key = ("warning", "this is the key of the published example");
+    let token = ("warning", "this is the token of the published example");
+    let drills = ("note", "operators may break nodes on purpose");
+    let stuck = (
+        "note",
+        "a node whose PID 1 hangs may answer for its VIPs for up to 5s beside its successor",
     );
+    let ping = (
+        "note",
+        "in a split, the side that reaches the ping group serves",
+    );
+    let quorum = (
+        "note",
+        "in a split, the part with more than half of the 3 votes serves",
+    );
+    let witness = (
+        "note",
+        "in a split, the half that the witness speaks for serves",
+    );
+    example("web.toml", &[key, token, ping, drills, stuck]);
+    example("three.toml", &[key, token, quorum, drills, stuck]);
+    example("voter.toml", &[key, token, quorum, drills, stuck]);
+    example("witness.toml", &[key, key, token, witness, drills, stuck]);
 }

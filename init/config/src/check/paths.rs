@@ -217,8 +217,9 @@ fn enough(sink: &mut Sink<'_>, paths: &[Path], nodes: &[Node]) {
             .iter()
             .filter(move |path| path.ends.iter().any(|end| end.node == node))
     };
+    // A voter on a single path may be lost as easily as a voter.
     let thin: Vec<usize> = (0..nodes.len())
-        .filter(|node| of(*node).count() == 1)
+        .filter(|node| nodes[*node].runs() && of(*node).count() == 1)
         .collect();
     let [at, ..] = thin[..] else { return };
     let Some(only) = of(at).next() else { return };
