@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use kodo_engine::limits::{EXTRA_BEATS, MISSED};
+use kodo_engine::limits::EXTRA_BEATS;
 use kodo_engine::timing::{RHO_PERCENT, wait_bound};
 use kodo_netstack::limits::{PROBE_TIME, VERDICT_VALID};
 
@@ -124,7 +124,7 @@ impl Bounds {
         if !self.agreement.is_zero() {
             page.row("agreement", &format!("<{}", Show(self.agreement)), &format!(
                 "The survivors agree on who is left: a proposal, the answers, the plan, each sent at once or {} after the one \
-                 before. A node that does not answer costs {MISSED} keepalives more: the proposal is repeated without it.",
+                 before. Another node that falls silent meanwhile costs up to deadtime more.",
                 ms(self.keepalive / EXTRA_BEATS)));
         }
         if !self.question.is_zero() {
