@@ -10,6 +10,7 @@ use kodo_engine::config::{SplitBrain, Tie};
 use kodo_engine::timing::wait_bound;
 use kodo_engine::{BootId, Engine, Key, NodeId, NodeSet};
 use kodo_netstack::Stack;
+use kodo_node::Node;
 use kodo_node::config::{Wire, WitnessTarget};
 use kodo_node::io::{Line, Port};
 
@@ -207,6 +208,27 @@ fn a_serial_line_joins_the_two_nodes_that_it_names() {
     assert_eq!(wires("node1"), [port(1), port(0), line(1), line(0), None]);
     assert_eq!(wires("node2"), [port(1), port(0), line(0), None, line(1)]);
     assert_eq!(wires("node3"), [port(1), port(0), None, line(1), line(0)]);
+
+    // Nobody is told that a line of two others is down.
+    let config = cluster.node("node3").unwrap();
+    let node = Box::new(Node::new(config, 1, 1, Duration::from_secs(1)));
+    let shown: Vec<Vec<String>> = node
+        .status()
+        .nodes
+        .iter()
+        .map(|node| {
+            node.paths
+                .iter()
+                .map(|path| path.name.to_string())
+                .collect()
+        })
+        .collect();
+    let paths = |line: &str| vec!["crossover".to_owned(), "lan".to_owned(), line.to_owned()];
+    assert_eq!(
+        shown,
+        [paths(serial[1]), paths(serial[2]), Vec::new()],
+        "as node3 sees it"
+    );
 }
 
 #[test]

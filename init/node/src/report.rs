@@ -39,6 +39,10 @@ impl Node {
     fn node_status(&self, node: NodeId) -> NodeStatus {
         let config = &self.config.engine;
         let paths = (0..config.paths.len()).map(PathId::from_index);
+        let joins = |path: &PathId| {
+            let ends = config.paths[path.index()].ends;
+            node != config.me && ends.contains(node) && ends.contains(config.me)
+        };
         NodeStatus {
             name: self.name_of(node),
             role: self.role_of(node),
@@ -47,7 +51,7 @@ impl Node {
             silent: self.engine.silent(self.now, node),
             same_file: self.engine.same_file(node),
             paths: paths
-                .filter(|_| node != config.me)
+                .filter(joins)
                 .map(|path| PathStatus {
                     name: config.paths[path.index()].name.clone(),
                     state: self.engine.path_state(node, path),

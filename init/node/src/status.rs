@@ -91,7 +91,7 @@ pub struct NodeStatus {
     pub silent: Option<Now>,
     /// False when it runs another cluster file.
     pub same_file: bool,
-    /// Paths towards it; empty for this node itself.
+    /// Paths between it and this node; empty for this node itself.
     pub paths: Vec<PathStatus, { engine::PATHS }>,
 }
 
