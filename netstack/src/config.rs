@@ -19,6 +19,8 @@ pub struct Config {
     pub vips: Vec<VipConfig, { limits::VIPS }>,
     /// What must answer pings for the public network to count as reachable.
     pub targets: Vec<TargetConfig, { limits::TARGETS }>,
+    /// The host that breaks ties, where there is one.
+    pub witness: Option<WitnessConfig>,
 }
 
 /// One network port. A crossover has neither addresses nor gateways.
@@ -48,4 +50,15 @@ pub struct TargetConfig {
     pub port: IfIndex,
     /// Time between two echo requests.
     pub interval: Now,
+}
+
+/// The witness.
+#[derive(Clone, Copy, Debug)]
+pub struct WitnessConfig {
+    /// Its address: on a prefix of the port, or behind one of its gateways.
+    pub address: IpAddr,
+    /// The UDP port on which it listens.
+    pub udp: u16,
+    /// The port that reaches it.
+    pub port: IfIndex,
 }

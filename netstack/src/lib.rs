@@ -1,8 +1,8 @@
 //! What a node says and hears on its wires, without any I/O.
 //!
 //! Owns the heartbeat framing on Ethernet and serial lines, the search for strangers on
-//! a virtual address and its announcement (ARP, NDP), and the reachability of ping
-//! targets (ICMP). It works beside the kernel's IP stack and shares nothing with it: a
+//! a virtual address and its announcement (ARP, NDP), the reachability of ping targets
+//! (ICMP), and the way of questions to a witness (UDP). It works beside the kernel's IP stack and shares nothing with it: a
 //! wrong route or packet filter cannot silence it.
 //!
 //! Never decides who may hold an address, never looks into a heartbeat, never reads a
@@ -20,10 +20,12 @@ pub mod limits;
 mod neighbour;
 pub mod packet;
 mod ping;
+mod route;
 pub mod serial;
 mod stack;
 mod surface;
 mod types;
+mod witness;
 
 pub use config::Config;
 pub use ethernet::{ETHERTYPE, GROUP_MAC};

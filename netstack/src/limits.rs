@@ -20,6 +20,11 @@ pub const MEMBERS: usize = 64;
 
 /// Bytes of one heartbeat.
 pub const FRAME: usize = 1280;
+/// Bytes of a question to the witness, or of its answer.
+pub const DATAGRAM: usize = 128;
+/// The UDP port that questions come from and answers go to; also the one on which a
+/// witness listens unless told otherwise.
+pub const WITNESS_PORT: u16 = 5581;
 /// Bytes of the largest Ethernet frame sent: a 1500-byte MTU and its header.
 pub const PACKET: usize = 1514;
 /// Bytes of the largest serial transmission: one framed heartbeat.

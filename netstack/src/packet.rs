@@ -1,6 +1,6 @@
 //! Packets on a port: checked bytes become a narrow type, and back.
 //!
-//! Owns reading and writing of ARP, NDP and ICMP echo around smoltcp's wire types. What
+//! Owns reading and writing of ARP, NDP, ICMP echo and UDP around smoltcp's wire types. What
 //! it gives out is valid and means something to the netstack; everything else is
 //! [`Packet::Other`] (well-formed or not our business) or a typed [`Malformed`]. Never
 //! keeps state, never panics on any bytes.
@@ -13,7 +13,7 @@ use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
     EthernetRepr, Icmpv4Message, Icmpv4Packet, Icmpv4Repr, Icmpv6Message, Icmpv6Packet, Icmpv6Repr,
     IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
-    RawHardwareAddress,
+    RawHardwareAddress, UdpPacket, UdpRepr,
 };
 
 use crate::ethernet::{self, ETHERTYPE, HEADER};
@@ -30,8 +30,8 @@ pub const ECHO_DATA: usize = 8;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// NDP is believed only when no router forwarded it (RFC 4861, 7.1).
 const NDP_HOPS: u8 = 255;
-/// Of echo requests.
-const ECHO_HOPS: u8 = 64;
+/// Of echo requests and datagrams.
+const HOPS: u8 = 64;
 
 /// What arrived, and from whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub enum Packet<'a> {
     },
     /// An answer to a ping.
     EchoReply(EchoReply<'a>),
+    /// A UDP datagram to [`limits::WITNESS_PORT`].
+    Datagram(Datagram<'a>),
     /// Anything else.
     Other,
 }
@@ -83,6 +85,20 @@ pub struct EchoReply<'a> {
     /// From the request.
     pub seq: u16,
     /// From the request.
+    pub data: &'a [u8],
+}
+
+/// A UDP datagram. Its checksum was not looked at: between machines of one host the
+/// kernel leaves it out, and what counts here is authenticated by its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// Who sent it.
+    pub source: IpAddr,
+    /// To whom.
+    pub destination: IpAddr,
+    /// From which port to which.
+    pub ports: (u16, u16),
+    /// Its data.
     pub data: &'a [u8],
 }
 
@@ -103,6 +119,8 @@ pub enum Malformed {
     Icmp,
     /// NDP that RFC 4861 (7.1) says to discard.
     Ndp,
+    /// UDP whose length does not hold.
+    Udp,
 }
 
 /// Reads a whole Ethernet frame.
@@ -161,10 +179,15 @@ fn parse_arp(body: &[u8]) -> Result<Packet<'static>, Malformed> {
 fn parse_ipv4(body: &[u8]) -> Result<Packet<'_>, Malformed> {
     let checks = ChecksumCapabilities::default();
     let ip = Ipv4Packet::new_checked(body).map_err(|_| Malformed::Ip)?;
-    if ip.next_header() != IpProtocol::Icmp || ip.more_frags() || ip.frag_offset() != 0 {
+    let wanted = matches!(ip.next_header(), IpProtocol::Icmp | IpProtocol::Udp);
+    if !wanted || ip.more_frags() || ip.frag_offset() != 0 {
         return Ok(Packet::Other);
     }
     let header = Ipv4Repr::parse(&ip, &checks).map_err(|_| Malformed::Ip)?;
+    if header.next_header == IpProtocol::Udp {
+        let addresses = (header.src_addr.into(), header.dst_addr.into());
+        return parse_udp(ip.payload(), addresses);
+    }
     let icmp = Icmpv4Packet::new_checked(ip.payload()).map_err(|_| Malformed::Icmp)?;
     if icmp.msg_type() != Icmpv4Message::EchoReply {
         return Ok(Packet::Other);
@@ -190,6 +213,10 @@ fn parse_ipv6(body: &[u8], station: Mac) -> Result<Packet<'_>, Malformed> {
     let header = Ipv6Repr::parse(&ip).map_err(|_| Malformed::Ip)?;
     // Behind an extension header there is nothing for us: echo replies and NDP that
     // a host sends without being asked to do otherwise have none.
+    if header.next_header == IpProtocol::Udp {
+        let addresses = (header.src_addr.into(), header.dst_addr.into());
+        return parse_udp(ip.payload(), addresses);
+    }
     if header.next_header != IpProtocol::Icmpv6 {
         return Ok(Packet::Other);
     }
@@ -220,6 +247,22 @@ fn parse_ipv6(body: &[u8], station: Mac) -> Result<Packet<'_>, Malformed> {
         Ok(Icmpv6Repr::Ndisc(message)) => parse_ndp(&header, message, station),
         _ => Err(Malformed::Icmp),
     }
+}
+
+fn parse_udp(
+    body: &[u8],
+    (source, destination): (IpAddr, IpAddr),
+) -> Result<Packet<'_>, Malformed> {
+    let udp = UdpPacket::new_checked(body).map_err(|_| Malformed::Udp)?;
+    if udp.dst_port() != limits::WITNESS_PORT {
+        return Ok(Packet::Other);
+    }
+    Ok(Packet::Datagram(Datagram {
+        source,
+        destination,
+        ports: (udp.src_port(), udp.dst_port()),
+        data: udp.payload(),
+    }))
 }
 
 fn parse_ndp(
@@ -361,8 +404,83 @@ pub fn echo_request(
                 macs.0,
                 macs.1,
                 (source, destination),
-                ECHO_HOPS,
+                HOPS,
                 &message,
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// A UDP datagram. `None` when the two addresses are of different families, or the data
+/// is longer than [`limits::DATAGRAM`].
+pub fn datagram(
+    (source, destination): (Mac, Mac),
+    addresses: (IpAddr, IpAddr),
+    (src_port, dst_port): (u16, u16),
+    data: &[u8],
+) -> Option<Frame> {
+    if data.len() > limits::DATAGRAM {
+        return None;
+    }
+    let checks = ChecksumCapabilities::default();
+    let udp = UdpRepr { src_port, dst_port };
+    let payload_len = udp.header_len() + data.len();
+    let next_header = IpProtocol::Udp;
+    let hop_limit = HOPS;
+    let emit = |body: &mut [u8]| {
+        udp.emit(
+            &mut UdpPacket::new_unchecked(body),
+            &addresses.0.into(),
+            &addresses.1.into(),
+            data.len(),
+            |place| place.copy_from_slice(data),
+            &checks,
+        );
+    };
+    match addresses {
+        (IpAddr::V4(src_addr), IpAddr::V4(dst_addr)) => {
+            let header = Ipv4Repr {
+                src_addr,
+                dst_addr,
+                next_header,
+                payload_len,
+                hop_limit,
+            };
+            let len = header.buffer_len() + payload_len;
+            let fill = |body: &mut [u8]| {
+                let (head, rest) = body.split_at_mut(header.buffer_len());
+                header.emit(&mut Ipv4Packet::new_unchecked(head), &checks);
+                emit(&mut rest[..payload_len]);
+            };
+            Some(build(
+                source,
+                destination,
+                EthernetProtocol::Ipv4,
+                len,
+                fill,
+            ))
+        }
+        (IpAddr::V6(src_addr), IpAddr::V6(dst_addr)) => {
+            let header = Ipv6Repr {
+                src_addr,
+                dst_addr,
+                next_header,
+                payload_len,
+                hop_limit,
+            };
+            let len = header.buffer_len() + payload_len;
+            let fill = |body: &mut [u8]| {
+                let (head, rest) = body.split_at_mut(header.buffer_len());
+                header.emit(&mut Ipv6Packet::new_unchecked(head));
+                emit(&mut rest[..payload_len]);
+            };
+            Some(build(
+                source,
+                destination,
+                EthernetProtocol::Ipv6,
+                len,
+                fill,
             ))
         }
         _ => None,
@@ -410,7 +528,7 @@ fn icmpv4(
         dst_addr,
         next_header: IpProtocol::Icmp,
         payload_len: message.buffer_len(),
-        hop_limit: ECHO_HOPS,
+        hop_limit: HOPS,
     };
     let len = header.buffer_len() + message.buffer_len();
     build(source, destination, EthernetProtocol::Ipv4, len, |body| {
@@ -457,7 +575,7 @@ fn build(
     emit: impl FnOnce(&mut [u8]),
 ) -> Frame {
     let mut frame = Frame::new();
-    // Only messages of this module come here; the longest has under a hundred bytes.
+    // Only messages of this module come here; the longest has a few hundred bytes.
     frame
         .resize(HEADER + len, 0)
         .expect("a control message fits in a frame");

@@ -12,14 +12,8 @@ use crate::jitter::Jitter;
 use crate::limits;
 use crate::neighbour::Neighbour;
 use crate::packet::{self, ECHO_DATA, EchoReply, Frame};
+use crate::route::Route;
 use crate::types::{IfIndex, Mac, Now};
-
-/// How a target is reached: our address towards it, and whom to hand packets to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Route {
-    own: IpAddr,
-    hop: IpAddr,
-}
 
 /// One target.
 #[derive(Debug)]
@@ -50,7 +44,7 @@ impl Target {
             address: config.address,
             port: config.port,
             interval: config.interval,
-            route: route(config.address, port),
+            route: Route::to(config.address, port),
             hop: Neighbour::default(),
             ident: u16::from_be_bytes([high, low]),
             mark,
@@ -154,28 +148,4 @@ impl Target {
 
 fn slot(seq: u16) -> usize {
     usize::from(seq) % limits::ECHOES
-}
-
-/// On the port's own network if it is there, else through the first gateway that is;
-/// `None` when the port has no address for either, and the target can never answer.
-fn route(target: IpAddr, port: &PortConfig) -> Option<Route> {
-    let own = |hop: IpAddr| {
-        let addresses = port.addresses.iter();
-        let near = addresses.clone().find(|prefix| prefix.contains(hop));
-        // A link-local hop is near on every port, whatever our prefixes are.
-        let any = || {
-            addresses
-                .clone()
-                .find(|prefix| link_local(hop) && prefix.address.is_ipv6())
-        };
-        near.or_else(any).map(|prefix| prefix.address)
-    };
-    core::iter::once(target)
-        .chain(port.gateways.iter().copied())
-        .filter(|hop| hop.is_ipv4() == target.is_ipv4())
-        .find_map(|hop| own(hop).map(|own| Route { own, hop }))
-}
-
-fn link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

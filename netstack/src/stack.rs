@@ -17,6 +17,7 @@ use crate::ping::Target;
 use crate::serial::{self, Decoder};
 use crate::surface::{Counters, Event, Ingress, Transmit, Unsent};
 use crate::types::{IfIndex, LineIndex, Mac, Now, TargetIndex, VipIndex};
+use crate::witness::Witness;
 use crate::{ethernet, limits};
 
 /// Every wire of one node.
@@ -32,6 +33,7 @@ pub struct Stack {
     lines: Vec<Decoder, { limits::LINES }>,
     vips: Vec<(IfIndex, Vip), { limits::VIPS }>,
     targets: Vec<Target, { limits::TARGETS }>,
+    witness: Option<Witness>,
     /// Oldest first.
     members: Deque<Mac, { limits::MEMBERS }>,
     heartbeats: Deque<Heartbeat, { limits::HEARTBEATS }>,
@@ -71,6 +73,7 @@ impl Stack {
             lines,
             vips,
             targets,
+            witness,
         } = config;
         assert!(
             usize::from(lines) <= limits::LINES,
@@ -81,12 +84,13 @@ impl Stack {
         let at = |port: IfIndex| {
             ports
                 .get(usize::from(port.0))
-                .expect("a VIP or target names a port of the node")
+                .expect("a VIP, target or witness names a port of the node")
         };
         let targets = targets
             .iter()
             .map(|target| Target::new(target, at(target.port), &mut jitter))
             .collect();
+        let witness = witness.map(|witness| Witness::new(&witness, at(witness.port)));
         let vips = vips
             .iter()
             .map(|vip| {
@@ -107,6 +111,7 @@ impl Stack {
             lines: (0..lines).map(|_| Decoder::default()).collect(),
             vips,
             targets,
+            witness,
             members: Deque::new(),
             heartbeats: Deque::new(),
             jitter,
@@ -153,6 +158,9 @@ impl Stack {
                 {
                     ours |= target.learn(now, address, mac, replaces);
                 }
+                if let Some(witness) = self.witness_on(port) {
+                    ours |= witness.learn(now, address, mac, replaces);
+                }
                 handled(ours)
             }
             Packet::Query { address, mac } if !self.is_own(mac) => {
@@ -166,6 +174,14 @@ impl Stack {
                 let ours = here.any(|target| target.answer(now, &echo));
                 self.counters.answers = self.counters.answers.saturating_add(ours.into());
                 handled(ours)
+            }
+            Packet::Datagram(datagram) => {
+                let witness = self.witness_on(port);
+                if witness.is_some_and(|witness| witness.answer(now, &datagram)) {
+                    let payload = datagram.data;
+                    return Ingress::Answer { payload };
+                }
+                Ingress::Ignored
             }
             // What we said ourselves comes back from some switches and bridges.
             Packet::Claim { .. } | Packet::Query { .. } | Packet::Other => Ingress::Ignored,
@@ -201,6 +217,20 @@ impl Stack {
             "the node has no such serial line"
         );
         self.send(Wire::Line(line), payload)
+    }
+
+    /// Queues a question to the witness. It leaves when the next hop is known; a newer one
+    /// takes its place.
+    ///
+    /// # Errors
+    /// [`Unsent`] when it can never go out, or not now.
+    pub fn send_witness(&mut self, now: Now, question: &[u8]) -> Result<(), Unsent> {
+        let witness = self.witness.as_mut().ok_or(Unsent::NoRoute);
+        let result = witness.and_then(|witness| witness.send(now, question));
+        if result != Ok(false) {
+            add(&mut self.counters.unsent);
+        }
+        result.map(|_| ())
     }
 
     /// Looks for strangers on a VIP. A verdict follows as an [`Event`], within
@@ -271,7 +301,7 @@ impl Stack {
             .min()
     }
 
-    /// The next thing to send: heartbeats first, then addresses, then pings.
+    /// The next thing to send: heartbeats first, then addresses, then questions and pings.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         while let Some(Heartbeat { wire, payload }) = self.heartbeats.pop_front() {
             let framed = match wire {
@@ -296,6 +326,13 @@ impl Stack {
                 .and_then(|mac| vip.transmit(mac, entry.own_ipv6()));
             if let Some(frame) = frame {
                 return Some(Transmit::Port(*port, frame));
+            }
+        }
+        if let Some(witness) = &mut self.witness {
+            let port = witness.port();
+            let mac = self.ports[usize::from(port.0)].usable();
+            if let Some(frame) = mac.and_then(|mac| witness.transmit(mac)) {
+                return Some(Transmit::Port(port, frame));
             }
         }
         for target in &mut self.targets {
@@ -378,6 +415,15 @@ impl Stack {
         {
             target.link(now, up, anew);
         }
+        if let Some(witness) = self.witness_on(port) {
+            witness.link(up, anew);
+        }
+    }
+
+    fn witness_on(&mut self, port: IfIndex) -> Option<&mut Witness> {
+        self.witness
+            .as_mut()
+            .filter(|witness| witness.port() == port)
     }
 
     fn is_own(&self, mac: Mac) -> bool {

@@ -18,6 +18,11 @@ pub enum Ingress<'a> {
         /// Who put it on the wire.
         source: Mac,
     },
+    /// Somebody at the witness's address answers, not authenticated yet.
+    Answer {
+        /// Its bytes, without any headers.
+        payload: &'a [u8],
+    },
     /// It was for the netstack.
     Handled,
     /// It was for nobody here, or malformed (counted).
@@ -58,13 +63,15 @@ pub enum Event {
     },
 }
 
-/// Why a heartbeat was not taken for sending. Counted too.
+/// Why a heartbeat or question was not taken for sending. Counted too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsent {
     /// The port has no device, or no carrier.
     NoLink,
-    /// Empty, or longer than [`limits::FRAME`].
+    /// Empty, or longer than [`limits::FRAME`] ([`limits::DATAGRAM`] for a question).
     Length,
+    /// There is no witness, or no way to it from its port.
+    NoRoute,
 }
 
 /// What was rejected, lost or noticed since boot. All saturate.
@@ -76,7 +83,8 @@ pub struct Counters {
     pub noise: u32,
     /// Runs of serial bytes that are no valid frame, over all lines.
     pub broken: u32,
-    /// Heartbeats that were refused, or displaced by newer ones before they left.
+    /// Heartbeats and questions that were refused, or displaced by newer ones before they
+    /// left.
     pub unsent: u32,
     /// Packets from strangers that hold or want a VIP that is searched for here.
     pub strangers: u32,

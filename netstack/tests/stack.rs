@@ -5,7 +5,7 @@
 mod lan;
 
 use kodo_netstack::{Event, LineIndex, Mac, TargetIndex, Transmit, Unsent, VipIndex, limits};
-use lan::{LAN, Lan, config, mac, ms};
+use lan::{ECHO, LAN, Lan, config, mac, ms, with_witness};
 
 const VIP: VipIndex = VipIndex(0);
 
@@ -501,4 +501,109 @@ fn targets_answer_for_themselves() {
         )
     };
     assert!(answered.iter().all(second), "{answered:?}");
+}
+
+#[test]
+fn questions_find_their_way_and_answers_theirs() {
+    let none: &[&str] = &[];
+    let v4 = &["192.168.0.18/24"][..];
+    let v6 = &["fd00::18/64"][..];
+    for (addresses, gateways, witness, host) in [
+        (v4, none, "192.168.0.5", &["192.168.0.5/24"][..]),
+        (v6, none, "fd00::5", &["fd00::5/64"]),
+        (
+            v4,
+            &["192.168.0.1"],
+            "8.8.8.8",
+            &["8.8.8.8/0", "192.168.0.1/24"],
+        ),
+    ] {
+        let mut lan = Lan::new();
+        lan.host(5, host);
+        let node = lan.node(18, with_witness(addresses, gateways, witness));
+        for question in [&b"one"[..], b"two", &[3; limits::DATAGRAM]] {
+            let now = lan.now;
+            assert_eq!(lan.stack(node).send_witness(now, question), Ok(()));
+            lan.run(ms(100));
+            assert_eq!(
+                lan.said_back.pop(),
+                Some((node, question.to_vec())),
+                "{witness}"
+            );
+        }
+        assert_eq!(
+            lan.said(node),
+            4,
+            "one question for its address, then three"
+        );
+        assert_eq!(lan.stack(node).counters().unsent, 0);
+    }
+}
+
+#[test]
+fn a_question_waits_for_the_witness_to_come_and_only_the_newest_leaves() {
+    let mut lan = Lan::new();
+    let node = lan.node(18, with_witness(&["192.168.0.18/24"], &[], "192.168.0.5"));
+    for question in [b"one", b"two"] {
+        let now = lan.now;
+        assert_eq!(lan.stack(node).send_witness(now, question), Ok(()));
+        lan.run(ms(1_000));
+    }
+    assert_eq!(lan.said(node), 2, "nobody says where it is");
+    assert_eq!(lan.stack(node).counters().unsent, 1);
+    lan.host(5, &["192.168.0.5/24"]);
+    let now = lan.now;
+    assert_eq!(lan.stack(node).send_witness(now, b"three"), Ok(()));
+    lan.run(ms(1));
+    assert_eq!(lan.said_back, [(node, b"three".to_vec())]);
+}
+
+#[test]
+fn a_question_that_cannot_leave_is_refused_and_not_kept() {
+    let mut lan = Lan::new();
+    lan.host(5, &["192.168.0.5/24"]);
+    let near = lan.node(18, with_witness(&["192.168.0.18/24"], &[], "192.168.0.5"));
+    let far = lan.node(19, with_witness(&["192.168.0.19/24"], &[], "10.0.0.5"));
+    let none = lan.node(20, pair_node());
+    let now = lan.now;
+    let long = [1; limits::DATAGRAM + 1];
+    for (node, question, expect) in [
+        (near, &b""[..], Unsent::Length),
+        (near, &long, Unsent::Length),
+        (far, b"one", Unsent::NoRoute),
+        (none, b"one", Unsent::NoRoute),
+    ] {
+        assert_eq!(lan.stack(node).send_witness(now, question), Err(expect));
+    }
+    lan.stack(near).handle_carrier(now, LAN, false);
+    assert_eq!(
+        lan.stack(near).send_witness(now, b"one"),
+        Err(Unsent::NoLink)
+    );
+    lan.stack(near).handle_carrier(now, LAN, true);
+    lan.run(ms(1_000));
+    assert_eq!(lan.said(near), 0);
+    assert!(lan.said_back.is_empty());
+}
+
+#[test]
+fn only_the_witness_answers() {
+    use kodo_netstack::packet::datagram;
+    let mut lan = Lan::new();
+    let node = lan.node(18, with_witness(&["192.168.0.18/24"], &[], "192.168.0.5"));
+    let ip = |text: &str| text.parse().unwrap();
+    let ours = limits::WITNESS_PORT;
+    let right = ("192.168.0.5", "192.168.0.18", (ECHO, ours));
+    let wrong = [
+        ("192.168.0.6", right.1, right.2),
+        (right.0, "192.168.0.19", right.2),
+        (right.0, right.1, (ECHO + 1, ours)),
+        (right.0, right.1, (ECHO, ours + 1)),
+    ];
+    for (from, to, ports) in wrong.into_iter().chain([right]) {
+        let macs = (mac(5), mac(18));
+        let frame = datagram(macs, (ip(from), ip(to)), ports, b"yes").unwrap();
+        lan.deliver(node, &frame);
+    }
+    assert_eq!(lan.said_back, [(node, b"yes".to_vec())]);
 }

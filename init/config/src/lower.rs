@@ -14,7 +14,7 @@ use kodo_engine::timing::wait_bound;
 use kodo_engine::{NodeId, NodeSet, ResourceId};
 use kodo_netstack::config as netstack;
 use kodo_netstack::{IfIndex, Prefix};
-use kodo_node::config::{Target, Wire, WitnessTarget};
+use kodo_node::config::{Target, Wire};
 use kodo_node::io::{Line, Port, ServiceId};
 use kodo_supervisor::{ProbeConfig, ServiceConfig};
 
@@ -80,11 +80,6 @@ impl Cluster {
                             address: vip.address.address,
                         }),
                 )),
-            witness: self.witness.as_ref().map(|witness| WitnessTarget {
-                address: witness.address,
-                port: witness.port,
-                key: witness.key.clone(),
-            }),
             public: port(node, public),
             act_timeout: self.act_timeout(),
             drills: self.drills,
@@ -236,6 +231,14 @@ impl Cluster {
                 // twice as many.
                 interval: self.timing.keepalive / 2,
             })),
+            witness: self
+                .witness
+                .as_ref()
+                .map(|witness| netstack::WitnessConfig {
+                    address: witness.address,
+                    udp: witness.port,
+                    port: IfIndex(self.towards(node, witness.address).0),
+                }),
         }
     }
 

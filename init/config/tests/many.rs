@@ -11,7 +11,7 @@ use kodo_engine::timing::wait_bound;
 use kodo_engine::{BootId, Engine, Key, NodeId, NodeSet};
 use kodo_netstack::Stack;
 use kodo_node::Node;
-use kodo_node::config::{Wire, WitnessTarget};
+use kodo_node::config::Wire;
 use kodo_node::io::{Line, Port};
 
 const KEY: &str = "00112233445566778899aabbccddeeff0123456789abcdef0123456789abcdef";
@@ -259,13 +259,12 @@ fn the_witness_is_lowered_and_its_key_is_a_secret() {
     let bytes = |key: &str| -> [u8; 32] {
         core::array::from_fn(|at| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).unwrap())
     };
-    let target = WitnessTarget {
-        address: [10, 0, 0, 250].into(),
-        port: 5581,
-        key: Key(bytes(OTHER_KEY)),
-    };
     for node in ["node1", "node2"] {
-        assert_eq!(cluster.node(node).unwrap().witness.as_ref(), Some(&target));
+        let config = cluster.node(node).unwrap();
+        let target = config.netstack.witness.expect("asked over the LAN");
+        let place = (std::net::IpAddr::from([10, 0, 0, 250]), 5581);
+        assert_eq!((target.address, target.udp), place);
+        assert_eq!(config.engine.witness_key, Some(Key(bytes(OTHER_KEY))));
     }
     assert!(!format!("{cluster:?}").contains("ff, ee"));
     let hash = cluster.file_hash();
@@ -288,7 +287,8 @@ fn the_witness_is_lowered_and_its_key_is_a_secret() {
         accepted(&plain("\"accept\"", 2))
             .node("node1")
             .unwrap()
-            .witness
+            .engine
+            .witness_key
             .is_none()
     );
 }

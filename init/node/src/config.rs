@@ -5,8 +5,8 @@
 use core::net::IpAddr;
 
 use heapless::Vec;
+use kodo_engine::Now;
 use kodo_engine::limits as engine;
-use kodo_engine::{Key, Now};
 
 use crate::io::{Line, Port, ServiceId};
 use crate::limits;
@@ -27,8 +27,6 @@ pub struct Config {
     pub paths: Vec<Option<Wire>, { engine::PATHS }>,
     /// By `ResourceId`: what stands behind it.
     pub resources: Vec<Target, { engine::RESOURCES }>,
-    /// Who breaks ties, with an exclusive arbiter.
-    pub witness: Option<WitnessTarget>,
     /// The port on which clients reach the VIPs.
     pub public: Port,
     /// A privileged helper that answers later than this has failed.
@@ -44,17 +42,6 @@ pub enum Wire {
     Port(Port),
     /// A serial line.
     Line(Line),
-}
-
-/// Where the witness listens, and what proves who asks and who answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WitnessTarget {
-    /// Its address: on a network of one of this node's LAN ports, or behind a gateway.
-    pub address: IpAddr,
-    /// Its UDP port.
-    pub port: u16,
-    /// Signs questions and answers; not the cluster's.
-    pub key: Key,
 }
 
 /// What stands behind a resource.

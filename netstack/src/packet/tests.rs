@@ -288,6 +288,58 @@ fn pings_and_answers() {
     assert_eq!(echo_request((MAC, FAR), mixed, 7, 9, &[0; 8]), None);
 }
 
+/// The test machines' addresses in both families, near first.
+const ENDS: [(&str, &str); 2] = [("192.168.0.18", "192.168.0.5"), ("fd00::18", "fd00::5")];
+
+#[test]
+fn a_datagram_is_what_others_expect() {
+    let [(near, far), (near6, far6)] = ENDS.map(|(near, far)| (ip(near), ip(far)));
+    let ports = (5581, 7007);
+    let expected = bytes(
+        "525400000201 525400000101 0800  4500 0020 0000 4000 40 11 b965 c0a80012 c0a80005
+         15cd 1b5f 000c 7d63 6b6f646f 0000000000000000000000000000",
+    );
+    let frame = datagram((MAC, FAR), (near, far), ports, b"kodo").unwrap();
+    assert_eq!(frame[..], expected);
+    let expected = bytes(
+        "525400000201 525400000101 86dd  60000000 000c 11 40
+         fd000000000000000000000000000018 fd000000000000000000000000000005
+         15cd 1b5f 000c 04ad 6b6f646f",
+    );
+    let frame = datagram((MAC, FAR), (near6, far6), ports, b"kodo").unwrap();
+    assert_eq!(frame[..], expected);
+    assert_eq!(datagram((MAC, FAR), (near, far6), ports, b"kodo"), None);
+    let long = [0; limits::DATAGRAM + 1];
+    assert_eq!(datagram((MAC, FAR), (near, far), ports, &long), None);
+}
+
+#[test]
+fn datagrams_to_the_port_of_questions_are_read() {
+    let here = limits::WITNESS_PORT;
+    for (near, far) in ENDS {
+        let send = |to: u16| datagram((FAR, MAC), (ip(far), ip(near)), (7, to), b"kodo").unwrap();
+        let answer = send(here);
+        let udp = answer.len() - if near.contains('.') { 26 } else { 12 };
+        // a kernel that hands it over within one machine does not fill the checksum in
+        for damage in [0, 1] {
+            let mut frame = answer.clone();
+            frame[udp + 6] ^= damage;
+            let packet = parse(&frame).unwrap().packet;
+            let expect = Datagram {
+                source: ip(far),
+                destination: ip(near),
+                ports: (7, here),
+                data: b"kodo",
+            };
+            assert_eq!(packet, Packet::Datagram(expect));
+        }
+        assert_eq!(parse(&send(here + 1)).unwrap().packet, Packet::Other);
+        let length = |len: u8| changed(&answer, |frame| frame[udp + 5] = len);
+        assert_eq!(length(13), Err(Malformed::Udp), "beyond the packet");
+        assert_eq!(length(7), Err(Malformed::Udp), "shorter than its header");
+    }
+}
+
 #[test]
 fn fragments_and_damage_are_no_answers() {
     let addresses = (ip("192.168.0.18"), ip("192.168.0.1"));

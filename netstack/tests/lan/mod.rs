@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use heapless::Vec as Bounded;
-use kodo_netstack::config::{Config, PortConfig, TargetConfig, VipConfig};
+use kodo_netstack::config::{Config, PortConfig, TargetConfig, VipConfig, WitnessConfig};
 use kodo_netstack::{Event, IfIndex, Ingress, Mac, Prefix, Stack, Transmit};
-use smoltcp::iface::{Interface, SocketSet};
+use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::socket::udp;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
@@ -53,6 +54,20 @@ pub fn config(addresses: &[&str], gateways: &[&str], vips: &[&str], targets: &[&
     config
 }
 
+/// The port on which the hosts' UDP echo service listens.
+pub const ECHO: u16 = 7007;
+
+/// A node with one LAN port whose witness is the echo service of this host.
+pub fn with_witness(addresses: &[&str], gateways: &[&str], witness: &str) -> Config {
+    let mut config = config(addresses, gateways, &[], &[]);
+    config.witness = Some(WitnessConfig {
+        address: witness.parse().unwrap(),
+        udp: ECHO,
+        port: LAN,
+    });
+    config
+}
+
 /// Something on the hub.
 pub enum Station {
     Node(Box<Stack>),
@@ -63,6 +78,8 @@ pub enum Station {
 pub struct Host {
     interface: Interface,
     wire: Wire,
+    sockets: SocketSet<'static>,
+    echo: SocketHandle,
 }
 
 #[derive(Default)]
@@ -81,6 +98,8 @@ pub struct Lan {
     pub events: Vec<(Duration, usize, Event)>,
     /// Every heartbeat that a node heard.
     pub beats: Vec<(usize, Mac, Vec<u8>)>,
+    /// Every answer of a witness that a node heard.
+    pub said_back: Vec<(usize, Vec<u8>)>,
     /// Stations that are unplugged.
     pub unplugged: Vec<usize>,
 }
@@ -93,6 +112,7 @@ impl Lan {
             frames: Vec::new(),
             events: Vec::new(),
             beats: Vec::new(),
+            said_back: Vec::new(),
             unplugged: Vec::new(),
         }
     }
@@ -106,7 +126,7 @@ impl Lan {
         self.stations.len() - 1
     }
 
-    /// Adds a host that answers for these addresses.
+    /// Adds a host that answers for these addresses, and sends back what comes to [`ECHO`].
     pub fn host(&mut self, last: u8, addresses: &[&str]) -> usize {
         let hardware = EthernetAddress(mac(last).0);
         let mut wire = Wire::default();
@@ -120,8 +140,17 @@ impl Lan {
                     .unwrap();
             }
         });
-        self.stations
-            .push(Station::Host(Box::new(Host { interface, wire })));
+        let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 8], vec![0; 4096]);
+        let mut socket = udp::Socket::new(buffer(), buffer());
+        socket.bind(ECHO).unwrap();
+        let mut sockets = SocketSet::new(vec![]);
+        let echo = sockets.add(socket);
+        self.stations.push(Station::Host(Box::new(Host {
+            interface,
+            wire,
+            sockets,
+            echo,
+        })));
         self.stations.len() - 1
     }
 
@@ -156,17 +185,16 @@ impl Lan {
         }
         let instant = self.instant();
         match &mut self.stations[to] {
-            Station::Node(stack) => {
-                if let Ingress::Heartbeat { payload, source } =
-                    stack.handle_packet(self.now, LAN, frame)
-                {
+            Station::Node(stack) => match stack.handle_packet(self.now, LAN, frame) {
+                Ingress::Heartbeat { payload, source } => {
                     self.beats.push((to, source, payload.to_vec()));
                 }
-            }
+                Ingress::Answer { payload } => self.said_back.push((to, payload.to_vec())),
+                Ingress::Handled | Ingress::Ignored => {}
+            },
             Station::Host(host) => {
-                let Host { interface, wire } = &mut **host;
-                wire.heard.push_back(frame.to_vec());
-                interface.poll(instant, wire, &mut SocketSet::new(vec![]));
+                host.wire.heard.push_back(frame.to_vec());
+                host.poll(instant);
             }
         }
     }
@@ -238,6 +266,23 @@ impl Lan {
             _ => None,
         });
         answered.collect()
+    }
+}
+
+impl Host {
+    fn poll(&mut self, instant: Instant) {
+        let Host {
+            interface,
+            wire,
+            sockets,
+            echo,
+        } = self;
+        interface.poll(instant, wire, sockets);
+        let socket = sockets.get_mut::<udp::Socket<'_>>(*echo);
+        while let Ok((data, from)) = socket.recv().map(|(data, from)| (data.to_vec(), from)) {
+            socket.send_slice(&data, from).unwrap();
+        }
+        interface.poll(instant, wire, sockets);
     }
 }
 

@@ -31,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     netstack::SERIAL,
     netstack::OPERATIONS,
     engine::FRAME,
+    engine::WITNESS,
     node::OPERATIONS,
     config::CLUSTER,
     config::SECRETS,

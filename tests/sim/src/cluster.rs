@@ -293,7 +293,7 @@ mod tests {
             let last = node(&file, nodes - 1);
             assert_eq!(last.engine.nodes.len(), nodes);
             assert_eq!(last.engine.groups.len(), 3);
-            assert_eq!(last.witness.is_some(), policy == Policy::Witness);
+            assert_eq!(last.engine.witness_key.is_some(), policy == Policy::Witness);
         }
     }
 

@@ -40,12 +40,12 @@ pub(crate) struct Witness {
 impl Witness {
     /// The one of this cluster, if it has one. It has been running for long.
     pub(crate) fn new(plan: &Plan, config: &kodo_node::Config) -> Option<Witness> {
-        let target = config.witness.as_ref()?;
+        let key = config.engine.witness_key.as_ref()?;
         let mut rng = Rng::stream(plan.seed, "witness", 0);
         let uptime = rng.time(Duration::from_secs(600), Duration::from_secs(6000));
         let hold_off = plan.cluster.hold_off;
         Some(Witness {
-            codec: Codec::new(config.engine.cluster_id, &target.key),
+            codec: Codec::new(config.engine.cluster_id, key),
             ppm: plan.cluster.witness_ppm,
             hold_off,
             clock: Clock::new(plan.cluster.witness_ppm, uptime, Duration::ZERO),

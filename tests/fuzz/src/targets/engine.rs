@@ -1,12 +1,13 @@
-//! The heartbeat's layout.
+//! The layouts of heartbeats, and of the messages between a node and its witness.
 
 use std::sync::OnceLock;
 
 use hmac::{Hmac, KeyInit, Mac};
 use kodo_config::Cluster;
-use kodo_engine::codec::{self, Codec};
+use kodo_engine::codec::{self, Codec, MAC};
 use kodo_engine::surface::Reject;
-use kodo_engine::{Config, limits};
+use kodo_engine::witness::{self, Client, Granter, Word};
+use kodo_engine::{BootId, Config, Key, NodeId, NodeSet, Now, limits};
 use sha2::Sha256;
 
 use super::Target;
@@ -26,6 +27,22 @@ pub const FRAME: Target = Target {
     ],
     longest: limits::FRAME + 64,
     inputs: 30_000,
+};
+
+/// Questions and answers: as they come, and signed again after whatever happened to them.
+pub const WITNESS: Target = Target {
+    name: "engine-witness",
+    run: run_witness,
+    examples: messages,
+    words: &[
+        &[witness::codec::VERSION, 1],
+        &[witness::codec::VERSION, 2],
+        &[0xff, 0xff, 0xff, 0xff, 0x0f],
+        &[0],
+        &[1],
+    ],
+    longest: limits::WITNESS + 32,
+    inputs: 50_000,
 };
 
 /// The example cluster.
@@ -92,4 +109,84 @@ fn frames() -> Vec<Vec<u8>> {
         .iter()
         .map(|beat| beat[..beat.len() - codec::MAC].to_vec());
     unsigned.step_by(7).collect()
+}
+
+const WITNESS_KEY: Key = Key([9; 32]);
+const CLUSTER: u32 = 7;
+const LIFE: u64 = 5;
+
+fn run_witness(bytes: &[u8]) {
+    let codec = witness::Codec::new(CLUSTER, &WITNESS_KEY);
+    assert!(codec.question(bytes).is_err() && codec.heard(bytes).is_err());
+    let signed = signed_for_witness(bytes);
+    assert_eq!(witness::codec::cluster_of(&signed), Some(CLUSTER));
+    // Whatever is accepted means the same when said again, and is judged without panic.
+    match codec.question(&signed) {
+        Ok(question) => {
+            assert_eq!(codec.question(&codec.ask(&question)), Ok(question));
+            let now = Now::from_secs(1);
+            let mut granter = Granter::new(LIFE, Now::from_secs(60), Now::ZERO);
+            let answer = granter
+                .judge(now, &question)
+                .expect("the first of its life");
+            assert_ne!(answer.word, Word::Granted, "it holds off");
+            assert_eq!(codec.heard(&codec.answer(&answer)), Ok(answer));
+        }
+        Err(reject) => assert_ne!(reject, Reject::Forged, "we hold the key"),
+    }
+    match codec.heard(&signed) {
+        Ok(answer) => {
+            assert_eq!(codec.heard(&codec.answer(&answer)), Ok(answer));
+            let (mut client, now) = (client(answer.node), Now::from_secs(1));
+            client.ask(now, NodeSet::only(answer.node));
+            if let Ok(heard) = client.hear(now, &signed) {
+                assert!(answer.seq == 1 && answer.boot == BOOT.0);
+                assert!(heard.granted.is_none_or(|sent| sent == now));
+            }
+        }
+        Err(reject) => assert_ne!(reject, Reject::Forged, "we hold the key"),
+    }
+}
+
+const BOOT: BootId = BootId(3);
+
+fn client(node: NodeId) -> Client {
+    Client::new(CLUSTER, &WITNESS_KEY, node, BOOT, Now::from_secs(2))
+}
+
+/// The bytes as a message of this cluster with a MAC that fits.
+fn signed_for_witness(bytes: &[u8]) -> Vec<u8> {
+    let mut message = bytes[..bytes.len().min(limits::WITNESS - MAC)].to_vec();
+    message.resize(message.len().max(6), 0);
+    message[0] = witness::codec::VERSION;
+    message[2..6].copy_from_slice(&CLUSTER.to_le_bytes());
+    let mac = Hmac::<Sha256>::new_from_slice(&WITNESS_KEY.0).expect("any length does");
+    let mac = mac
+        .chain_update(b"kodo witness 1\0\0")
+        .chain_update(&message);
+    message.extend(&mac.finalize().into_bytes()[..MAC]);
+    message
+}
+
+/// What a pair and its witness say to each other, without the MAC.
+fn messages() -> Vec<Vec<u8>> {
+    let codec = witness::Codec::new(CLUSTER, &WITNESS_KEY);
+    let mut granter = Granter::new(LIFE, Now::from_secs(60), Now::ZERO);
+    let mut messages = Vec::new();
+    let mut clients = [0, 1].map(|node| client(NodeId(node)));
+    for second in [1, 2, 61, 62] {
+        let now = Now::from_secs(second);
+        for client in &mut clients {
+            let asked = client.ask(now, NodeSet::only(client.me()));
+            let question = codec.question(&asked).expect("our own");
+            let answer = granter.judge(now, &question).expect("in order");
+            let answered = codec.answer(&answer);
+            client.hear(now, &answered).expect("at once");
+            messages.extend([asked, answered]);
+        }
+    }
+    messages
+        .iter()
+        .map(|message| message[..message.len() - MAC].to_vec())
+        .collect()
 }

@@ -28,6 +28,8 @@ pub const PACKET: Target = Target {
         &[135],
         &[136],
         &[129],
+        &[17],
+        &limits::WITNESS_PORT.to_be_bytes(),
         &[0x02, 0x01],
     ],
     longest: 2000,
@@ -73,6 +75,19 @@ fn check_packet(bytes: &[u8]) {
         Packet::EchoReply(reply) => {
             assert!(reply.data.len() < bytes.len());
             assert_eq!(reply.source.is_ipv4(), reply.destination.is_ipv4());
+        }
+        Packet::Datagram(datagram) => {
+            assert!(datagram.data.len() < bytes.len());
+            assert_eq!(datagram.ports.1, limits::WITNESS_PORT);
+            let (source, destination) = (datagram.source, datagram.destination);
+            assert_eq!(source.is_ipv4(), destination.is_ipv4());
+            if datagram.data.len() <= limits::DATAGRAM {
+                let (macs, ips) = ((NEAR, FAR), (source, destination));
+                let again = packet::datagram(macs, ips, datagram.ports, datagram.data)
+                    .expect("its length is fine");
+                let parsed = packet::parse(&again).expect("we accept what we send");
+                assert_eq!(parsed.packet, received.packet);
+            }
         }
         Packet::Other => {}
     }
@@ -124,6 +139,12 @@ fn packets() -> Vec<Vec<u8>> {
             1,
             2,
             &[3; 8],
+        ));
+        frames.push(packet::datagram(
+            (NEAR, FAR),
+            (ip(own), ip(other)),
+            (7007, limits::WITNESS_PORT),
+            b"answer",
         ));
         frames.push(match ip(other) {
             IpAddr::V4(address) => Some(packet::announce_reply(NEAR, address)),

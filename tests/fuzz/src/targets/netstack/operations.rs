@@ -8,7 +8,7 @@
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
-use kodo_netstack::config::{Config, PortConfig, TargetConfig, VipConfig};
+use kodo_netstack::config::{Config, PortConfig, TargetConfig, VipConfig, WitnessConfig};
 use kodo_netstack::packet::{self, Packet};
 use kodo_netstack::{
     Event, IfIndex, LineIndex, Mac, Now, Prefix, Stack, Transmit, VipIndex, ethernet, limits,
@@ -37,8 +37,10 @@ pub const OPERATIONS: Target = Target {
 const VIPS: [&str; 4] = ["192.168.0.33", "fd00::33", "192.168.0.34", "10.0.0.33"];
 const PORTS: u8 = 2;
 const LINES: u8 = 2;
-/// Frames that can wait at most: heartbeats, three for each VIP, two for each target.
-const WAITING: usize = limits::HEARTBEATS + 3 * VIPS.len() + 2 * 3;
+/// Frames that can wait at most: heartbeats, three for each VIP, two for each target and
+/// for the witness.
+const WAITING: usize = limits::HEARTBEATS + 3 * VIPS.len() + 2 * 4;
+const WITNESS: &str = "192.168.0.5";
 
 struct World {
     stack: Stack,
@@ -48,7 +50,7 @@ struct World {
     outside: bool,
     /// When each VIP was announced because of a packet.
     defended: BTreeMap<u8, Now>,
-    /// Newest ping sent on each port.
+    /// Newest ping or question sent on each port.
     ping: [Option<Vec<u8>>; PORTS as usize],
 }
 
@@ -102,6 +104,11 @@ impl World {
             ]
             .into_iter()
             .collect(),
+            witness: Some(WitnessConfig {
+                address: ip(WITNESS),
+                udp: 7007,
+                port: IfIndex(0),
+            }),
         };
         World {
             stack: Stack::new(config, 7),
@@ -128,7 +135,7 @@ impl World {
 
     /// One operation.
     fn step(&mut self, program: &mut Program<'_>) {
-        let opcode = program.byte() % 15;
+        let opcode = program.byte() % 16;
         let argument = program.byte();
         let port = IfIndex(argument % PORTS);
         let at = usize::from(port.0);
@@ -181,7 +188,7 @@ impl World {
                 assert_eq!(self.stack.send_serial(line, &[argument; 9]), Ok(()));
             }
             12 => {
-                // An answer to the newest ping, whole or damaged.
+                // An answer to the newest ping or question, whole or damaged.
                 let damage = usize::from(program.byte());
                 if let Some(mut answer) = self.ping[at].clone() {
                     reverse(&mut answer);
@@ -199,6 +206,12 @@ impl World {
                 self.stack
                     .handle_packet(self.now, port, &super::repaired(frame));
             }
+            14 => {
+                let question = program.take(usize::from(argument));
+                let sent = self.stack.send_witness(self.now, question);
+                let fits = (1..=limits::DATAGRAM).contains(&question.len());
+                assert_eq!(sent.is_ok(), self.link[0] == (true, true) && fits);
+            }
             // A timer that comes late.
             _ => self.now += Now::from_millis(argument.into()),
         }
@@ -214,7 +227,11 @@ impl World {
     fn rival(&mut self, port: IfIndex, program: &mut Program<'_>) {
         let who = mac(program.byte());
         let which = program.byte();
-        let about = [VIPS.as_slice(), &["192.168.0.1", "fe80::1", "10.0.0.1"]].concat();
+        let about = [
+            VIPS.as_slice(),
+            &["192.168.0.1", "fe80::1", "10.0.0.1", WITNESS],
+        ]
+        .concat();
         let address = ip(about[usize::from(which & 0x7f) % about.len()]);
         let frame = match (which & 0x80 == 0, address) {
             (true, _) => packet::query(who, address),
@@ -302,21 +319,25 @@ impl World {
                 None
             }
             Packet::Query { .. } | Packet::Heartbeat(_) => None,
-            Packet::EchoReply(_) => panic!("we answer no pings"),
+            Packet::EchoReply(_) | Packet::Datagram(_) => panic!("we answer nobody"),
         }
     }
 }
 
-/// Turns a ping into its answer: sender and receiver change places.
+/// Turns a ping or question into its answer: sender and receiver change places.
 fn reverse(frame: &mut [u8]) {
-    let (addresses, kind, reply) = match frame[12..14] {
-        [0x08, 0x00] => (26..34, 34, 0),
-        _ => (22..54, 54, 129),
+    let (addresses, protocol, body, reply) = match frame[12..14] {
+        [0x08, 0x00] => (26..34, 23, 34, 0),
+        _ => (22..54, 20, 54, 129),
     };
     frame[..12].rotate_left(6);
     let half = addresses.len() / 2;
     frame[addresses].rotate_left(half);
-    frame[kind] = reply;
+    if frame[protocol] == 17 {
+        frame[body..body + 4].rotate_left(2);
+    } else {
+        frame[body] = reply;
+    }
 }
 
 /// Lives that make sense, for mutations to spoil.
@@ -330,7 +351,12 @@ fn programs() -> Vec<Vec<u8>> {
     let pings = [0, 100, 12, 0, 0xff, 0, 100, 12, 0, 50, 12, 1, 0xff];
     let gone = [3, 0, 0, 1, 50, 3, 0, 1, 7, 0, 1, 100];
     let beats = [10, 4, 1, 2, 3, 4, 11, 0, 5, 0, 1, 1, 1, 0];
-    let parts: [&[u8]; 6] = [&resolve, &takeover, &rivals, &pings, &gone, &beats];
+    let questions = [
+        14, 3, 1, 2, 3, 4, 0, 9, 0x87, 14, 2, 1, 2, 0, 50, 3, 0, 0, 14, 1, 1,
+    ];
+    let parts: [&[u8]; 7] = [
+        &resolve, &takeover, &rivals, &pings, &gone, &beats, &questions,
+    ];
     let mut programs: Vec<Vec<u8>> = parts.map(|part| [&up, part].concat()).to_vec();
     programs.push([&up[..], &parts.concat()].concat());
     programs
