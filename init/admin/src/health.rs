@@ -3,7 +3,7 @@
 //! Owns the sentences that the page, the command and scripts all show, so that they never
 //! disagree. Judges from one node's status alone and changes nothing.
 
-use crate::api::{Group, GroupState, Health, Node, PathState, Role, Status};
+use crate::api::{Group, GroupState, Health, Node, PathState, Role, Status, Witness, WitnessWord};
 
 /// Fills `health`, `concerns` and `notes` from the rest.
 pub(crate) fn judge(status: &mut Status) {
@@ -30,6 +30,9 @@ pub(crate) fn judge(status: &mut Status) {
             status.node
         ));
     }
+    if let Some(concern) = status.witness.as_ref().and_then(witness) {
+        concerns.push(concern);
+    }
     let counters = &status.counters;
     for (count, what) in [
         (counters.forged, "signed with a wrong key"),
@@ -50,6 +53,28 @@ pub(crate) fn judge(status: &mut Status) {
     };
     status.concerns = concerns;
     status.notes = notes;
+}
+
+/// What keeps the witness from deciding the next split.
+fn witness(witness: &Witness) -> Option<String> {
+    let address = &witness.address;
+    if !witness.reachable {
+        let since = witness
+            .since_ms
+            .map_or("yet".to_owned(), |since| format!("for {}", seconds(since)));
+        return Some(format!(
+            "the witness {address} has not answered {since}: half a cluster cannot go on alone"
+        ));
+    }
+    match witness.word {
+        WitnessWord::HoldingOff => Some(format!(
+            "the witness {address} has just started and speaks for nobody yet"
+        )),
+        WitnessWord::WaitTooLong => Some(format!(
+            "the witness {address} never speaks for this cluster: its --hold-off is too short"
+        )),
+        _ => None,
+    }
 }
 
 fn judge_group(

@@ -10,7 +10,7 @@ use kodo_admin::relay::{self, DATAGRAM, FromNode, Malformed, ProbeRequest, ToNod
 use kodo_engine::surface::{Level, PathState};
 use kodo_node::Now;
 use kodo_node::io::{LogLine, Reply, Request, ServiceId, Token};
-use kodo_node::status::{GroupState, Role, Status};
+use kodo_node::status::{GroupState, Role, Status, WitnessStatus, WitnessWord};
 use serde_json::json;
 
 fn seen(status: &Status) -> api::Status {
@@ -34,6 +34,7 @@ fn status_of_a_healthy_pair() {
             "notes": [],
             "view": {"epoch": 3, "members": ["node1", "node2"]},
             "reachable": true,
+            "witness": null,
             "watchdog": {"name": "i6300esb", "timeout_ms": 5000},
             "nodes": [
                 {"name": "node1", "role": "active", "standby": false, "boot": "0123456789abcdef",
@@ -53,10 +54,37 @@ fn status_of_a_healthy_pair() {
     );
 }
 
+fn witness(reachable: bool, since: Option<u64>, word: WitnessWord) -> WitnessStatus {
+    WitnessStatus {
+        address: "192.168.0.5".try_into().unwrap(),
+        reachable,
+        since: since.map(Now::from_millis),
+        life: reachable.then_some(0x0123_4567_89ab_cdef),
+        word,
+        holder: None,
+    }
+}
+
+#[test]
+fn a_witness_that_answers_is_no_concern() {
+    let mut status = healthy();
+    for word in [WitnessWord::Idle, WitnessWord::Granted, WitnessWord::Taken] {
+        let mut good = witness(true, Some(1_500), word);
+        good.holder = Some("node1".try_into().unwrap());
+        status.witness = Some(good);
+        assert!(seen(&status).concerns.is_empty());
+    }
+    assert_eq!(
+        serde_json::to_value(seen(&status).witness).unwrap(),
+        json!({"address": "192.168.0.5", "reachable": true, "since_ms": 1500,
+               "life": "0123456789abcdef", "word": "taken", "holder": "node1"})
+    );
+}
+
 #[test]
 fn every_fault_is_a_concern_and_says_where() {
     type Break = fn(&mut Status);
-    let cases: [(&str, Break); 13] = [
+    let cases: [(&str, Break); 17] = [
         ("node1 is in no view yet and decides nothing so far", |s| {
             s.view = None;
         }),
@@ -103,6 +131,30 @@ fn every_fault_is_a_concern_and_says_where() {
         ("node1 has no watchdog: stuck, it would stay stuck", |s| {
             s.watchdog = None;
         }),
+        (
+            "the witness 192.168.0.5 has not answered for 12 s: half a cluster cannot go on alone",
+            |s| {
+                s.witness = Some(witness(false, Some(12_345), WitnessWord::Idle));
+            },
+        ),
+        (
+            "the witness 192.168.0.5 has not answered yet: half a cluster cannot go on alone",
+            |s| {
+                s.witness = Some(witness(false, None, WitnessWord::None));
+            },
+        ),
+        (
+            "the witness 192.168.0.5 has just started and speaks for nobody yet",
+            |s| {
+                s.witness = Some(witness(true, Some(100), WitnessWord::HoldingOff));
+            },
+        ),
+        (
+            "the witness 192.168.0.5 never speaks for this cluster: its --hold-off is too short",
+            |s| {
+                s.witness = Some(witness(true, Some(100), WitnessWord::WaitTooLong));
+            },
+        ),
     ];
     for (concern, break_it) in cases {
         let mut status = healthy();

@@ -7,7 +7,8 @@
 use std::fmt::Write as _;
 
 use kodo_admin::api::{
-    Group, GroupState, Health, Level, LogLine, Node, Path, PathState, Role, Status,
+    Group, GroupState, Health, Level, LogLine, Node, Path, PathState, Role, Status, Witness,
+    WitnessWord,
 };
 
 /// Groups, nodes, paths, alerts.
@@ -65,6 +66,9 @@ fn facts(status: &Status) -> String {
             span(watchdog.timeout_ms)
         );
     }
+    if let Some(witness) = &status.witness {
+        let _ = writeln!(out, "witness: {}", self::witness(witness));
+    }
     let rejected = rejected(status);
     if !rejected.is_empty() {
         let _ = writeln!(out, "rejected since boot: {rejected}");
@@ -74,6 +78,31 @@ fn facts(status: &Status) -> String {
     }
     for note in &status.notes {
         let _ = writeln!(out, "note: {note}");
+    }
+    out
+}
+
+/// `192.168.0.5, answers for 3 min, speaks for node1`
+fn witness(witness: &Witness) -> String {
+    let mut out = witness.address.clone();
+    let _ = match (witness.reachable, witness.since_ms) {
+        (true, since) => write!(out, ", answers for {}", span(since.unwrap_or(0))),
+        (false, Some(since)) => write!(out, ", NO ANSWER for {}", span(since)),
+        (false, None) => write!(out, ", NEVER ANSWERED"),
+    };
+    if !witness.reachable {
+        return out;
+    }
+    out.push_str(match witness.word {
+        WitnessWord::HoldingOff => ", HOLDING OFF after its start",
+        WitnessWord::WaitTooLong => ", ITS HOLD-OFF IS TOO SHORT",
+        _ => "",
+    });
+    match &witness.holder {
+        Some(holder) => {
+            let _ = write!(out, ", speaks for {holder}");
+        }
+        None => out.push_str(", speaks for nobody"),
     }
     out
 }
@@ -285,6 +314,42 @@ watchdog: i6300esb, 5 s
 last event: www: started on node1
 ";
         check(healthy(), expected);
+    }
+
+    #[test]
+    fn a_witness_is_a_line() {
+        let line = |witness: Value| {
+            let mut value = healthy();
+            value["witness"] = witness;
+            let shown = status(&serde_json::from_value(value).unwrap());
+            let line = shown.lines().find(|line| line.starts_with("witness"));
+            line.map(str::to_owned)
+        };
+        let witness = |reachable: bool, since: Value, word: &str, holder: Value| {
+            json!({"address": "192.168.0.5", "reachable": reachable, "since_ms": since,
+                   "life": "01", "word": word, "holder": holder})
+        };
+        for (value, expected) in [
+            (
+                witness(true, json!(180_000), "taken", json!("node2")),
+                "witness: 192.168.0.5, answers for 3 min, speaks for node2",
+            ),
+            (
+                witness(true, json!(1_000), "holding-off", json!(null)),
+                "witness: 192.168.0.5, answers for 1 s, HOLDING OFF after its start, speaks for nobody",
+            ),
+            (
+                witness(false, json!(12_000), "idle", json!(null)),
+                "witness: 192.168.0.5, NO ANSWER for 12 s",
+            ),
+            (
+                witness(false, json!(null), "none", json!(null)),
+                "witness: 192.168.0.5, NEVER ANSWERED",
+            ),
+        ] {
+            assert_eq!(line(value).as_deref(), Some(expected));
+        }
+        assert_eq!(line(json!(null)), None);
     }
 
     #[test]

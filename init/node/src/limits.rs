@@ -14,6 +14,8 @@ pub const SERVICES: usize = 8;
 pub const VIPS: usize = 8;
 /// Bytes of a name.
 pub const NAME: usize = kodo_engine::limits::NAME;
+/// Bytes of an IPv6 address as text, the longest form.
+pub const ADDRESS: usize = 45;
 /// Bytes of one log line: a wide terminal.
 pub const LOG_TEXT: usize = 200;
 /// From the answer to a drill until the node breaks: the operator hears it first.
@@ -26,5 +28,9 @@ pub const LOG_PAGE: usize = 16;
 const _: () = assert!(
     SERIAL > kodo_engine::limits::FRAME + 12,
     "COBS and CRC need room"
+);
+const _: () = assert!(
+    kodo_netstack::limits::DATAGRAM >= kodo_engine::limits::WITNESS,
+    "a datagram carries a question to the witness"
 );
 const _: () = assert!(LOG_PAGE <= LOG_RING, "a page comes from the ring");

@@ -200,11 +200,17 @@ impl Node {
     }
 
     fn packet(&mut self, port: Port, frame: &[u8]) {
-        let Ingress::Heartbeat { payload, source } =
-            self.netstack
-                .handle_packet(self.now, IfIndex(port.0), frame)
-        else {
-            return;
+        let ingress = self
+            .netstack
+            .handle_packet(self.now, IfIndex(port.0), frame);
+        let (payload, source) = match ingress {
+            Ingress::Heartbeat { payload, source } => (payload, source),
+            Ingress::Answer { payload } => {
+                // The engine counts what it rejects.
+                let _ = self.engine.handle_witness(self.now, payload);
+                return;
+            }
+            Ingress::Handled | Ingress::Ignored => return,
         };
         // Found before the engine is asked: the payload borrows only the frame.
         let path = self.path_of(Wire::Port(port));
@@ -253,8 +259,10 @@ impl Node {
                     None => Ok(()),
                 };
             }
-            // no wire carries it yet
-            Effect::Ask(_) => {}
+            Effect::Ask(question) => {
+                // What cannot be sent is counted; the next keepalive asks again.
+                let _ = self.netstack.send_witness(self.now, &question);
+            }
             Effect::Start(resource, reason) => match self.target(resource) {
                 Target::Vip { index, .. } => self.cue(index, Cue::Start),
                 Target::Service(service) => {

@@ -2,13 +2,17 @@
 //!
 //! Owns the translation into [`crate::status`]'s shapes. Keeps nothing.
 
+use core::fmt::Write as _;
+
+use heapless::String;
 use kodo_engine::surface::{Role as Standing, RunState};
-use kodo_engine::{GroupId, NodeId, PathId};
+use kodo_engine::witness::{Reach, Word};
+use kodo_engine::{GroupId, NodeId, Now, PathId};
 
 use crate::node::Node;
 use crate::status::{
     Counters, GroupState, GroupStatus, MemberStatus, NodeStatus, PathStatus, Role, Status, View,
-    name,
+    WitnessStatus, WitnessWord, name,
 };
 
 impl Node {
@@ -31,9 +35,45 @@ impl Node {
             groups: groups.map(|group| self.group_status(group)).collect(),
             watchdog: self.watchdog.clone(),
             reachable: self.engine.reachable(self.now),
+            witness: self.witness_status(),
             counters: self.counters(),
             last_event: name(self.log.newest()),
         }
+    }
+
+    fn witness_status(&self) -> Option<WitnessStatus> {
+        let target = self.config.netstack.witness?;
+        let client = self.engine.witness()?;
+        let (reachable, since) = match client.reach(self.now) {
+            Reach::Never => (false, None),
+            Reach::Since(at) => (true, Some(self.now - at)),
+            Reach::LostSince(at) => (false, Some(self.now - at)),
+        };
+        let mut address = String::new();
+        // The longest address fits.
+        let _ = write!(address, "{}", target.address);
+        let newest = client.newest();
+        let word = newest.map_or(WitnessWord::None, |(answer, _)| match answer.word {
+            Word::Idle | Word::Unproven => WitnessWord::Idle,
+            Word::Granted => WitnessWord::Granted,
+            Word::Taken => WitnessWord::Taken,
+            Word::HoldingOff(_) => WitnessWord::HoldingOff,
+            Word::WaitTooLong => WitnessWord::WaitTooLong,
+        });
+        let holder = newest.and_then(|(answer, at)| {
+            let holder = answer.holder?;
+            let lasts = self.now < at + Now::from_millis(holder.left.into());
+            let known = holder.node.index() < self.config.engine.nodes.len();
+            (lasts && known).then(|| self.name_of(holder.node))
+        });
+        Some(WitnessStatus {
+            address,
+            reachable,
+            since,
+            life: client.life(),
+            word,
+            holder,
+        })
     }
 
     fn node_status(&self, node: NodeId) -> NodeStatus {

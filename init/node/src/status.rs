@@ -45,10 +45,47 @@ pub struct Status {
     pub watchdog: Option<(Name, Now)>,
     /// Whether the public network is reachable, as far as known.
     pub reachable: bool,
+    /// The witness, where there is one.
+    pub witness: Option<WitnessStatus>,
     /// Frames that changed nothing, by reason, and paths' noise.
     pub counters: Counters,
     /// The newest log line's text.
     pub last_event: String<{ limits::LOG_TEXT }>,
+}
+
+/// The witness as seen from here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessStatus {
+    /// Its address.
+    pub address: String<{ limits::ADDRESS }>,
+    /// Whether it answers.
+    pub reachable: bool,
+    /// For how long it has answered, or not; `None` when it never has since boot.
+    pub since: Option<Now>,
+    /// Which life of it was heard last.
+    pub life: Option<u64>,
+    /// What it said last.
+    pub word: WitnessWord,
+    /// The node for which it speaks.
+    pub holder: Option<Name>,
+}
+
+/// What a witness said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WitnessWord {
+    /// Nothing yet.
+    None,
+    /// Nobody here needs its word.
+    Idle,
+    /// It speaks for this node.
+    Granted,
+    /// It speaks for somebody else.
+    Taken,
+    /// It has just started and speaks for nobody yet.
+    HoldingOff,
+    /// Its hold-off is too short for this cluster: it never will.
+    WaitTooLong,
 }
 
 /// Where a node stands.

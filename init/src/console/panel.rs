@@ -53,7 +53,14 @@ fn summary(status: &Status) -> Vec<String> {
     } else {
         format!("{RED}not reachable{RESET}")
     };
-    lines.push(format!("watchdog {watchdog}   public network {lan}"));
+    let witness = match &status.witness {
+        None => String::new(),
+        Some(witness) if witness.reachable => "   witness answers".to_owned(),
+        Some(_) => format!("   witness {RED}does not answer{RESET}"),
+    };
+    lines.push(format!(
+        "watchdog {watchdog}   public network {lan}{witness}"
+    ));
     lines.push(String::new());
     for node in status.nodes.iter().filter(|node| node.name != status.node) {
         lines.push(peer(node));
@@ -190,6 +197,7 @@ mod tests {
             groups: [group].into_iter().collect(),
             watchdog: None,
             reachable: true,
+            witness: None,
             counters: Counters::default(),
             last_event: heapless::String::try_from("www: started").unwrap(),
         }

@@ -381,6 +381,7 @@ fn in_status(status: &Json, names: &[&str]) -> Option<Value> {
         ["group", group] => Value::of(&named(&status["groups"], group)?["state"]),
         ["failures", group] => Value::of(&named(&status["groups"], group)?["failures"]),
         ["seen", peer] => Value::of(&named(&status["nodes"], peer)?["role"]),
+        ["witness", name] => Value::of(status["witness"].get(name)?),
         ["counter", name] => Value::of(status["counters"].get(name)?),
         [name] => Value::of(status.get(name)?),
         _ => None,
@@ -478,6 +479,7 @@ mod tests {
             "nodes": [{"name": "node1", "role": "active", "paths": []},
                       {"name": "node2", "role": "dead", "paths": [{"name": "crossover", "state": "one-way"}]}],
             "groups": [{"name": "www", "holder": null, "state": "stopped", "failures": 2}],
+            "witness": {"word": "granted", "reachable": true, "holder": null},
             "counters": {"forged": 3}
         });
         let found = |path: &str| {
@@ -491,6 +493,8 @@ mod tests {
             ("failures.www", "2"),
             ("seen.node2", "dead"),
             ("counter.forged", "3"),
+            ("witness.word", "granted"),
+            ("witness.holder", "none"),
         ] {
             assert_eq!(found(path).as_deref(), Some(value), "{path}");
         }

@@ -108,6 +108,7 @@ An EXPR is one or several comparisons joined by `and`; = != < <= > >= compare.
                                where it leads to several nodes; NODE.path.PATH.PEER: to this one
   NODE.holder.GROUP = NODE|none      who holds a group, as this node says
   NODE.failures.GROUP = 0      failures counted on this node
+  NODE.witness.word = granted  idle, granted, taken, holding-off; also .reachable, .holder
   NODE.counter.NAME >= 1       forged, malformed, replayed, stale, twin, noise, unsent
   NODE.seen.PEER = dead        a peer's role as this node says
   CABLE.carrier = up|down

@@ -7,7 +7,7 @@ use kodo_node::{io, status};
 
 use super::{
     Counters, DrillKind, Group, GroupState, HaltKind, Health, Level, LogLine, Member, Node, Path,
-    PathState, Role, Status, View, Watchdog,
+    PathState, Role, Status, View, Watchdog, Witness, WitnessWord,
 };
 
 fn ms(time: Duration) -> u64 {
@@ -27,6 +27,7 @@ impl From<&status::Status> for Status {
             notes: Vec::new(),
             view: node.view.as_ref().map(View::from),
             reachable: node.reachable,
+            witness: node.witness.as_ref().map(Witness::from),
             watchdog: node.watchdog.as_ref().map(|(name, granted)| Watchdog {
                 name: name.as_str().to_owned(),
                 timeout_ms: ms(*granted),
@@ -50,6 +51,26 @@ impl From<&status::View> for View {
                 .iter()
                 .map(|name| name.as_str().to_owned())
                 .collect(),
+        }
+    }
+}
+
+impl From<&status::WitnessStatus> for Witness {
+    fn from(witness: &status::WitnessStatus) -> Witness {
+        Witness {
+            address: witness.address.as_str().to_owned(),
+            reachable: witness.reachable,
+            since_ms: witness.since.map(ms),
+            life: witness.life.map(|life| format!("{life:016x}")),
+            word: match witness.word {
+                status::WitnessWord::None => WitnessWord::None,
+                status::WitnessWord::Idle => WitnessWord::Idle,
+                status::WitnessWord::Granted => WitnessWord::Granted,
+                status::WitnessWord::Taken => WitnessWord::Taken,
+                status::WitnessWord::HoldingOff => WitnessWord::HoldingOff,
+                status::WitnessWord::WaitTooLong => WitnessWord::WaitTooLong,
+            },
+            holder: witness.holder.as_ref().map(|name| name.as_str().to_owned()),
         }
     }
 }

@@ -32,6 +32,9 @@ pub struct Status {
     pub view: Option<View>,
     /// Whether this node reaches the public network, as far as known.
     pub reachable: bool,
+    /// The witness, where the cluster has one.
+    #[serde(default)]
+    pub witness: Option<Witness>,
     /// The hardware watchdog of this node.
     pub watchdog: Option<Watchdog>,
     /// All nodes of the cluster file.
@@ -115,6 +118,44 @@ pub struct View {
     pub epoch: u64,
     /// Names of its members.
     pub members: Vec<String>,
+}
+
+/// The witness as the node that answers sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Where it listens.
+    pub address: String,
+    /// Whether it answers.
+    pub reachable: bool,
+    /// For how long it has answered, or has not; `null` when it never did.
+    pub since_ms: Option<u64>,
+    /// Its life: another one after each restart.
+    pub life: Option<String>,
+    /// What it said last.
+    pub word: WitnessWord,
+    /// The node for which it speaks.
+    pub holder: Option<String>,
+}
+
+/// What a witness said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WitnessWord {
+    /// Nothing yet.
+    None,
+    /// The node does not need its word.
+    Idle,
+    /// It speaks for the node.
+    Granted,
+    /// It speaks for somebody else.
+    Taken,
+    /// It has just started and speaks for nobody yet.
+    HoldingOff,
+    /// Its hold-off is too short for this cluster: it never will.
+    WaitTooLong,
+    /// A newer node's word.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The hardware watchdog.

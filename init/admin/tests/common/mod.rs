@@ -56,6 +56,7 @@ pub(crate) fn healthy() -> Status {
         groups: heapless::Vec::new(),
         watchdog: Some((name("i6300esb"), Now::from_secs(5))),
         reachable: true,
+        witness: None,
         counters: Counters::default(),
         last_event: "www: started on node1".try_into().unwrap(),
     };

@@ -130,15 +130,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Says what the witness said, when it was asked for its word and it is news.
+    /// Says what the witness said, when it matters and is news.
     fn tell_word(&mut self, now: Now) {
         let Some(witness) = &mut self.witness else {
             return;
         };
-        let Some((Answer { word, holder, .. }, _)) = witness.client.newest() else {
+        let Some((answer, _)) = witness.client.newest() else {
             return;
         };
-        if matches!(word, Word::Idle | Word::Unproven) {
+        let Answer { word, holder, .. } = answer;
+        let wanted = !answer.side.is_empty();
+        let worth_a_line = match word {
+            Word::Idle | Word::Unproven => false,
+            Word::HoldingOff(_) => wanted,
+            Word::Granted | Word::Taken | Word::WaitTooLong => true,
+        };
+        if !worth_a_line {
             return;
         }
         let node = |holder: Option<Holder>| holder.map(|holder| holder.node);

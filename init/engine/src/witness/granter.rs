@@ -139,14 +139,15 @@ impl Granter {
 
     /// The verdict on a fresh question; gives the word where it may.
     fn decide(&mut self, now: Now, question: &Question) -> Word {
-        if question.side.is_empty() {
-            return Word::Idle;
-        }
+        // what keeps it from ever helping is told before it is needed
         if question.wait() > self.hold_off {
             return Word::WaitTooLong;
         }
         if now < self.free_at {
             return Word::HoldingOff(millis(self.free_at - now));
+        }
+        if question.side.is_empty() {
+            return Word::Idle;
         }
         if self.in_the_way(now, question).is_some() {
             return Word::Taken;

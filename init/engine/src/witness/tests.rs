@@ -432,6 +432,8 @@ fn a_wait_longer_than_the_hold_off_is_never_granted() {
     let mut a = Client::new(CLUSTER, &key(), A, BootId(1), HOLD_OFF + ms(1));
     room.ask(&mut a, NOBODY);
     assert_eq!(room.ask_for_itself(&mut a), Word::WaitTooLong);
+    let idle = room.ask(&mut a, NOBODY);
+    assert_eq!(idle, Word::WaitTooLong, "told before it is needed");
     let mut b = Client::new(CLUSTER, &key(), B, BootId(1), HOLD_OFF);
     room.ask(&mut b, NOBODY);
     assert_eq!(room.ask_for_itself(&mut b), Word::Granted);
