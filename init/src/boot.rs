@@ -6,13 +6,13 @@
 //! does not name the node, the NICs that tell who this machine is.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::time::Duration;
 
 use kodo_config::cluster::{Cluster, Mac};
 use kodo_config::{Secret, Severity};
 use kodo_engine::surface::Level;
-use kodo_node::Node;
+use kodo_node::{Node, WITNESS_PORT};
 use kodo_sys::clock;
 use kodo_sys::signal::{Signal, SignalFd};
 
@@ -85,6 +85,9 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
     let configured = clock::boottime();
 
     notes.extend(harden());
+    if cluster.witness.is_some() {
+        notes.extend(hold_answers());
+    }
     let boot_id = kodo_sys::machine::unique().map_err(|error| format!("no boot id: {error}"))?;
     let seed = kodo_sys::machine::unique().map_err(|error| format!("no seed: {error}"))?;
     let node = Box::new(Node::new(config, boot_id, seed, clock::boottime()));
@@ -176,6 +179,21 @@ fn set_up_lanes(plan: &Plan, dev: &Lane, svc: &Lane) -> kodo_sys::Result<()> {
     };
     dev.send(&setup, None)?;
     svc.send(&ToSvc::Setup(plan.services.clone()), None)
+}
+
+/// The witness's answers are heard past the kernel's IP stack, which must not tell the
+/// witness that nobody listens: takes their port for as long as this process lives.
+fn hold_answers() -> Option<(Level, String)> {
+    match kodo_sys::deaf::hold(WITNESS_PORT) {
+        Ok(held) => {
+            let _ = held.into_raw_fd();
+            None
+        }
+        Err(error) => Some((
+            Level::Warn,
+            format!("UDP port {WITNESS_PORT}, to which the witness answers, is not ours: {error}"),
+        )),
+    }
 }
 
 /// Nothing may take memory or processor from this process any more.

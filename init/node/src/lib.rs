@@ -20,5 +20,6 @@ mod words;
 
 pub use config::Config;
 pub use kodo_engine::Now;
+pub use kodo_netstack::limits::WITNESS_PORT;
 pub use kodo_netstack::{ETHERTYPE, GROUP_MAC};
 pub use node::Node;

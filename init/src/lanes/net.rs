@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kodo_node::io::ActError;
-use kodo_node::{ETHERTYPE, GROUP_MAC};
+use kodo_node::{ETHERTYPE, GROUP_MAC, WITNESS_PORT};
 use kodo_sys::netlink::Route;
 use kodo_sys::packet::PacketSocket;
 use kodo_sys::{AsFd, Result};
@@ -144,7 +144,7 @@ fn set_up(route: &mut Route, setup: &PortSetup) -> Result<(PacketSocket, [u8; 6]
         }
     }
     // Before the link comes up, so that no heartbeat is missed.
-    let socket = PacketSocket::open(setup.index, ETHERTYPE, GROUP_MAC.0)?;
+    let socket = PacketSocket::open(setup.index, ETHERTYPE, WITNESS_PORT, GROUP_MAC.0)?;
     link_up(route, setup.index)?;
     for (address, prefix) in &setup.addresses {
         let result = add_address(route, setup.index, (*address, *prefix), false);

@@ -9,7 +9,7 @@ use kodo_config::Cluster;
 use kodo_engine::surface::Level;
 use kodo_node::Node;
 use kodo_node::io::{Port, Reply, Request, Token};
-use kodo_node::{ETHERTYPE, GROUP_MAC};
+use kodo_node::{ETHERTYPE, GROUP_MAC, WITNESS_PORT};
 use kodo_sys::clock;
 use kodo_sys::packet::PacketSocket;
 use kodo_sys::poll::Ready;
@@ -178,7 +178,7 @@ fn a_nic_of_the_file_becomes_a_port_that_beats_and_follows_its_carrier() {
         kodo_sys::process::new_network().unwrap();
         let mut route = netlink::Route::open(Duration::from_secs(5)).unwrap();
         route.request(link::SET, 0, &link::up(1)).unwrap();
-        let wire = PacketSocket::open(1, ETHERTYPE, GROUP_MAC.0).unwrap();
+        let wire = PacketSocket::open(1, ETHERTYPE, WITNESS_PORT, GROUP_MAC.0).unwrap();
 
         let mut bench = Bench::new();
         bench.nic(9, 7);
@@ -199,7 +199,7 @@ fn a_nic_of_the_file_becomes_a_port_that_beats_and_follows_its_carrier() {
             other => panic!("{other:?}"),
         }
 
-        let socket = PacketSocket::open(1, ETHERTYPE, GROUP_MAC.0).unwrap();
+        let socket = PacketSocket::open(1, ETHERTYPE, WITNESS_PORT, GROUP_MAC.0).unwrap();
         let mac = [0x52, 0x54, 0, 0, 1, 1];
         let ready = FromNet::Ready {
             port: Port(0),

@@ -12,6 +12,7 @@
 pub mod clock;
 pub mod confine;
 pub mod counting;
+pub mod deaf;
 pub mod filter;
 pub mod kmsg;
 pub mod link;

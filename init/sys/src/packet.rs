@@ -24,14 +24,23 @@ fn option<T>(fd: &OwnedFd, level: i32, name: i32, value: &T) -> Result<()> {
     Ok(())
 }
 
+/// Puts a filter before a socket: what it refuses was never there.
+pub(crate) fn attach(fd: &OwnedFd, program: &mut [filter::Instruction]) -> Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(program.len()).unwrap_or(0),
+        filter: program.as_mut_ptr(),
+    };
+    option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}
+
 impl PacketSocket {
-    /// Opens a socket for the heartbeats of `ethertype` on NIC `index`, deaf to what is
-    /// not for PID 1 (see [`crate::filter`]) and to what this machine sends; it also
-    /// hears `group`. Needs CAP_NET_RAW.
+    /// Opens a socket for the heartbeats of `ethertype` and the answers to UDP port
+    /// `answers` on NIC `index`, deaf to what is not for PID 1 (see [`crate::filter`]) and
+    /// to what this machine sends; it also hears `group`. Needs CAP_NET_RAW.
     ///
     /// # Errors
     /// What the calls say; `ENODEV` when the NIC is gone.
-    pub fn open(index: u32, ethertype: u16, group: [u8; 6]) -> Result<PacketSocket> {
+    pub fn open(index: u32, ethertype: u16, answers: u16, group: [u8; 6]) -> Result<PacketSocket> {
         // Protocol 0: nothing arrives before the filter is in place.
         // SAFETY: plain integers; the result is checked.
         let fd = check(unsafe {
@@ -44,12 +53,7 @@ impl PacketSocket {
         // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
 
-        let mut program = filter::heartbeat(ethertype);
-        let program = libc::sock_fprog {
-            len: u16::try_from(program.len()).unwrap_or(0),
-            filter: program.as_mut_ptr(),
-        };
-        option(&fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)?;
+        attach(&fd, &mut filter::heartbeat(ethertype, answers))?;
         option(&fd, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1i32)?;
         // Heartbeats leave in front of the service's bulk traffic.
         option(&fd, libc::SOL_SOCKET, libc::SO_PRIORITY, &7i32)?;
@@ -140,6 +144,7 @@ mod tests {
     use std::net::UdpSocket;
 
     const TYPE: u16 = 0x88b5;
+    const ANSWERS: u16 = 5581;
     const GROUP: [u8; 6] = [0x03, 0x6b, 0x6f, 0x64, 0x6f, 0x00];
 
     fn frame(ethertype: u16, payload: &[u8]) -> Vec<u8> {
@@ -161,8 +166,8 @@ mod tests {
             route
                 .request(crate::link::SET, 0, &crate::link::up(1))
                 .unwrap();
-            let ours = PacketSocket::open(1, TYPE, GROUP).unwrap();
-            let sender = PacketSocket::open(1, TYPE, GROUP).unwrap();
+            let ours = PacketSocket::open(1, TYPE, ANSWERS, GROUP).unwrap();
+            let sender = PacketSocket::open(1, TYPE, ANSWERS, GROUP).unwrap();
             for frame in frames {
                 sender.send(&frame).unwrap();
             }
@@ -197,6 +202,21 @@ mod tests {
             packet[40] = kind;
             frame(0x86dd, &packet)
         };
+        let udp4 = |to: u16, fragment: u16| {
+            let mut packet = [0; 40];
+            packet[0] = 0x46; // with an option
+            packet[6..8].copy_from_slice(&fragment.to_be_bytes());
+            packet[9] = 17;
+            packet[26..28].copy_from_slice(&to.to_be_bytes());
+            frame(0x0800, &packet)
+        };
+        let udp6 = |to: u16| {
+            let mut packet = [0; 60];
+            packet[0] = 0x60;
+            packet[6] = 17;
+            packet[42..44].copy_from_slice(&to.to_be_bytes());
+            frame(0x86dd, &packet)
+        };
         let wanted = [
             frame(TYPE, b"heartbeat"),
             frame(0x0806, &[0; 28]),
@@ -204,6 +224,8 @@ mod tests {
             ipv6(58, 129),
             ipv6(58, 135),
             ipv6(58, 136),
+            udp4(ANSWERS, 0),
+            udp6(ANSWERS),
         ];
         let unwanted = [
             frame(0x88b6, b"somebody else"),
@@ -213,6 +235,9 @@ mod tests {
             ipv6(6, 129),
             ipv6(58, 128),
             ipv6(58, 134),
+            udp4(ANSWERS + 1, 0),
+            udp4(ANSWERS, 4),
+            udp6(ANSWERS + 1),
         ];
         let all: Vec<_> = unwanted
             .iter()
@@ -229,7 +254,7 @@ mod tests {
             return;
         }
         assert_eq!(
-            PacketSocket::open(u32::MAX >> 1, TYPE, GROUP)
+            PacketSocket::open(u32::MAX >> 1, TYPE, ANSWERS, GROUP)
                 .unwrap_err()
                 .raw_os_error(),
             Some(libc::ENODEV)
