@@ -35,7 +35,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "kodo-admin",
         ],
     ),
-    ("kodo-ctl", &["kodo-engine", "kodo-config", "kodo-admin"]),
+    (
+        "kodo-ctl",
+        &["kodo-engine", "kodo-config", "kodo-admin", "kodo-sys"],
+    ),
     ("kodo-image", &["kodo-config"]),
     ("kodo-qemu", &[]),
 ];

@@ -495,9 +495,15 @@ impl Cluster {
     /// Hash of the cluster's name: heartbeats of another cluster are not ours.
     #[must_use]
     pub fn cluster_id(&self) -> u32 {
+        Cluster::id_of(&self.name)
+    }
+
+    /// The same of any cluster of this name: how a witness finds the key of a question.
+    #[must_use]
+    pub fn id_of(name: &str) -> u32 {
         let digest = Sha256::new()
             .chain_update(b"kodo cluster\0")
-            .chain_update(&self.name)
+            .chain_update(name)
             .finalize();
         u32::from_be_bytes(first(&digest))
     }

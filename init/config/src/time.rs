@@ -21,7 +21,7 @@ const UNITS: [(&str, u64); 8] = [
 ///
 /// # Errors
 /// What is wrong with the text, in a few words.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err("it is empty".into());

@@ -143,6 +143,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Explain,
     },
+    /// Be the witness of clusters: speak for one part at a time of each that is split.
+    ///
+    /// For a third machine that shares neither power feed nor switch with the nodes. Keeps no
+    /// state and runs until it is killed; run exactly one for a cluster, and restart it when
+    /// its machine was restored from a snapshot. Losing it alone stops nothing.
+    Witness(Witness),
     /// Make a cluster key, or an operator's token. Needs no node.
     ///
     /// `kodo keygen FILE` writes a fresh cluster key to a file that does not exist yet.
@@ -156,6 +162,28 @@ pub(crate) enum Command {
         #[arg(required_unless_present = "token")]
         file: Option<PathBuf>,
     },
+}
+
+/// What a witness is told.
+#[derive(Debug, Args)]
+pub(crate) struct Witness {
+    /// Where to listen. Name the very address that the cluster files name: an answer that
+    /// leaves from another address of this machine is not believed.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:5581")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// A list of clusters, or a cluster file; several are taken together.
+    ///
+    /// A list has, for each cluster: `[[cluster]]`, `name = "web"`, `key_file = "web.key"`
+    /// (or `key`), and for the log `nodes = ["node1", "node2"]`. A key file may hold two keys
+    /// while the nodes change from one to the other. Of a cluster file only the name, the
+    /// nodes and the witness's key are read: it may come here without the cluster's key.
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub(crate) cluster: Vec<PathBuf>,
+    /// How long nothing is granted after a start. A witness keeps nothing on disk: what it
+    /// granted before must be over by then. No cluster whose bound W is longer is served.
+    /// Never start it with a shorter one than it ran with before.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = kodo_config::time::parse)]
+    pub(crate) hold_off: std::time::Duration,
 }
 
 /// What can be explained.

@@ -1,14 +1,16 @@
 //! `kodo`, the operator's command.
 //!
 //! Owns the words on the command line, the conversation with a node's admin API and what
-//! a person reads of it; [`offline`] is what needs no node. Decides nothing: a node that refuses says why, and this repeats
-//! it. Needs no privilege and no cluster key, only an operator's token.
+//! a person reads of it; [`offline`] is what needs no node, and [`witness`] a service of
+//! its own. Decides nothing: a node that refuses says why, and this repeats it. Needs no
+//! privilege and no cluster key, only an operator's token.
 
 mod cli;
 mod client;
 mod offline;
 mod run;
 mod show;
+mod witness;
 
 use std::process::ExitCode;
 

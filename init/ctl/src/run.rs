@@ -135,6 +135,7 @@ fn carry_out(cli: Cli) -> Result<u8, Stop> {
         Command::Explain {
             what: Explain::Timing { file },
         } => Ok(offline::explain_timing(&file)),
+        Command::Witness(options) => Ok(crate::witness::run(&options)),
         Command::Keygen {
             token: Some(name),
             file,

@@ -46,6 +46,29 @@ fn limit(resource: Resource, value: u64) -> Result<()> {
     )?)
 }
 
+/// Makes the calling process, which must have one thread, an unprivileged user for good.
+/// Does nothing when it already is.
+///
+/// # Errors
+/// What the calls say; the process must end then.
+pub fn shed_root(id: u32) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        become_user(id)?;
+    }
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}
+
+fn become_user(id: u32) -> Result<()> {
+    let gid = rustix::process::Gid::from_raw(id);
+    let uid = rustix::process::Uid::from_raw(id);
+    // Single-threaded here, so the thread's identity is the process's.
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
+}
+
 impl Confinement {
     /// Takes everything away from the calling process, which is about to execute
     /// `program`, but what is granted here.
@@ -71,13 +94,7 @@ impl Confinement {
         }
         rustix::thread::set_keep_capabilities(!kept.is_empty())?;
 
-        let gid = rustix::process::Gid::from_raw(self.id);
-        let uid = rustix::process::Uid::from_raw(self.id);
-        // Single-threaded here, so the thread's identity is the process's.
-        rustix::thread::set_thread_groups(&[])?;
-        rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-        rustix::thread::set_thread_res_uid(uid, uid, uid)?;
-
+        become_user(self.id)?;
         rustix::thread::set_capabilities(
             None,
             CapabilitySets {
