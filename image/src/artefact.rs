@@ -32,8 +32,20 @@ pub struct Boot {
     pub cluster: String,
     /// Virtual addresses with prefix length, in file order.
     pub vips: Vec<String>,
+    /// Where the nodes ask a witness, when they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<BootWitness>,
     /// By node name.
     pub nodes: BTreeMap<String, BootNode>,
+}
+
+/// A host outside the cluster on which `kodo witness` must listen.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct BootWitness {
+    /// Its address.
+    pub address: String,
+    /// Its UDP port.
+    pub port: u16,
 }
 
 /// How to boot one node.
@@ -187,6 +199,7 @@ mod tests {
             schema: 1,
             cluster: "web".into(),
             vips: vec!["192.168.0.33/24".into()],
+            witness: None,
             nodes: [("node1".to_owned(), node)].into(),
         }
     }
@@ -223,6 +236,18 @@ mod tests {
         let back: Boot =
             serde_json::from_str(&text.replace("\"pvh\"", "\"later\"")).expect("reads");
         assert_eq!(back.nodes["node1"].pvh, None);
+    }
+
+    #[test]
+    fn a_witness_is_named() {
+        let mut boot = boot(None);
+        boot.witness = Some(BootWitness {
+            address: "192.168.0.5".into(),
+            port: 5581,
+        });
+        let value = serde_json::to_value(boot).expect("serialises");
+        let want = serde_json::json!({"address": "192.168.0.5", "port": 5581});
+        assert_eq!(value["witness"], want);
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> R
     let modules = modules_tree(&kernel, &manifest, &offers, cache, progress)?;
     let program = match &request.program {
         Some(path) => path.clone(),
-        None => program::build(&request.workspace, progress)?,
+        None => program::build(&request.workspace, &program::NODE, progress)?,
     };
     let program = read(&program)?;
     let program_size = program.len() as u64;
@@ -247,6 +247,7 @@ fn write_loaders(plan: &Plan, pvh: Option<&BootForm>, out: &Path) -> Result<()> 
         schema: 1,
         cluster: plan.cluster.clone(),
         vips: plan.vips.clone(),
+        witness: plan.witness.clone(),
         nodes: std::collections::BTreeMap::new(),
     };
     for machine in &plan.nodes {

@@ -11,7 +11,7 @@
 //! /srv/SERVICE/...         what a service's `files` names
 //! ```
 
-use crate::artefact::{BootNic, BootSerial};
+use crate::artefact::{BootNic, BootSerial, BootWitness};
 use crate::cache::read;
 use crate::error::{Error, Result};
 use kodo_config::cluster::{Cluster, End, NicId, PathKind};
@@ -26,6 +26,8 @@ pub struct Plan {
     pub cluster: String,
     /// Virtual addresses with prefix length.
     pub vips: Vec<String>,
+    /// Where the nodes ask a witness, when they do.
+    pub witness: Option<BootWitness>,
     /// The nodes' machines in file order.
     pub nodes: Vec<Machine>,
     /// Files of the initramfs.
@@ -120,6 +122,10 @@ pub fn load(cluster_file: &Path) -> Result<(Plan, Vec<Diagnostic>)> {
             .iter()
             .map(|vip| vip.address.to_string())
             .collect(),
+        witness: cluster.witness.as_ref().map(|witness| BootWitness {
+            address: witness.address.to_string(),
+            port: witness.port,
+        }),
         nodes: (0..cluster.nodes.len())
             .map(|position| machine(&cluster, position))
             .collect(),

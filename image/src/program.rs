@@ -1,4 +1,5 @@
-//! Builds the node's one program: statically linked, so the image needs no library.
+//! Builds the product's programs: statically linked, so that the image needs no library and
+//! the command runs on any Linux host.
 //! Uses the cargo that runs us and a target directory of its own: the flags differ from
 //! the host's build, and neither shall throw away the other's work.
 
@@ -30,28 +31,44 @@ struct Target {
     name: String,
 }
 
-/// Compiles `init` from the workspace at `workspace` and returns the file's path.
+/// A program of the product.
+#[derive(Debug)]
+pub struct Program {
+    package: &'static str,
+    bin: &'static str,
+    what: &'static str,
+}
+
+/// What runs on a node.
+pub const NODE: Program = Program {
+    package: "kodo-init",
+    bin: "init",
+    what: "the node's program",
+};
+
+/// What operators and witnesses run.
+pub const COMMAND: Program = Program {
+    package: "kodo-ctl",
+    bin: "kodo",
+    what: "the kodo command",
+};
+
+/// Compiles a program from the workspace at `workspace` and returns the file's path.
 ///
 /// # Errors
 /// When it does not compile, with the compiler's words.
-pub fn build(workspace: &Path, progress: &mut dyn Progress) -> Result<PathBuf> {
+pub fn build(workspace: &Path, program: &Program, progress: &mut dyn Progress) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = target_directory(workspace)?.join("node");
     let no_cargo =
         |error: io::Error| Error::new(format!("cannot run {}", cargo.display())).because(error);
     // A file and not a pipe: nobody reads it before the end.
     let words = tempfile::tempfile().map_err(no_cargo)?;
-    progress.begin("compile the node's program", None);
+    progress.begin(&format!("compile {}", program.what), None);
     let mut child = Command::new(&cargo)
         .current_dir(workspace)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "kodo-init",
-            "--bin",
-            "init",
-        ])
+        .args(["build", "--quiet"])
+        .args(["--package", program.package, "--bin", program.bin])
         .args(["--profile", "image", "--target", TARGET])
         .args([
             "--message-format",
@@ -82,11 +99,11 @@ pub fn build(workspace: &Path, progress: &mut dyn Progress) -> Result<PathBuf> {
     }
     let status = child.wait().map_err(no_cargo)?;
     if !status.success() {
-        return Err(Error::new("the node's program does not compile").because(read_back(words)).next(
+        return Err(Error::new(format!("{} does not compile", program.what)).because(read_back(words)).next(
             "correct what the compiler names; a missing linker or libc is `apt-get install gcc libc6-dev`",
         ));
     }
-    let program = target.join(TARGET).join("image/init");
+    let program = target.join(TARGET).join("image").join(program.bin);
     progress.end(&crate::report::size(
         std::fs::metadata(&program).map_or(0, |meta| meta.len()),
     ));

@@ -74,6 +74,7 @@ fn request(dir: &Path, out: &str, nodes: &[&str]) -> Request {
         plan: Plan {
             cluster: "web".into(),
             vips: vec!["192.168.0.33/24".into()],
+            witness: None,
             nodes: nodes.iter().map(|name| machine(name)).collect(),
             files: vec![key],
         },
