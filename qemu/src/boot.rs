@@ -140,6 +140,15 @@ pub struct BootNode {
     pub watchdog: bool,
 }
 
+/// A host outside the cluster that its nodes ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct BootWitness {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its UDP port.
+    pub port: u16,
+}
+
 /// A whole cluster.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Boot {
@@ -150,6 +159,9 @@ pub struct Boot {
     /// Its virtual addresses.
     #[serde(default)]
     pub vips: Vec<Cidr>,
+    /// Where its nodes ask a witness.
+    #[serde(default)]
+    pub witness: Option<BootWitness>,
     /// Its machines by node name.
     pub nodes: BTreeMap<String, BootNode>,
 }
@@ -211,6 +223,7 @@ mod tests {
     use super::*;
 
     const EXAMPLE: &str = r#"{"schema": 1, "cluster": "web", "vips": ["192.168.0.33/24"], "new": true,
+        "witness": {"address": "192.168.0.5", "port": 5581, "new": 1},
         "nodes": {"node1": {"kernel": "k", "initrd": "i", "append": "a",
         "nics": [{"role": "lan", "mac": "52:54:00:00:01:01", "address": "192.168.0.18/24"},
                  {"role": "crossover", "mac": "52:54:00:00:01:02"}],
@@ -226,6 +239,11 @@ mod tests {
                 addr: "192.168.0.18".parse().unwrap(),
                 prefix: 24
             })
+        );
+        let witness = boot.witness.unwrap();
+        assert_eq!(
+            (witness.address.to_string(), witness.port),
+            ("192.168.0.5".to_owned(), 5581)
         );
         assert_eq!(node.nics[1].mac.unwrap().to_string(), "52:54:00:00:01:02");
         assert_eq!(node.serial[1].baud, 115_200);

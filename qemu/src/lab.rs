@@ -7,6 +7,7 @@ mod cables;
 mod parting;
 mod power;
 mod waiting;
+mod witness;
 
 pub use parting::Parting;
 
@@ -30,6 +31,8 @@ use crate::wire::fabric::{Fabric, SwitchId};
 use crate::wires::Wire;
 use crate::wiring::{Doors, Installer, MachineEnds};
 
+pub use witness::WitnessProgram;
+
 /// A running lab. Dropping it ends all of its machines; when the thread is panicking, as
 /// in a failed test, the timeline is printed first and its directory kept.
 pub struct Lab {
@@ -40,6 +43,7 @@ pub struct Lab {
     options: Options,
     doors: Doors,
     lan: Option<SwitchId>,
+    witness: Mutex<Option<witness::Attendant>>,
     place: Place,
 }
 
@@ -144,6 +148,7 @@ impl Lab {
             options,
             doors,
             lan,
+            witness: Mutex::default(),
             place,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::boot::{Boot, Cidr, NicRole};
+use crate::boot::{Boot, Cidr, Nic, NicRole};
 use crate::wire::mac::Mac;
 
 /// Host numbers tried for each host, the first free one wins.
@@ -61,6 +61,7 @@ pub(crate) fn plan(boot: &Boot, wished: &[IpAddr]) -> Plan {
         .chain(&boot.vips)
         .chain(&gateway)
         .map(|cidr| cidr.addr)
+        .chain(boot.witness.map(|witness| witness.address))
         .collect();
     let mut choose = |networks: &[Cidr], numbers: &[u16]| -> Vec<Cidr> {
         let free = |network: &Cidr| {
@@ -82,6 +83,17 @@ pub(crate) fn plan(boot: &Boot, wished: &[IpAddr]) -> Plan {
         client,
         observer,
     }
+}
+
+/// An address with the prefix of the network on the nodes' first LANs that it lies in.
+pub(crate) fn at_home(boot: &Boot, addr: IpAddr) -> Option<Cidr> {
+    let lans = boot
+        .nodes
+        .values()
+        .filter_map(|node| node.nics.iter().find(|nic| nic.role == NicRole::Lan));
+    let here = |net: &Cidr| same_network(*net, Cidr { addr, ..*net });
+    let net = lans.flat_map(Nic::addresses).find(here)?;
+    Some(Cidr { addr, ..net })
 }
 
 /// The longest prefix that leaves room for the host numbers above.

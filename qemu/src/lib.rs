@@ -50,13 +50,13 @@ mod wires;
 mod wiring;
 
 pub use admin::Admin;
-pub use boot::{Boot, BootForm, BootNode, Cidr, Nic, NicRole, Serial, SerialRole};
+pub use boot::{Boot, BootForm, BootNode, BootWitness, Cidr, Nic, NicRole, Serial, SerialRole};
 pub use client::Client;
 pub use console::{Level, LogLine, log_line};
 pub use error::{Error, Result};
 pub use host::probe::{NODE_HEADER, Outage, Outcome, ProbeOptions, Sample};
 pub use journal::{Entry, Event, Journal};
-pub use lab::{Lab, Mark, Parting};
+pub use lab::{Lab, Mark, Parting, WitnessProgram};
 pub use machine::accel::{self, Accel};
 pub use machine::{MachineState, NicModel, Power};
 pub use options::Options;

@@ -2,16 +2,19 @@
 //! sends a command to a lab that runs; replays a script of faults.
 
 use crate::host::{Host, Need};
+use crate::progress::Steps;
 use crate::{Result, image, workspace};
-use kodo_image::kernel;
+use kodo_image::{kernel, program};
 use kodo_qemu::command::script::Script;
 use kodo_qemu::front::{self, FrontOptions, control};
-use kodo_qemu::{Accel, Lab, NicModel, Options};
+use kodo_qemu::{Accel, Lab, NicModel, Options, WitnessProgram};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// The token that the example cluster file publishes.
 const EXAMPLE_TOKEN: &str = "kodo-example-token";
+/// A lab's nodes boot with their witness, so what it forgot is never more than a lab's W old.
+const WITNESS_HOLD_OFF: &str = "10s";
 /// The variable that holds an operator's token.
 const TOKEN_VARIABLE: &str = "KODO_TOKEN";
 
@@ -126,7 +129,34 @@ fn start(args: &Args, host: &Host, home: &Path, log: &Path) -> Result<Lab> {
         token: Some(token(args)),
         ..Options::default()
     };
-    Ok(Lab::start(&boot, options)?)
+    let lab = Lab::start(&boot, options)?;
+    if lab.boot().witness.is_some() {
+        start_witness(args, host, &lab)?;
+    }
+    Ok(lab)
+}
+
+/// Runs the cluster's witness on this machine, as its cluster file says; its cable is
+/// `lan-witness`.
+fn start_witness(args: &Args, host: &Host, lab: &Lab) -> Result {
+    if args.boot.is_some() {
+        eprintln!("the nodes ask a witness that is not there: it needs --cluster FILE to run");
+        return Ok(());
+    }
+    host.require(&[Need::StaticLinker])?;
+    let program = program::build(&workspace(), &program::COMMAND, &mut Steps::new())?;
+    let file = cluster(args).display().to_string();
+    let words = [
+        "witness",
+        "--hold-off",
+        WITNESS_HOLD_OFF,
+        "--cluster",
+        &file,
+    ];
+    Ok(lab.start_witness(&WitnessProgram {
+        program,
+        arguments: words.map(str::to_owned).to_vec(),
+    })?)
 }
 
 fn build(args: &Args, host: &Host, out: &Path) -> Result<PathBuf> {
