@@ -70,13 +70,13 @@ fn a_frame_too_long_is_noise_at_once() {
     assert_eq!(frames.len(), 0);
     assert_eq!(
         decoder.noise(),
-        10 * 1024,
+        10 * limits::FRAME,
         "a babbling line need not send a zero to be seen"
     );
     line.extend(framed(b"next"));
     let (frames, decoder) = decode(&line, 100);
     assert_eq!(frames, [b"next"]);
-    assert_eq!((decoder.noise(), decoder.broken()), (10 * 1024, 1));
+    assert_eq!((decoder.noise(), decoder.broken()), (10 * limits::FRAME, 1));
 }
 
 #[test]
