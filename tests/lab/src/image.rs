@@ -1,4 +1,4 @@
-//! Images of the example cluster, and of copies of it in which some words differ.
+//! Images of the example clusters, and of copies of them in which some words differ.
 //!
 //! Owns where they are built. A variant is built once per run of the tests.
 
@@ -10,8 +10,39 @@ use kodo_image::cache::Cache;
 use kodo_image::progress::Silent;
 use kodo_image::{Request, build};
 
-/// The example's cluster file with some of its words replaced: `(old, new)` pairs.
+/// A cluster file with some of its words replaced: `(old, new)` pairs.
 pub type Variant = &'static [(&'static str, &'static str)];
+
+/// A cluster of `image/examples`, or a variant of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cluster {
+    file: &'static str,
+    pub(crate) voter: Option<&'static str>,
+    words: Variant,
+}
+
+/// The pair that most scenarios run on.
+pub const PAIR: Cluster = Cluster::of("web.toml", None);
+/// Three nodes of which two decide.
+pub const THREE: Cluster = Cluster::of("three.toml", None);
+/// Two nodes, and a third that votes and runs nothing.
+pub const VOTER: Cluster = Cluster::of("voter.toml", Some("node3"));
+
+impl Cluster {
+    const fn of(file: &'static str, voter: Option<&'static str>) -> Self {
+        Self {
+            file,
+            voter,
+            words: &[],
+        }
+    }
+
+    /// The same with some words replaced.
+    #[must_use]
+    pub const fn with(self, words: Variant) -> Self {
+        Self { words, ..self }
+    }
+}
 
 /// The root of the checkout.
 fn workspace() -> &'static Path {
@@ -21,20 +52,20 @@ fn workspace() -> &'static Path {
         .expect("tests/lab lies two levels below the root")
 }
 
-/// Builds a variant's image; its `boot.json`.
+/// Builds a cluster's image; its `boot.json`.
 ///
 /// # Panics
 /// When a word to be replaced is not in the example, or the image cannot be built.
 #[must_use]
-pub fn boot_json(variant: Variant) -> PathBuf {
-    static BUILT: LazyLock<Mutex<BTreeMap<Variant, PathBuf>>> = LazyLock::new(Mutex::default);
+pub fn boot_json(cluster: Cluster) -> PathBuf {
+    static BUILT: LazyLock<Mutex<BTreeMap<Cluster, PathBuf>>> = LazyLock::new(Mutex::default);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(boot) = built.get(variant) {
+    if let Some(boot) = built.get(&cluster) {
         return boot.clone();
     }
-    let mut text = std::fs::read_to_string(workspace().join("image/examples/web.toml"))
-        .expect("the example cluster file");
-    for (old, new) in variant {
+    let example = workspace().join("image/examples").join(cluster.file);
+    let mut text = std::fs::read_to_string(example).expect("the example cluster file");
+    for (old, new) in cluster.words {
         assert!(text.contains(old), "the example does not say `{old}`");
         text = text.replace(old, new);
     }
@@ -46,6 +77,6 @@ pub fn boot_json(variant: Variant) -> PathBuf {
         Request::of_cluster(workspace(), &file, &out).unwrap_or_else(|error| panic!("{error}"));
     let cache = Cache::user().unwrap_or_else(|error| panic!("{error}"));
     let done = build(&request, &cache, &mut Silent).unwrap_or_else(|error| panic!("{error}"));
-    built.insert(variant, done.boot.clone());
+    built.insert(cluster, done.boot.clone());
     done.boot
 }

@@ -3,28 +3,33 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use kodo_qemu::{Admin, Boot, Event, Lab, Mark, NicRole, Options, SerialRole};
+use kodo_qemu::wire::judge::{Overlap, Tenure};
+use kodo_qemu::{Admin, Boot, Event, Lab, Mark, NicRole, Options, Parting, SerialRole};
 use serde_json::Value;
 
-use crate::image::{Variant, boot_json};
+use crate::image::{Cluster, PAIR, Variant, boot_json};
 
-/// The example's only group.
+/// The examples' only group.
 pub const GROUP: &str = "www";
 
 /// The third machine of [`Story::with_twin`].
 pub const TWIN: &str = "twin";
 
-/// The example's operator token, published in the example itself.
+/// The examples' operator token, published in the examples themselves.
 const TOKEN: &str = "kodo-example-token";
 
 /// A machine under emulation on a busy host: from power-on to a settled member.
 const BOOT: Duration = Duration::from_secs(90);
 
-/// A running cluster of the example's two nodes.
+/// A machine of a larger cluster; a busy host has little room for many.
+const SMALL_MB: u32 = 96;
+
+/// A running cluster: the example pair unless said otherwise.
 pub struct Story {
     /// The lab it runs in.
     pub lab: Lab,
     began: Mark,
+    voter: Option<&'static str>,
 }
 
 impl Story {
@@ -37,21 +42,38 @@ impl Story {
         story
     }
 
+    /// A cluster with everything healthy: all nodes members, one serving, all paths up.
+    #[must_use]
+    pub fn of(cluster: Cluster) -> Story {
+        let boot = Boot::read(&boot_json(cluster)).expect("a boot.json");
+        let options = Options {
+            memory_mb: SMALL_MB,
+            ..Options::default()
+        };
+        let story = Story {
+            voter: cluster.voter,
+            ..Story::with(boot, options)
+        };
+        story.lab.power_on_all().expect("power");
+        story.settled();
+        story
+    }
+
     /// The pair with all machines off.
     #[must_use]
     pub fn dark(variant: Variant) -> Story {
-        Story::of(Boot::read(&boot_json(variant)).expect("a boot.json"))
+        Story::in_lab(Boot::read(&boot_json(PAIR.with(variant))).expect("a boot.json"))
     }
 
     /// The pair, powered on, whose second node runs another image than the first.
     #[must_use]
     pub fn mixed(first: Variant, second: Variant) -> Story {
-        let mut boot = Boot::read(&boot_json(first)).expect("a boot.json");
-        let mut other = Boot::read(&boot_json(second)).expect("a boot.json");
+        let mut boot = Boot::read(&boot_json(PAIR.with(first))).expect("a boot.json");
+        let mut other = Boot::read(&boot_json(PAIR.with(second))).expect("a boot.json");
         let last = boot.nodes.keys().next_back().expect("nodes").clone();
         let changed = other.nodes.remove(&last).expect("the same nodes");
         boot.nodes.insert(last, changed);
-        let story = Story::of(boot);
+        let story = Story::in_lab(boot);
         story.lab.power_on_all().expect("power");
         story
     }
@@ -60,7 +82,7 @@ impl Story {
     /// that carries the first node's identity.
     #[must_use]
     pub fn with_twin() -> Story {
-        let mut boot = Boot::read(&boot_json(&[])).expect("a boot.json");
+        let mut boot = Boot::read(&boot_json(PAIR)).expect("a boot.json");
         let mut twin = boot.nodes.values().next().expect("nodes").clone();
         // A second machine is not on the pair's own cables.
         twin.nics.retain(|nic| nic.role == NicRole::Lan);
@@ -70,13 +92,13 @@ impl Story {
             }
         }
         boot.nodes.insert(TWIN.to_owned(), twin);
-        Story::of(boot)
+        Story::in_lab(boot)
     }
 
     /// The pair with all machines off, each with so many MB of memory.
     #[must_use]
     pub fn sized(variant: Variant, memory_mb: u32) -> Story {
-        let boot = Boot::read(&boot_json(variant)).expect("a boot.json");
+        let boot = Boot::read(&boot_json(PAIR.with(variant))).expect("a boot.json");
         Story::with(
             boot,
             Options {
@@ -86,7 +108,7 @@ impl Story {
         )
     }
 
-    fn of(boot: Boot) -> Story {
+    fn in_lab(boot: Boot) -> Story {
         Story::with(boot, Options::default())
     }
 
@@ -97,7 +119,11 @@ impl Story {
         };
         let lab = Lab::with(boot, options).expect("a lab");
         let began = lab.mark();
-        Story { lab, began }
+        Story {
+            lab,
+            began,
+            voter: None,
+        }
     }
 
     /// When the story began.
@@ -114,7 +140,7 @@ impl Story {
         self.settled();
     }
 
-    /// Waits until both nodes say that everything is as it should be and the client agrees.
+    /// Waits until all nodes say that everything is as it should be and the client agrees.
     pub fn settled(&self) {
         for node in self.nodes() {
             self.status(&node, "everything healthy", BOOT, |status| {
@@ -147,7 +173,7 @@ impl Story {
             .unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// The pair's node names, in the file's order.
+    /// The cluster's node names, in the file's order.
     #[must_use]
     pub fn nodes(&self) -> Vec<String> {
         self.lab
@@ -157,11 +183,54 @@ impl Story {
             .collect()
     }
 
-    /// The node that is not this one.
+    /// The first node beside this one that may serve.
     #[must_use]
     pub fn other(&self, node: &str) -> String {
-        let other = self.nodes().into_iter().find(|name| name != node);
-        other.expect("a pair has another node")
+        let mut nodes = self.nodes().into_iter();
+        let other = nodes.find(|name| name != node && self.voter != Some(name));
+        other.expect("a cluster has another node")
+    }
+
+    /// The last node beside this one: the voter, where there is one.
+    #[must_use]
+    pub fn last_other(&self, node: &str) -> String {
+        let mut nodes = self.nodes().into_iter().rev();
+        let other = nodes.find(|name| name != node);
+        other.expect("a cluster has another node")
+    }
+
+    /// Keeps a node apart from all other nodes. Clients, gateway and witness still reach it:
+    /// what keeps it from answering is its own decision.
+    pub fn isolate(&self, node: &str) {
+        for other in self.nodes().iter().filter(|other| *other != node) {
+            let parting = Parting::between(node, other);
+            self.lab.part(&parting).expect("nodes");
+        }
+    }
+
+    /// Waits until nobody at all answers at the VIP.
+    pub fn nobody_serves(&self, within: Duration) {
+        let silent = |lab: &Lab| lab.client().answering().is_none().then_some(());
+        self.lab
+            .wait_for("silence at the VIP", within, silent)
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Lets so much time pass.
+    pub fn watch(&self, time: Duration) {
+        let over = self.now().at + time;
+        self.lab
+            .wait_for("time to pass", 2 * time, |lab| {
+                (lab.now() >= over).then_some(())
+            })
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The view that a node has installed: its epoch and members.
+    #[must_use]
+    pub fn view(&self, node: &str) -> Value {
+        let status = self.admin(node).status();
+        status.unwrap_or_else(|error| panic!("{error}"))["view"].clone()
     }
 
     /// A node's admin API.
@@ -248,10 +317,16 @@ impl Story {
     #[must_use]
     pub fn two_owners(&self) -> Duration {
         let overlaps = self.lab.wire().overlaps(self.vip(), self.began.at);
-        overlaps
-            .iter()
-            .map(kodo_qemu::wire::judge::Overlap::duration)
-            .sum()
+        overlaps.iter().map(Overlap::duration).sum()
+    }
+
+    /// Who began to speak for the VIP since a moment, as recorded on the wire.
+    #[must_use]
+    pub fn takeovers(&self, since: Mark) -> Vec<String> {
+        let mut tenures = self.lab.wire().tenures(self.vip());
+        tenures.retain(|tenure| tenure.from >= since.at);
+        let node = |tenure: &Tenure| tenure.node.to_string();
+        tenures.iter().map(node).collect()
     }
 
     /// Ends the story: nobody ever answered for the VIP beside its owner.

@@ -7,3 +7,4 @@ mod deaths;
 mod hostile;
 mod operators;
 mod plain;
+mod votes;

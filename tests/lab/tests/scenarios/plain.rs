@@ -129,7 +129,7 @@ fn page_of(port: u16, node: &str, machine: &mut Machine, consoles: &Path) {
 
 #[test]
 fn boot_json_in_a_plain_qemu() {
-    let boot = kodo_tests_lab::boot_json(&[]);
+    let boot = kodo_tests_lab::boot_json(kodo_tests_lab::PAIR);
     let dir = boot.with_file_name("plain");
     if dir.exists() {
         std::fs::remove_dir_all(&dir).expect("an old run's directory");
