@@ -8,7 +8,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use kodo_image::cache::Cache;
 use kodo_image::progress::Silent;
-use kodo_image::{Request, build};
+use kodo_image::{Request, build, program};
+use kodo_qemu::WitnessProgram;
 
 /// A cluster file with some of its words replaced: `(old, new)` pairs.
 pub type Variant = &'static [(&'static str, &'static str)];
@@ -27,6 +28,12 @@ pub const PAIR: Cluster = Cluster::of("web.toml", None);
 pub const THREE: Cluster = Cluster::of("three.toml", None);
 /// Two nodes, and a third that votes and runs nothing.
 pub const VOTER: Cluster = Cluster::of("voter.toml", Some("node3"));
+
+/// A pair that asks a witness.
+pub const WITNESS: Cluster = Cluster::of("witness.toml", None);
+
+/// The witness of a story has just begun like its nodes; what it forgot is over after W.
+const HOLD_OFF: &str = "3s";
 
 impl Cluster {
     const fn of(file: &'static str, voter: Option<&'static str>) -> Self {
@@ -79,4 +86,20 @@ pub fn boot_json(cluster: Cluster) -> PathBuf {
     let done = build(&request, &cache, &mut Silent).unwrap_or_else(|error| panic!("{error}"));
     built.insert(cluster, done.boot.clone());
     done.boot
+}
+
+/// The witness of a cluster: the real program, told by the cluster's own file.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub(crate) fn witness(cluster: Cluster) -> WitnessProgram {
+    let program = program::build(workspace(), &program::COMMAND, &mut Silent);
+    let file = boot_json(cluster).with_file_name("cluster.toml");
+    let file = file.display().to_string();
+    let words = ["witness", "--hold-off", HOLD_OFF, "--cluster", &file];
+    WitnessProgram {
+        program: program.unwrap_or_else(|error| panic!("{error}")),
+        arguments: words.map(str::to_owned).to_vec(),
+    }
 }

@@ -11,5 +11,5 @@
 mod image;
 mod story;
 
-pub use image::{Cluster, PAIR, THREE, VOTER, Variant, boot_json};
+pub use image::{Cluster, PAIR, THREE, VOTER, Variant, WITNESS, boot_json};
 pub use story::{GROUP, Story, TWIN};

@@ -7,7 +7,7 @@ use kodo_qemu::wire::judge::{Overlap, Tenure};
 use kodo_qemu::{Admin, Boot, Event, Lab, Mark, NicRole, Options, Parting, SerialRole};
 use serde_json::Value;
 
-use crate::image::{Cluster, PAIR, Variant, boot_json};
+use crate::image::{Cluster, PAIR, Variant, boot_json, witness};
 
 /// The examples' only group.
 pub const GROUP: &str = "www";
@@ -54,9 +54,19 @@ impl Story {
             voter: cluster.voter,
             ..Story::with(boot, options)
         };
+        if story.lab.boot().witness.is_some() {
+            story.start_witness(cluster);
+        }
         story.lab.power_on_all().expect("power");
         story.settled();
         story
+    }
+
+    /// Starts the cluster's witness, or starts it again when it was killed: it has
+    /// forgotten everything then.
+    pub fn start_witness(&self, cluster: Cluster) {
+        let started = self.lab.start_witness(&witness(cluster));
+        started.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// The pair with all machines off.

@@ -1,4 +1,4 @@
-//! Clusters in which votes decide: three nodes, and a pair with a voter.
+//! Clusters in which votes decide: three nodes, a pair with a voter, a pair with a witness.
 //!
 //! Machines are kept apart from each other, not from their clients: what makes a node fall
 //! silent is its own decision, and the wire shows whether it came in time.
@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use kodo_qemu::{Mark, Parting};
-use kodo_tests_lab::{Story, THREE, VOTER};
+use kodo_tests_lab::{Story, THREE, VOTER, WITNESS};
 
 /// A change of views and what follows from it, at the lab profile under emulation.
 const SOON: Duration = Duration::from_secs(20);
 /// A machine boots under emulation and joins.
 const BOOT: Duration = Duration::from_secs(90);
+/// The host of the witness, as the lab calls it.
+const WITNESS_HOST: &str = "witness";
 /// A view that stands this long does not flap.
 const STEADY: Duration = Duration::from_secs(20);
 
@@ -91,6 +93,71 @@ fn voter_and_active_lose_power() {
     story.lab.power_on(&voter).expect("power on");
     story.settled();
     active_loses_power(&story);
+    story.end();
+}
+
+#[test]
+fn witness_decides_a_split() {
+    let story = Story::of(WITNESS);
+    standby_is_alone(&story);
+
+    // Neither the other node nor the witness hears the active, but clients do.
+    let active = story.serving(SOON);
+    let heir = story.other(&active);
+    let split = story.now();
+    story.isolate(&active);
+    let unheard = Parting::between(&active, WITNESS_HOST);
+    story.lab.part(&unheard).expect("the witness's host");
+    story.served_by(&heir, SOON);
+    println!("all-paths-cut: outage {:?}", story.outage(split));
+    let healed = story.now();
+    story.lab.heal_all();
+    story.settled();
+    healed_well(&story, &heir, healed);
+    assert_eq!(story.takeovers(split), [heir.as_str()]);
+
+    // Only one way is lost, for long: one owner all the time.
+    let (active, before) = (heir, story.now());
+    let mute = Parting::one_way(&active, &story.other(&active));
+    story.lab.part(&mute).expect("nodes");
+    story.watch(STEADY);
+    let owner = story.serving(SOON);
+    let moves = story.takeovers(before);
+    println!("{mute}: {owner} serves, outage {:?}", story.outage(before));
+    assert!(moves.len() <= 1, "flapping: {moves:?}");
+    let healed = story.now();
+    story.lab.heal_all();
+    story.settled();
+    healed_well(&story, &owner, healed);
+    story.end();
+}
+
+#[test]
+fn witness_restarts_during_a_split() {
+    let story = Story::of(WITNESS);
+    let active = story.serving(SOON);
+    let split = story.now();
+    // Both reach the witness: it speaks for one of them.
+    story.isolate(&active);
+    story.watch(STEADY / 4);
+    let owner = story.serving(SOON);
+    let moves = story.takeovers(split);
+    println!("split: {owner} serves, outage {:?}", story.outage(split));
+    assert!(moves.len() <= 1, "flapping: {moves:?}");
+
+    let killed = story.now();
+    story.lab.stop_witness();
+    story.nobody_serves(SOON);
+    story.start_witness(WITNESS);
+    story.serving(SOON);
+    println!("witness restarted: outage {:?}", story.outage(killed));
+    story.watch(STEADY / 4);
+    let owner = story.serving(SOON);
+
+    let healed = story.now();
+    story.lab.heal_all();
+    story.settled();
+    healed_well(&story, &owner, healed);
     story.end();
 }
 
