@@ -42,7 +42,7 @@ pub struct Question {
     pub seq: u64,
     /// W of the asker in milliseconds, rounded up: how long a word lasts.
     pub wait: u32,
-    /// The voting members for whom it wants the word; empty when it wants none.
+    /// For whom it wants the word: itself, and voting members; empty when it wants none.
     pub side: NodeSet,
     /// The newest challenge that it heard.
     pub heard: Option<Challenge>,
@@ -116,7 +116,10 @@ impl Question {
     }
 
     fn valid(&self) -> bool {
-        self.node.index() < limits::NODES && counts(self.seq) && self.wait > 0
+        self.node.index() < limits::NODES
+            && counts(self.seq)
+            && self.wait > 0
+            && (self.side.is_empty() || self.side.contains(self.node))
     }
 }
 

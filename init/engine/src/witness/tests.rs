@@ -156,6 +156,10 @@ mod layout {
                 wait: 0,
                 ..question()
             },
+            Question {
+                side: NodeSet::only(A),
+                ..question()
+            },
         ];
         for question in questions {
             let bytes = codec().ask(&question);
@@ -822,7 +826,9 @@ mod schedules {
             let side = if self.sides.is_empty() {
                 [NodeSet::only(life.node), NOBODY][usize::from(side.is_multiple_of(8))]
             } else {
-                self.sides[side % self.sides.len()]
+                let mine = |side: &NodeSet| side.is_empty() || side.contains(life.node);
+                let mine: Vec<NodeSet> = self.sides.iter().copied().filter(mine).collect();
+                mine[side % mine.len()]
             };
             if !life.gone {
                 let asked = life.client.ask(life.clock.read(self.now), side);
