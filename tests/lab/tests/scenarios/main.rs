@@ -8,3 +8,4 @@ mod hostile;
 mod operators;
 mod plain;
 mod votes;
+mod witness;
