@@ -9,11 +9,13 @@
 //! built from the errno, which allocates nothing.
 #![cfg(target_os = "linux")]
 
+mod bpf;
 pub mod clock;
 pub mod confine;
 pub mod counting;
 pub mod deaf;
 pub mod filter;
+pub mod gate;
 pub mod kmsg;
 pub mod link;
 pub mod machine;

@@ -15,7 +15,7 @@ pub struct PacketSocket {
     fd: OwnedFd,
 }
 
-fn option<T>(fd: &OwnedFd, level: i32, name: i32, value: &T) -> Result<()> {
+pub(crate) fn option<T>(fd: &OwnedFd, level: i32, name: i32, value: &T) -> Result<()> {
     let len = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
     // SAFETY: `value` is a plain C structure or integer of `len` bytes that the call only reads.
     check(unsafe {
