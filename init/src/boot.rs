@@ -18,7 +18,7 @@ use kodo_sys::signal::{Signal, SignalFd};
 
 use crate::pid1::{Lane, Parts, Pid1};
 use crate::plan::{self, Plan};
-use crate::wire::{FromDev, MESSAGE, ToDev, ToSvc};
+use crate::wire::{FromDev, MESSAGE, ToDev, ToNet, ToSvc};
 use crate::{kernel, last_words};
 
 const CLUSTER_FILE: &str = "/etc/kodo/cluster.toml";
@@ -78,7 +78,8 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
     if let Err(error) = kodo_sys::machine::set_hostname(&plan.node) {
         notes.push((Level::Warn, format!("host name: {error}")));
     }
-    set_up_lanes(&plan, &dev, &svc).map_err(|error| format!("a helper takes no setup: {error}"))?;
+    set_up_lanes(&plan, &dev, &net, &svc)
+        .map_err(|error| format!("a helper takes no setup: {error}"))?;
     let config = cluster
         .node(&plan.node)
         .map_err(|error| error.to_string())?;
@@ -171,13 +172,14 @@ fn identify(cluster: &Cluster, dev: &Lane, early: &mut Early) -> Result<usize, S
     answer.map_err(|error| error.to_string())
 }
 
-fn set_up_lanes(plan: &Plan, dev: &Lane, svc: &Lane) -> kodo_sys::Result<()> {
+fn set_up_lanes(plan: &Plan, dev: &Lane, net: &Lane, svc: &Lane) -> kodo_sys::Result<()> {
     let setup = ToDev::Setup {
         lines: plan.lines.clone(),
         watchdog: plan.watchdog,
         softdog: plan.softdog,
     };
     dev.send(&setup, None)?;
+    net.send(&ToNet::Gate(plan.vips.clone()), None)?;
     svc.send(&ToSvc::Setup(plan.services.clone()), None)
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) ports: Vec<PortPlan>,
     /// By [`Line`].
     pub(crate) lines: Vec<LineSetup>,
+    /// All VIPs of the cluster.
+    pub(crate) vips: Vec<IpAddr>,
     /// Asked of the watchdog's driver.
     pub(crate) watchdog: Duration,
     /// Whether the kernel's software watchdog will do.
@@ -44,6 +46,7 @@ pub(crate) struct PortPlan {
     port: Port,
     /// As the file knows it, for people.
     pub(crate) role: &'static str,
+    public: bool,
     /// How its NIC is found.
     pub(crate) id: NicId,
     addresses: Vec<(IpAddr, u8)>,
@@ -66,6 +69,7 @@ impl PortPlan {
             port: self.port,
             index: nic.index,
             name: nic.name,
+            public: self.public,
             addresses: self.addresses.clone(),
             gateways: self.gateways.clone(),
         }
@@ -84,6 +88,7 @@ pub(crate) fn plan(cluster: &Cluster, position: usize) -> Plan {
         node: node.name.clone(),
         ports: ports(node),
         lines: lines(node),
+        vips: cluster.vips.iter().map(|vip| vip.address.address).collect(),
         watchdog: cluster.watchdog.timeout,
         softdog: cluster.watchdog.softdog,
         services: services(cluster, node),
@@ -100,6 +105,7 @@ fn ports(node: &Node) -> Vec<PortPlan> {
         .map(|(position, nic)| PortPlan {
             port: Port(id(position)),
             role: nic.role.word(),
+            public: nic.role == Role::Lan,
             id: nic.id.clone(),
             addresses: nic
                 .addresses

@@ -14,9 +14,13 @@ use serde::{Deserialize, Serialize};
 /// Bytes of the largest message.
 pub(crate) const MESSAGE: usize = 32 * 1024;
 
-/// To the net lane, which answers every one of them.
+/// To the net lane, which answers every one of them but `Ungate`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum ToNet {
+    /// Put a gate for these VIPs on every public port from now on. Comes first.
+    Gate(Vec<IpAddr>),
+    /// Take the gates off: nobody here can open them.
+    Ungate,
     /// Make a NIC ready: kernel settings, link up, addresses, routes, packet socket.
     Port(PortSetup),
     /// Bind a VIP to the NIC of this index.
@@ -36,6 +40,8 @@ pub(crate) struct PortSetup {
     pub(crate) index: u32,
     /// The NIC's name.
     pub(crate) name: String,
+    /// Clients are behind it: VIPs are bound there, and a gate is put there.
+    pub(crate) public: bool,
     /// Addresses and the length of their prefixes.
     pub(crate) addresses: Vec<(IpAddr, u8)>,
     /// Default gateways.
@@ -45,6 +51,10 @@ pub(crate) struct PortSetup {
 /// From the net lane.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum FromNet {
+    /// To `Gate`: all its VIPs are closed; their deadlines come along.
+    Gate,
+    /// To `Gate` or to the first `Port` that cannot have one: there is no gate, and why.
+    NoGate(String),
     /// To `Port`; the packet socket comes along. `detail` tells what did not work
     /// although the port is usable.
     Ready {

@@ -3,7 +3,9 @@
 //! Owns the sentences that the page, the command and scripts all show, so that they never
 //! disagree. Judges from one node's status alone and changes nothing.
 
-use crate::api::{Group, GroupState, Health, Node, PathState, Role, Status, Witness, WitnessWord};
+use crate::api::{
+    Gate, Group, GroupState, Health, Node, PathState, Role, Status, Witness, WitnessWord,
+};
 
 /// Fills `health`, `concerns` and `notes` from the rest.
 pub(crate) fn judge(status: &mut Status) {
@@ -32,6 +34,12 @@ pub(crate) fn judge(status: &mut Status) {
     }
     if let Some(concern) = status.witness.as_ref().and_then(witness) {
         concerns.push(concern);
+    }
+    if status.gate == Gate::None {
+        notes.push(format!(
+            "{} has no gate: stuck, it answers for its addresses until its watchdog fires",
+            status.node
+        ));
     }
     let counters = &status.counters;
     for (count, what) in [

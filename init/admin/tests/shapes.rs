@@ -36,6 +36,7 @@ fn status_of_a_healthy_pair() {
             "reachable": true,
             "witness": null,
             "watchdog": {"name": "i6300esb", "timeout_ms": 5000},
+            "gate": "kernel",
             "nodes": [
                 {"name": "node1", "role": "active", "standby": false, "boot": "0123456789abcdef",
                  "silent_ms": null, "same_file": true, "paths": []},

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use kodo_admin::api::{
-    Group, GroupState, Health, Level, LogLine, Node, Path, PathState, Role, Status, Witness,
+    Gate, Group, GroupState, Health, Level, LogLine, Node, Path, PathState, Role, Status, Witness,
     WitnessWord,
 };
 
@@ -68,6 +68,11 @@ fn facts(status: &Status) -> String {
     }
     if let Some(witness) = &status.witness {
         let _ = writeln!(out, "witness: {}", self::witness(witness));
+    }
+    match status.gate {
+        Gate::Kernel => out.push_str("gate: kernel\n"),
+        Gate::None => out.push_str("gate: none\n"),
+        Gate::Unknown => {}
     }
     let rejected = rejected(status);
     if !rejected.is_empty() {
@@ -272,6 +277,7 @@ mod tests {
             "health": "healthy", "concerns": [], "notes": [],
             "view": {"epoch": 3, "members": ["node1", "node2"]},
             "reachable": true, "watchdog": {"name": "i6300esb", "timeout_ms": 5000},
+            "gate": "kernel",
             "nodes": [
                 {"name": "node1", "role": "active", "standby": false, "boot": "01",
                  "silent_ms": null, "same_file": true, "paths": []},
@@ -311,6 +317,7 @@ PATHS
 
 view 3: node1, node2
 watchdog: i6300esb, 5 s
+gate: kernel
 last event: www: started on node1
 ";
         check(healthy(), expected);
@@ -376,6 +383,7 @@ PATHS
 
 view 3: node1, node2
 watchdog: i6300esb, 5 s
+gate: kernel
 last event: www: started on node1
 ";
         check(value, expected);
@@ -411,6 +419,7 @@ PATHS
 
 view 4: node1
 watchdog: i6300esb, 5 s
+gate: kernel
 rejected since boot: 3 forged, 17 bytes of noise
 last event: www: started on node1
 note: www failed 2 times on node1

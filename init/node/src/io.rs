@@ -57,6 +57,8 @@ pub enum Input<'a> {
         /// The driver's own name for it.
         name: &'a str,
     },
+    /// Whether the kernel's gate is on every public port, where [`Output::Gate`] moves it.
+    Gate(bool),
     /// A privileged helper died; its name.
     HelperLost(&'a str),
     /// Something for the log that PID 1 or a helper noticed: a driver, a boot milestone,

@@ -31,6 +31,8 @@ pub struct Node {
     pub(crate) acts: Acts,
     pub(crate) now: Now,
     pub(crate) watchdog: Option<(status::Name, Now)>,
+    /// The kernel has a gate.
+    pub(crate) gate: bool,
     vips: [Vip; limits::VIPS],
     ports: [PortState; limits::PORTS],
     /// The newest probe of each service, until answered.
@@ -63,6 +65,7 @@ impl Node {
             acts: Acts::default(),
             now,
             watchdog: None,
+            gate: false,
             vips: [Vip::default(); limits::VIPS],
             ports: [PortState::default(); limits::PORTS],
             probes: [None; limits::SERVICES],
@@ -118,6 +121,7 @@ impl Node {
                 self.engine.handle_watchdog(now, granted);
                 self.watchdog = Some((status::name(name), granted));
             }
+            Input::Gate(yes) => self.gate = yes,
             Input::HelperLost(lane) => {
                 // Without it nothing can be stopped any more.
                 self.log.write(

@@ -34,6 +34,7 @@ impl Node {
             nodes: nodes.map(|node| self.node_status(node)).collect(),
             groups: groups.map(|group| self.group_status(group)).collect(),
             watchdog: self.watchdog.clone(),
+            gate: self.gate,
             reachable: self.engine.reachable(self.now),
             witness: self.witness_status(),
             counters: self.counters(),

@@ -43,6 +43,8 @@ pub struct Status {
     pub groups: Vec<GroupStatus, { engine::GROUPS }>,
     /// The watchdog: its name and granted timeout.
     pub watchdog: Option<(Name, Now)>,
+    /// Whether the kernel's gate is in place: stuck, this node's VIPs fall silent.
+    pub gate: bool,
     /// Whether the public network is reachable, as far as known.
     pub reachable: bool,
     /// The witness, where there is one.

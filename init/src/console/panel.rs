@@ -58,8 +58,13 @@ fn summary(status: &Status) -> Vec<String> {
         Some(witness) if witness.reachable => "   witness answers".to_owned(),
         Some(_) => format!("   witness {RED}does not answer{RESET}"),
     };
+    let gate = if status.gate {
+        "kernel".to_owned()
+    } else {
+        format!("{RED}none{RESET}")
+    };
     lines.push(format!(
-        "watchdog {watchdog}   public network {lan}{witness}"
+        "watchdog {watchdog}   gate {gate}   public network {lan}{witness}"
     ));
     lines.push(String::new());
     for node in status.nodes.iter().filter(|node| node.name != status.node) {
@@ -196,6 +201,7 @@ mod tests {
             nodes: [peer].into_iter().collect(),
             groups: [group].into_iter().collect(),
             watchdog: None,
+            gate: true,
             reachable: true,
             witness: None,
             counters: Counters::default(),
@@ -227,7 +233,7 @@ mod tests {
             lines,
             [
                 "kodo  cluster web  node node1  active  up 1 h 1 min",
-                "watchdog none   public network reachable",
+                "watchdog none   gate kernel   public network reachable",
                 "",
                 "peer node2  standby  heard 40 ms ago  crossover up  lan one-way",
                 "",

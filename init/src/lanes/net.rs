@@ -1,7 +1,7 @@
 //! The net lane: everything that takes the kernel's RTNL lock.
 //!
-//! Owns rtnetlink (links, addresses, routes), the kernel's per-NIC settings, and opening
-//! packet sockets, which it hands to PID 1. It decides nothing: each request is carried
+//! Owns rtnetlink (links, addresses, routes), the kernel's per-NIC settings, its gate, and
+//! opening packet sockets, which it hands to PID 1. It decides nothing: each request is carried
 //! out and answered in order. A NIC whose driver holds the lock while it resets delays
 //! this lane, never the heartbeat.
 //!
@@ -9,6 +9,8 @@
 //! it takes 7 kB of the shipped binary, where netlink-packet-route takes more than half a
 //! megabyte. The price is that it is one person's work; it is pinned, and used for
 //! addresses and routes only.
+
+mod gate;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -23,6 +25,7 @@ use kodo_sys::{link, neighbour};
 use netlink_bindings::traits::NetlinkRequest;
 use netlink_bindings::{rt_addr, rt_route};
 
+use self::gate::Gates;
 use super::{Link, PRIORITY};
 use crate::wire::{FromNet, PortSetup, ToNet};
 
@@ -63,16 +66,24 @@ pub(crate) fn run() -> Result<()> {
     kodo_sys::schedule::real_time(PRIORITY)?;
     let mut route = Route::open(PATIENCE)?;
     link_up(&mut route, LOOPBACK)?;
+    let mut gates = Gates::default();
     while let Some((request, _)) = pid1.receive::<ToNet>()? {
-        serve(&mut route, &mut pid1, request)?;
+        serve(&mut route, &mut gates, &mut pid1, request)?;
     }
     Ok(())
 }
 
-fn serve(route: &mut Route, pid1: &mut Link, request: ToNet) -> Result<()> {
+fn serve(route: &mut Route, gates: &mut Gates, pid1: &mut Link, request: ToNet) -> Result<()> {
     match request {
+        ToNet::Gate(vips) => gates.load(&vips, pid1),
+        ToNet::Ungate => {
+            gates.take_off();
+            Ok(())
+        }
         ToNet::Port(setup) => {
             let (port, index) = (setup.port, setup.index);
+            // Before it has an address that could speak.
+            gates.guard(&setup, pid1)?;
             match set_up(route, &setup) {
                 Ok((socket, mac, detail)) => {
                     let carrier = carrier(route, index).unwrap_or(false);
@@ -275,6 +286,7 @@ fn carrier(route: &mut Route, index: u32) -> Result<bool> {
 mod tests {
     use super::*;
     use kodo_node::io::{Port, Token};
+    use kodo_sys::gate::Deadlines;
     use std::net::UdpSocket;
 
     /// Runs `test` in a network of its own, so that this machine's is left alone.
@@ -295,6 +307,7 @@ mod tests {
             port: Port(0),
             index: LOOPBACK,
             name: "lo".into(),
+            public: true,
             addresses: addresses.iter().map(address).collect(),
             gateways: gateways
                 .iter()
@@ -377,11 +390,18 @@ mod tests {
         in_new_network(|route| {
             let (ours, theirs) = kodo_sys::seqpacket::pair().unwrap();
             let (mut lane, mut pid1) = (Link::new(theirs), Link::new(ours));
+            let mut gates = Gates::default();
             let vip = "192.168.0.33".parse().unwrap();
-            serve(route, &mut lane, ToNet::Port(lo(&[], &[]))).unwrap();
-            serve(route, &mut lane, ToNet::AddAddress(Token(1), LOOPBACK, vip)).unwrap();
-            serve(route, &mut lane, ToNet::DelAddress(Token(2), LOOPBACK, vip)).unwrap();
-            serve(route, &mut lane, ToNet::Carrier(Port(0), 99)).unwrap();
+            for request in [
+                ToNet::Port(lo(&[], &[])),
+                ToNet::AddAddress(Token(1), LOOPBACK, vip),
+                ToNet::DelAddress(Token(2), LOOPBACK, vip),
+                ToNet::Carrier(Port(0), 99),
+                ToNet::Ungate,
+                ToNet::Gate(vec![vip]),
+            ] {
+                serve(route, &mut gates, &mut lane, request).unwrap();
+            }
             let mut next = || pid1.receive::<FromNet>().unwrap().unwrap();
             assert!(matches!(
                 next(),
@@ -393,6 +413,50 @@ mod tests {
                 next(),
                 (FromNet::Carrier(Port(0), 99, None), None)
             ));
+            assert!(matches!(
+                next(),
+                (FromNet::Gate, Some(_)) | (FromNet::NoGate(_), None)
+            ));
+        });
+    }
+
+    #[test]
+    fn a_public_port_has_its_gate_before_its_addresses() {
+        in_new_network(|route| {
+            let (ours, theirs) = kodo_sys::seqpacket::pair().unwrap();
+            let (mut lane, mut pid1) = (Link::new(theirs), Link::new(ours));
+            let mut gates = Gates::default();
+            let vip: IpAddr = "192.168.0.33".parse().unwrap();
+            let mut ask = |request| serve(route, &mut gates, &mut lane, request).unwrap();
+            let mut hear = || pid1.receive::<FromNet>().unwrap().unwrap();
+            ask(ToNet::Gate(vec![vip]));
+            let (FromNet::Gate, Some(deadlines)) = hear() else {
+                eprintln!("not tested: this kernel has no gate");
+                return;
+            };
+            let deadlines = Deadlines::map(deadlines.as_fd()).unwrap();
+            // The loopback plays the port: what it sends to itself passes its gate too.
+            let talk = || {
+                let socket = UdpSocket::bind((vip, 0)).unwrap();
+                let _ = socket.send_to(b"hello", socket.local_addr().unwrap());
+                socket.set_nonblocking(true).unwrap();
+                socket.recv(&mut [0; 8]).is_ok()
+            };
+            for (set_up, gate) in [(true, true), (true, true), (false, false)] {
+                if set_up {
+                    ask(ToNet::Port(lo(&[("192.168.0.33", 32)], &[])));
+                    if matches!(hear(), (FromNet::NoGate(_), _)) {
+                        eprintln!("not tested: this kernel attaches no gate");
+                        return;
+                    }
+                } else {
+                    ask(ToNet::Ungate);
+                }
+                deadlines.set(0, Duration::ZERO);
+                assert_eq!(talk(), !gate, "closed");
+                deadlines.set(0, Duration::MAX);
+                assert!(talk(), "open");
+            }
         });
     }
 }

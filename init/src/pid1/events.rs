@@ -30,6 +30,8 @@ impl Pid1 {
 
     pub(super) fn net_event(&mut self) {
         match self.net.receive(&mut self.buffer[..]) {
+            Heard::Message(FromNet::Gate, deadlines) => self.gate_ready(deadlines),
+            Heard::Message(FromNet::NoGate(why), _) => self.no_gate(&why),
             Heard::Message(FromNet::Done(token, result), _) => {
                 self.give(Input::Done(token, result));
                 if result.is_ok() {

@@ -10,6 +10,7 @@
 
 mod children;
 mod events;
+mod gate;
 mod key;
 mod lane;
 mod lines;
@@ -27,6 +28,7 @@ use kodo_sys::signal::{Signal, SignalFd};
 use kodo_sys::{Result, clock};
 
 use self::children::Children;
+use self::gate::Gate;
 use self::key::Key;
 pub(crate) use self::lane::Lane;
 use self::lines::Lines;
@@ -71,6 +73,7 @@ pub(crate) struct Pid1 {
     links: Events,
     ports: Ports,
     lines: Lines,
+    gate: Gate,
     net: Lane,
     svc: Lane,
     dev: Lane,
@@ -105,6 +108,7 @@ impl Pid1 {
             start: parts.start,
             ports: Ports::new(&parts.plan),
             lines: Lines::new(&parts.plan),
+            gate: Gate::new(&parts.plan),
             plan: parts.plan,
             node: parts.node,
             poller,

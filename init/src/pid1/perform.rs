@@ -68,14 +68,16 @@ impl Pid1 {
                     .send(Child::Probe, &relay::ProbeRequest { token, service });
             }
             Output::Reply(token, reply) => self.reply(token, reply),
-            // No gate yet in the kernel: the watchdog still silences a stuck loop.
-            Output::Gate(..) => {}
+            Output::Gate(vip, until) => self.gate.set(vip, until),
             Output::FeedWatchdog => {
                 if let Some(watchdog) = &self.watchdog {
                     watchdog.feed();
                 }
             }
-            Output::Reset(fatal) => last_words::reset(fatal),
+            Output::Reset(fatal) => {
+                self.gate.close();
+                last_words::reset(fatal);
+            }
             Output::Halt(halt) => self.halt(halt),
             Output::Log(line) => self.children.log(line),
             Output::Drill(drill) => self.drill(drill),

@@ -1,6 +1,7 @@
 //! The loop with a real node, real descriptors and a real network of its own; the test
 //! plays the lanes and the children.
 
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use kodo_node::Node;
 use kodo_node::io::{Port, Reply, Request, Token};
 use kodo_node::{ETHERTYPE, GROUP_MAC, WITNESS_PORT};
 use kodo_sys::clock;
+use kodo_sys::gate::Gate;
 use kodo_sys::packet::PacketSocket;
 use kodo_sys::poll::Ready;
 use kodo_sys::seqpacket::{self, Channel};
@@ -191,6 +193,7 @@ fn a_nic_of_the_file_becomes_a_port_that_beats_and_follows_its_carrier() {
             port: Port(0),
             index: 1,
             name: "eth1".into(),
+            public: true,
             addresses: vec![("192.168.0.18".parse().unwrap(), 24)],
             gateways: vec![],
         };
@@ -335,4 +338,58 @@ fn a_console_that_is_too_slow_loses_lines_and_says_so() {
         "{after:?}"
     );
     assert_eq!(after[1], "calm again");
+}
+
+#[test]
+fn the_gate_follows_the_node_and_closes_with_it() {
+    if !kodo_sys::process::is_root() {
+        return;
+    }
+    let vips = ["192.168.0.33", "fd00::33"].map(|vip| vip.parse::<IpAddr>().unwrap());
+    let Ok(kernel) = Gate::load(&vips) else {
+        eprintln!("not tested: this kernel has no gate");
+        return;
+    };
+    let mut bench = Bench::new();
+    bench.pid1.plan.vips = vips.to_vec();
+    bench.pid1.gate = super::Gate::new(&bench.pid1.plan);
+    // Who has 192.168.0.33? (RFC 826)
+    let mut question = [0; 42];
+    question[12..22].copy_from_slice(&[0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1]);
+    question[38..].copy_from_slice(&[192, 168, 0, 33]);
+    let open = || kernel.try_frame(true, &question, 1).unwrap().0;
+    let until = clock::boottime() + Duration::from_secs(60);
+
+    // What came before the kernel's page is not lost; what is no VIP is not there.
+    bench.pid1.gate.set(vips[0], until);
+    bench.pid1.gate.set("10.0.0.1".parse().unwrap(), until);
+    assert!(!open());
+    lane::send(&bench.net, &FromNet::Gate, Some(kernel.deadlines())).unwrap();
+    bench.turn();
+    assert!(open());
+    bench.pid1.gate.set(vips[0], clock::boottime());
+    assert!(!open());
+    bench.pid1.gate.set(vips[0], until);
+    bench.pid1.gate.close();
+    assert!(!open());
+}
+
+#[test]
+fn a_kernel_without_a_gate_is_said_loudly_and_the_node_goes_on() {
+    let mut bench = Bench::new();
+    lane::send(&bench.net, &FromNet::NoGate("ENOSYS".into()), None).unwrap();
+    bench.turn();
+    assert!(matches!(
+        next::<ToNet>(&bench.net),
+        Some((ToNet::Ungate, None))
+    ));
+    let lines = lines(&child(bench.started(), Child::Console));
+    let said = lines
+        .iter()
+        .filter(|line| line.contains("no kernel gate: ENOSYS"));
+    assert_eq!(said.count(), 1, "{lines:?}");
+    bench
+        .pid1
+        .gate
+        .set("192.168.0.33".parse().unwrap(), Duration::MAX);
 }

@@ -88,6 +88,7 @@ function show(status) {
   fill("notes", status.notes.map((n) => el("li", n)));
   $("watchdog").textContent = status.watchdog
     ? "watchdog " + status.watchdog.name + ", " + span(status.watchdog.timeout_ms) : "no watchdog";
+  $("watchdog").textContent += ", gate " + status.gate;
   const w = status.witness;
   $("witness").textContent = w ? "witness " + w.address + (w.reachable ? ": answers" : ": does not answer")
     + (w.holder ? ", speaks for " + w.holder : "") : "";

@@ -6,8 +6,8 @@ use kodo_engine::surface;
 use kodo_node::{io, status};
 
 use super::{
-    Counters, DrillKind, Group, GroupState, HaltKind, Health, Level, LogLine, Member, Node, Path,
-    PathState, Role, Status, View, Watchdog, Witness, WitnessWord,
+    Counters, DrillKind, Gate, Group, GroupState, HaltKind, Health, Level, LogLine, Member, Node,
+    Path, PathState, Role, Status, View, Watchdog, Witness, WitnessWord,
 };
 
 fn ms(time: Duration) -> u64 {
@@ -32,6 +32,7 @@ impl From<&status::Status> for Status {
                 name: name.as_str().to_owned(),
                 timeout_ms: ms(*granted),
             }),
+            gate: if node.gate { Gate::Kernel } else { Gate::None },
             nodes: node.nodes.iter().map(Node::from).collect(),
             groups: node.groups.iter().map(Group::from).collect(),
             counters: node.counters.into(),

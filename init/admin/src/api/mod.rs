@@ -37,6 +37,9 @@ pub struct Status {
     pub witness: Option<Witness>,
     /// The hardware watchdog of this node.
     pub watchdog: Option<Watchdog>,
+    /// What silences the VIPs of this node when it is stuck.
+    #[serde(default)]
+    pub gate: Gate,
     /// All nodes of the cluster file.
     pub nodes: Vec<Node>,
     /// All groups of the cluster file.
@@ -73,6 +76,20 @@ pub enum Role {
     /// Silent, or never heard.
     Dead,
     /// A newer node's word.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What silences a node's VIPs when it is stuck.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// A program of the kernel, as soon as the lease ends.
+    Kernel,
+    /// Nothing, until the watchdog fires.
+    None,
+    /// An older node does not say, or a newer one has another word.
+    #[default]
     #[serde(other)]
     Unknown,
 }

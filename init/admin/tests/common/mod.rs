@@ -55,6 +55,7 @@ pub(crate) fn healthy() -> Status {
         nodes: heapless::Vec::new(),
         groups: heapless::Vec::new(),
         watchdog: Some((name("i6300esb"), Now::from_secs(5))),
+        gate: true,
         reachable: true,
         witness: None,
         counters: Counters::default(),

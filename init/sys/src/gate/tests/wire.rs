@@ -148,7 +148,7 @@ impl Wire {
 
     /// The node's packet socket.
     pub(super) fn pid1(&self) -> PacketSocket {
-        PacketSocket::open(self.nic, 0x88b5, [0x03, 0x6b, 0x6f, 0x64, 0x6f, 0x00]).unwrap()
+        PacketSocket::open(self.nic, 0x88b5, 0, [0x03, 0x6b, 0x6f, 0x64, 0x6f, 0x00]).unwrap()
     }
 
     /// The port goes away for good.
