@@ -182,6 +182,22 @@ fn pause() {
     );
 }
 
+/// The host stops the machine, its clocks run on: when it goes on, its gate is closed.
+#[test]
+fn stall() {
+    let story = Story::begin(&[]);
+    let active = story.serving(SOON);
+    let standby = story.other(&active);
+    let before = story.now();
+    story.lab.stall(&active).expect("stall");
+    story.served_by(&standby, SOON);
+    story.lab.unstall(&active).expect("unstall");
+    story.settled();
+    assert_eq!(story.serving(SOON), standby);
+    println!("stall: outage {:?}", story.outage(before));
+    story.end();
+}
+
 #[test]
 fn fast_reboot() {
     let story = Story::begin(&[(
