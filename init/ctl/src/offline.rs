@@ -305,7 +305,7 @@ mod tests {
         let line = verdict(&path, &cluster);
         assert!(
             line.contains(
-                "is accepted, with 2 warnings and 3 notes: cluster web, nodes node1 and node2"
+                "is accepted, with 2 warnings and 2 notes: cluster web, nodes node1 and node2"
             ),
             "{line}"
         );

@@ -15,11 +15,13 @@ use crate::leaf::{Name, Text, nearest};
 use crate::raw;
 use crate::read::Entry;
 
-/// All groups, and where the first guarded one says so.
+/// All groups, where the first guarded one says so, and the members of the first other one
+/// that has no VIP.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     pub(super) list: Vec<Group>,
     pub(super) guarded: Option<Range<usize>>,
+    pub(super) bare: Option<Range<usize>>,
 }
 
 /// Reads all groups. References are judged when everything they may name could be read.
@@ -68,6 +70,7 @@ pub(super) fn read(
                 .help("change one of the names in any letter"),
             );
         }
+        let place = raw.members.span();
         let members = members(sink, raw.members, resources, &mut used, &mut complete);
         let prefer = prefer(sink, raw.prefer, nodes);
         let failback = match raw.failback {
@@ -93,6 +96,12 @@ pub(super) fn read(
             groups.guarded.get_or_insert(guarded.span());
         }
         let guarded = guarded.is_some();
+        let vip = members
+            .iter()
+            .any(|member| matches!(member, Member::Vip(_)));
+        if !guarded && !vip {
+            groups.bare.get_or_insert(place);
+        }
         let failure_timeout =
             at_least(sink, raw.failure_timeout, "failure_timeout", 600_000, 1_000);
         if let (Some(name), Some(failback), Some(failure_timeout)) =

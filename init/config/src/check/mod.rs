@@ -68,7 +68,7 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
     split::judge(sink, &general, &nodes);
     let clocks = timing.as_ref().zip(watchdog.as_ref());
     split::clocks(sink, &general, witness.as_ref(), &groups, clocks);
-    remarks::tell(sink, &general, &nodes, clocks);
+    remarks::tell(sink, &general, &nodes, &groups, clocks);
     if sink.failed() {
         return None;
     }

@@ -49,10 +49,9 @@ pub(super) struct AdminChecked {
     pub(super) port: Range<usize>,
 }
 
-/// `[watchdog]` with the place of its timeout, when it was written.
+/// `[watchdog]`, and where it accepts less.
 pub(super) struct WatchdogChecked {
     pub(super) value: Watchdog,
-    pub(super) place: Option<Range<usize>>,
     /// Where the file accepts the kernel's own timer.
     pub(super) softdog: Option<Range<usize>>,
 }
@@ -357,7 +356,6 @@ pub(super) fn watchdog(
     table: Option<Entry<raw::Watchdog>>,
     timing: Option<&timing::Checked>,
 ) -> Option<WatchdogChecked> {
-    let header = table.as_ref().map(|table| table.span.clone());
     let raw = table.map(|table| table.value).unwrap_or_default();
     let accepted = raw.softdog.filter(|softdog| *softdog.get_ref());
     let softdog = accepted.is_some();
@@ -373,7 +371,6 @@ pub(super) fn watchdog(
         };
         return Some(WatchdogChecked {
             value,
-            place: header,
             softdog: accepted,
         });
     };
@@ -385,7 +382,7 @@ pub(super) fn watchdog(
     {
         sink.push(
             Diagnostic::error(timeout.span(), format!("{} is not a watchdog timeout", Show(value)))
-                .because("watchdog hardware counts whole seconds, and a stuck node answers for its VIPs until it fires")
+                .because("watchdog hardware counts whole seconds, and a node that is stuck stays so until it fires")
                 .help("write 1s to 60s; 2s suits real machines")
                 .fix(format!("\"{}s\"", (value.as_secs() + u64::from(value.subsec_nanos() != 0)).clamp(1, 60))),
         );
@@ -414,7 +411,6 @@ pub(super) fn watchdog(
             timeout: value,
             softdog,
         },
-        place: Some(timeout.span()),
         softdog: accepted,
     })
 }

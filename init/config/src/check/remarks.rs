@@ -2,6 +2,7 @@
 
 use toml::Spanned;
 
+use super::groups::Groups;
 use super::nodes::Nodes;
 use super::policy::General;
 use super::split::{Clocks, total};
@@ -13,7 +14,13 @@ const SPREAD: &str =
     "spread the nodes over switches and power feeds, so that the loss of one leaves a majority";
 
 /// Tells what the file's author must know.
-pub(super) fn tell(sink: &mut Sink<'_>, general: &General, nodes: &Nodes, clocks: Clocks<'_>) {
+pub(super) fn tell(
+    sink: &mut Sink<'_>,
+    general: &General,
+    nodes: &Nodes,
+    groups: &Groups,
+    clocks: Clocks<'_>,
+) {
     let Some(policy) = &general.split_brain else {
         return;
     };
@@ -34,20 +41,19 @@ pub(super) fn tell(sink: &mut Sink<'_>, general: &General, nodes: &Nodes, clocks
                 .help("leave `drills` out once the cluster has proved itself"),
         );
     }
-    if let Some((timing, watchdog)) = clocks
-        && watchdog.value.timeout > timing.value.deadtime
-    {
+    if let (Some((timing, watchdog)), Some(place)) = (clocks, &groups.bare) {
         let timeout = Show(watchdog.value.timeout);
         sink.push(
             Diagnostic::note(
-                watchdog.place.clone().unwrap_or_else(|| timing.deadtime.clone()),
-                format!("a node whose PID 1 hangs may answer for its VIPs for up to {timeout} beside its successor"),
+                place.clone(),
+                format!("where PID 1 hangs, this group may run for up to {timeout} beside its successor"),
             )
             .because(format!(
-                "its kernel goes on answering until the watchdog ({timeout}) resets the machine, and the other node takes over after {}; \
-                 power loss, kernel panic and network faults are not concerned",
+                "no gate on the NIC silences a group without a VIP: its processes go on until the watchdog ({timeout}) resets \
+                 the machine, and another node takes over after {}",
                 Show(timing.value.deadtime)
-            )),
+            ))
+            .help("give it a VIP, or write `guarded = true` if it must never run twice"),
         );
     }
 }

@@ -108,6 +108,10 @@ impl Bounds {
                  from a silent holder earlier. It fits into deadtime, so deadtime is what decides.",
                 100 - RHO_PERCENT));
         }
+        page.row("gate", &ms(self.lease).to_string(),
+            "Each packet of a VIP, in or out, passes a gate on the NIC that closes by itself when the lease ends. Only a \
+             decision loop that makes progress moves it on: what stops PID 1 silences its VIPs within L, whatever else \
+             the kernel does.");
         if let Some(wait) = self.guarded {
             page.row("guard", &ms(self.guard).to_string(), &format!(
                 "R of a guarded group: release, one last keepalive in which the watchdog was fed, and the watchdog's {}. \
@@ -172,7 +176,7 @@ impl Bounds {
         let confirmed = match (cluster.split_brain, cluster.nodes.len()) {
             (SplitBrain::Accept, _) => {
                 page.row("lease L", &ms(self.lease).to_string(), &format!(
-                    "With \"accept\" silence ends no lease; L matters when the loop of a holder stops. {origin}"));
+                    "With \"accept\" silence ends no lease; L is how long the gate stays open once the loop of a holder stops. {origin}"));
                 return;
             }
             (SplitBrain::Ping, _) => {

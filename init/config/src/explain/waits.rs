@@ -111,9 +111,14 @@ fn silent(page: &mut Page, cluster: &Cluster, bounds: &Bounds) {
     for (guarded, whose) in &kinds {
         let stuck = match guarded {
             false => format!(
-                "As with power loss. But its kernel goes on answering for the VIPs until the watchdog resets it: for up to \
-                 {} two nodes answer, and a client may reach either.",
-                Show(cluster.watchdog.timeout)
+                "As with power loss. Its kernel goes on, but the gate on its NIC closes for the VIPs {} after {}; the \
+                 watchdog resets it within {}.",
+                ms(bounds.lease),
+                match cluster.split_brain {
+                    SplitBrain::Accept => "the last turn of its loop",
+                    _ => "the last heartbeat that was confirmed",
+                },
+                ms(cluster.watchdog.timeout + bounds.keepalive)
             ),
             true => format!(
                 "As with power loss: the watchdog resets the node within {}, and the guarded wait includes that.",
