@@ -82,6 +82,7 @@ pub fn forged(plan: &ClusterPlan) -> Cluster {
 pub struct Files {
     same: Cluster,
     changed: Cluster,
+    slower: Cluster,
 }
 
 impl Files {
@@ -91,6 +92,7 @@ impl Files {
         Files {
             same: cluster(plan, File::Same),
             changed: cluster(plan, File::Changed),
+            slower: cluster(plan, File::Slower),
         }
     }
 
@@ -100,6 +102,7 @@ impl Files {
         match file {
             File::Same => &self.same,
             File::Changed => &self.changed,
+            File::Slower => &self.slower,
         }
     }
 }
@@ -137,6 +140,15 @@ fn text(plan: &ClusterPlan, file: File, key: &str) -> String {
         "[watchdog]\ntimeout = \"{}ms\"\n",
         plan.watchdog.as_millis()
     ));
+    if file == File::Slower {
+        // Three times what the profile says.
+        let deadtime = match plan.profile.as_str() {
+            "lab" => "6s",
+            "fast" => "600ms",
+            _ => "1500ms",
+        };
+        write(format_args!("[timing]\ndeadtime = \"{deadtime}\"\n"));
+    }
     if plan.policy == Policy::Witness {
         write(format_args!(
             "[witness]\naddress = \"{WITNESS}\"\nport = {WITNESS_PORT}\nkey = \"{WITNESS_KEY}\"\n"
@@ -208,7 +220,7 @@ impl std::fmt::Display for Group<'_> {
             more => (more + 1).to_string(),
         };
         let backoff = match file {
-            File::Same => "5s",
+            File::Same | File::Slower => "5s",
             File::Changed => "6s",
         };
         let prefer: Vec<_> = plan

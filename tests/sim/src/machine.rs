@@ -217,9 +217,11 @@ impl Machine {
         self.holds(group) && self.kernel.passes(group, self.clock.local(now))
     }
 
-    /// Whether anything of a group is here.
-    pub(crate) fn runs(&self, group: usize) -> bool {
-        self.holds(group) || (self.kernel.services[group].process.is_some() && self.answers())
+    /// Whether anything of a group is here; not in the instant in which the watchdog fires.
+    pub(crate) fn runs(&self, group: usize, now: At) -> bool {
+        let fires = self.watchdog.is_some_and(|watchdog| watchdog.due <= now);
+        let service = self.kernel.services[group].process.is_some() && self.answers();
+        (self.holds(group) || service) && !fires
     }
 
     /// Whether PID 1 runs when something happens.

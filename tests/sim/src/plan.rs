@@ -227,6 +227,8 @@ pub enum File {
     Same,
     /// One that differs in a detail.
     Changed,
+    /// One with a longer deadtime, and so a longer lease.
+    Slower,
 }
 
 /// A cable. Its ends are named from the machine: out is what the machine sends.

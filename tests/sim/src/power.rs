@@ -153,13 +153,14 @@ impl World {
     fn go_on(&mut self, id: usize) {
         let life = self.machines[id].life;
         let mut kept = core::mem::take(&mut self.machines[id].deferred);
-        if let Some(due) = self.machines[id].watchdog.map(|watchdog| watchdog.due)
-            && due <= self.now()
-        {
+        let now = self.now();
+        let watchdog = self.machines[id].watchdog;
+        let fires = watchdog.is_some_and(|watchdog| watchdog.due <= now);
+        if fires {
             kept.insert(0, Happening::WatchdogDue);
         }
         let timer_first = self.machines[id].rng.chance(500);
-        if timer_first && self.machines[id].decides() {
+        if timer_first && !fires && self.machines[id].decides() {
             self.timer(id);
         }
         if !self.machines[id].inbox.is_empty() {

@@ -65,7 +65,8 @@ impl World {
                 Machine::new(id, machine.clone(), config, plan)
             })
             .collect();
-        let timing = machines[0].config.engine.timing;
+        let timings = machines.iter().map(|machine| machine.config.engine.timing);
+        let timings: Vec<_> = timings.collect();
         let mut world = World {
             wires: Wires::new(plan.seed, machines.len(), &plan.wires),
             switch: Switch::default(),
@@ -74,7 +75,7 @@ impl World {
             active: vec![false; plan.episodes.len()],
             injectors: plan.episodes.iter().map(|_| None).collect(),
             tape: crate::inject::Tapes::new(plan.seed),
-            checks: Checks::new(plan, &timing),
+            checks: Checks::new(plan, &timings),
             story: Story::new(keep_story),
             facts: Facts::default(),
             queue: Queue::default(),

@@ -92,6 +92,8 @@ scenarios! {
     twins_and_parts "twins-and-parts" 30,
     revolving_cut "revolving-cut" 40,
     amnesiac_grantor "amnesiac-grantor" 40,
+    mixed_timing "mixed-timing" 40,
+    guarded "guarded" 40,
     random "random" 150,
 }
 

@@ -30,7 +30,7 @@ const UNDER_WAY: Duration = Duration::from_millis(600);
 
 #[derive(Debug)]
 pub(crate) struct Exclusive {
-    bounds: Bounds,
+    bounds: Vec<Bounds>,
     policy: Policy,
     /// By machine: when the ping group answered last, and since when it has without a gap.
     pinged: Vec<Option<(At, At)>>,
@@ -45,7 +45,7 @@ pub(crate) struct Exclusive {
 }
 
 impl Exclusive {
-    pub(crate) fn new(plan: &Plan, bounds: Bounds) -> Exclusive {
+    pub(crate) fn new(plan: &Plan, bounds: Vec<Bounds>) -> Exclusive {
         let (groups, machines) = (plan.cluster.group_count(), plan.machines.len());
         Exclusive {
             bounds,
@@ -84,13 +84,13 @@ impl Exclusive {
     fn count(&mut self) {
         // Of a guarded group also what is not bound is looked for.
         let several = |(group, holds): (usize, &Vec<Option<At>>)| {
-            self.bounds.is_guarded(group) || holds.iter().flatten().nth(1).is_some()
+            self.bounds[0].is_guarded(group) || holds.iter().flatten().nth(1).is_some()
         };
         self.several = self.holds.iter().enumerate().any(several);
     }
 
     pub(crate) fn pinged(&mut self, now: At, id: usize) {
-        let lease = self.bounds.lease;
+        let lease = self.bounds[id].lease;
         let run = self.pinged[id].filter(|(last, _)| now - *last <= lease);
         self.pinged[id] = Some((now, run.map_or(now, |(_, since)| since)));
     }
@@ -99,7 +99,7 @@ impl Exclusive {
     /// it believes in its lease to the end.
     pub(crate) fn ails(&mut self, now: At, id: usize, old: Ills, new: Ills) {
         if old.paused && !new.paused {
-            self.grace[id] = now + self.bounds.lease + YIELD;
+            self.grace[id] = now + self.bounds[id].lease + YIELD;
         }
     }
 
@@ -129,14 +129,22 @@ impl Exclusive {
             return None;
         }
         for group in 0..self.holds.len() {
-            let acts = |id: &usize| match self.bounds.is_guarded(group) {
-                true => machines[*id].runs(group),
+            let guarded = self.bounds[0].is_guarded(group);
+            let acts = |id: &usize| match guarded {
+                true => machines[*id].runs(group, now),
                 false => machines[*id].speaks(group, now),
             };
             let holders: Vec<_> = (0..machines.len()).filter(acts).collect();
             for (at, a) in holders.iter().enumerate() {
                 for b in &holders[at + 1..] {
-                    let excused = |id: usize| vouched.has(id) || self.excused(now, id);
+                    let excused = |id: usize| {
+                        let release = if guarded {
+                            self.bounds[id].release_of(group)
+                        } else {
+                            Duration::ZERO
+                        };
+                        vouched.has(id) || self.excused(now.saturating_sub(release), id)
+                    };
                     if excused(*a) || excused(*b) {
                         continue;
                     }
@@ -181,14 +189,14 @@ impl Exclusive {
         }
         match self.named[group][older][newer] {
             Some(at) => at.max(since) + YIELD,
-            None => since + UNDER_WAY + self.bounds.deadtime,
+            None => since + UNDER_WAY + self.bounds[older].deadtime,
         }
     }
 
     /// Whether both reach the group, or did a lease ago: not one after the other.
     fn both_reach(&self, now: At, a: usize, b: usize) -> bool {
         let recent = |id: usize| {
-            let window = self.bounds.wait + SLACK;
+            let window = self.bounds[a].wait.max(self.bounds[b].wait) + SLACK;
             self.pinged[id].filter(|(last, _)| now - *last <= window)
         };
         match (recent(a), recent(b)) {

@@ -25,7 +25,8 @@ struct Fresh {
 
 #[derive(Debug)]
 pub(crate) struct Hearing {
-    deadtime: Duration,
+    /// By hearer.
+    deadtime: Vec<Duration>,
     /// By hearer and sender.
     fresh: Vec<Vec<Option<Fresh>>>,
     /// By sender and hearer: the newest of its heartbeats, by its own clock, of which it
@@ -34,9 +35,10 @@ pub(crate) struct Hearing {
 }
 
 impl Hearing {
-    pub(crate) fn new(machines: usize, bounds: &Bounds) -> Hearing {
+    pub(crate) fn new(bounds: &[Bounds]) -> Hearing {
+        let machines = bounds.len();
         Hearing {
-            deadtime: bounds.deadtime,
+            deadtime: bounds.iter().map(|bounds| bounds.deadtime).collect(),
             fresh: vec![vec![None; machines]; machines],
             support: vec![vec![None; machines]; machines],
         }
@@ -67,13 +69,13 @@ impl Hearing {
         *support = (*support).max(Some(echo.sent_local));
         let age = local.saturating_sub(echo.sent_local);
         // Close to the edge the node may judge either way.
-        let recent = age <= self.deadtime * 95 / 100;
+        let recent = age <= self.deadtime[id] * 95 / 100;
         let old = self.fresh[id][origin.machine].filter(|old| old.life == origin.life);
         if !recent || old.is_some_and(|old| old.sent >= origin.sent) {
             return false;
         }
         let since = match old {
-            Some(old) if now - old.at <= self.apart() => old.since,
+            Some(old) if now - old.at <= self.apart(id) => old.since,
             _ => now,
         };
         self.fresh[id][origin.machine] = Some(Fresh {
@@ -86,9 +88,9 @@ impl Hearing {
         true
     }
 
-    /// Two nodes that have not heard each other for so long may count each other dead.
-    fn apart(&self) -> Duration {
-        self.deadtime * 98 / 100
+    /// A node that has not heard another one for so long may count it dead.
+    fn apart(&self, by: usize) -> Duration {
+        self.deadtime[by] * 98 / 100
     }
 
     /// The life, and the hearer's own time, of the last fresh heartbeat from a machine.
@@ -106,7 +108,7 @@ impl Hearing {
     pub(crate) fn together(&self, now: At, a: usize, b: usize, machines: &[Machine]) -> Option<At> {
         let hears = |by: usize, of: usize| {
             let fresh = self.fresh[by][of].filter(|fresh| fresh.life == machines[of].life)?;
-            (now - fresh.at <= self.apart()).then_some(fresh.since)
+            (now - fresh.at <= self.apart(by)).then_some(fresh.since)
         };
         Some(hears(a, b)?.max(hears(b, a)?))
     }

@@ -83,17 +83,21 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    pub(crate) fn new(plan: &Plan, timing: &Timing) -> Checks {
-        let bounds = Bounds::new(plan, timing);
+    /// With each machine's timing, by the file that it was given.
+    pub(crate) fn new(plan: &Plan, timings: &[Timing]) -> Checks {
+        let bounds = timings.iter().map(|timing| Bounds::new(plan, timing));
+        let bounds: Vec<_> = bounds.collect();
+        let slowest = timings.iter().max_by_key(|timing| timing.deadtime);
+        let slowest = slowest.expect("a world has machines");
         Checks {
-            hearing: Hearing::new(plan.machines.len(), &bounds),
+            hearing: Hearing::new(&bounds),
             quorum: Quorum::new(plan, bounds.clone()),
             vouched: Part::default(),
             swept: Duration::ZERO,
             exclusive: Exclusive::new(plan, bounds.clone()),
             takeover: Takeover::new(plan, bounds.clone()),
             epochs: Epochs::new(plan),
-            liveness: Liveness::new(plan, timing),
+            liveness: Liveness::new(plan, slowest),
             vigil: Vigil::new(plan, bounds),
             broken: None,
         }

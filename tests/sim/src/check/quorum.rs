@@ -21,14 +21,14 @@ const SLACK: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Quorum {
     cluster: ClusterPlan,
-    bounds: Bounds,
+    bounds: Vec<Bounds>,
     /// By machine: when, by its own clock, it sent the newest question by which the witness
     /// spoke for it.
     witnessed: Vec<Option<Duration>>,
 }
 
 impl Quorum {
-    pub(crate) fn new(plan: &Plan, bounds: Bounds) -> Quorum {
+    pub(crate) fn new(plan: &Plan, bounds: Vec<Bounds>) -> Quorum {
         Quorum {
             cluster: plan.cluster.clone(),
             bounds,
@@ -58,7 +58,7 @@ impl Quorum {
             return None;
         }
         for group in (0..self.cluster.group_count()).filter(|group| machine.speaks(*group, now)) {
-            let lasts = self.bounds.lease_by_own_clock + SLACK;
+            let lasts = self.bounds[id].lease_by_own_clock + SLACK;
             let since = machine.clock.local(now).saturating_sub(lasts);
             if let Some(votes) = self.lacks(since, id, hearing, vouched) {
                 let (name, vip, all) = (Name(id), Vip(group), self.cluster.all_votes());

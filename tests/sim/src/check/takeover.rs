@@ -33,7 +33,7 @@ enum Tenure {
 
 #[derive(Debug)]
 pub(crate) struct Takeover {
-    bounds: Bounds,
+    bounds: Vec<Bounds>,
     /// Of the file; twins take over from nobody.
     nodes: usize,
     /// By group and machine.
@@ -43,7 +43,7 @@ pub(crate) struct Takeover {
 }
 
 impl Takeover {
-    pub(crate) fn new(plan: &Plan, bounds: Bounds) -> Takeover {
+    pub(crate) fn new(plan: &Plan, bounds: Vec<Bounds>) -> Takeover {
         let (groups, machines) = (plan.cluster.group_count(), plan.machines.len());
         Takeover {
             bounds,
@@ -87,7 +87,6 @@ impl Takeover {
 
     fn judge(&self, now: At, id: usize, group: usize, eye: &Eye<'_>) -> Found {
         let me = &eye.machines[id];
-        let wait = self.bounds.wait_of(group);
         let others = (0..eye.machines.len()).filter(|other| *other != id);
         for other in others.filter(|other| !eye.vouched.has(*other)) {
             let Tenure::Unconfirmed(life) = self.tenure[group][other] else {
@@ -99,6 +98,8 @@ impl Takeover {
                 continue;
             }
             let since = heard.map_or(me.plan.uptime, |(_, local)| local);
+            // It is the old holder's own bound, whatever the taker's file says.
+            let wait = self.bounds[other].wait_of(group);
             let silent = me.clock.local(now).saturating_sub(since);
             if silent + ROUNDING < wait && !self.left_out(now, id, other, eye) {
                 let (name, old, vip) = (Name(id), Name(other), Vip(group));
@@ -114,7 +115,7 @@ impl Takeover {
     /// Whether a third node, which the taker hears, does not hear the old holder, or did
     /// not a short while ago.
     fn left_out(&self, now: At, id: usize, old: usize, eye: &Eye<'_>) -> bool {
-        let within = self.bounds.wait + self.bounds.deadtime;
+        let within = self.bounds[old].wait + self.bounds[id].deadtime;
         let thirds = (0..self.nodes).filter(|third| *third != id && *third != old);
         let machines = eye.machines;
         let mut heard =

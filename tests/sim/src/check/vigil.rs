@@ -20,7 +20,7 @@ const AFTERMATH: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Vigil {
-    bounds: Bounds,
+    bounds: Vec<Bounds>,
     /// By machine.
     watched: Vec<Watched>,
 }
@@ -44,7 +44,7 @@ struct Watched {
 }
 
 impl Vigil {
-    pub(crate) fn new(plan: &Plan, bounds: Bounds) -> Vigil {
+    pub(crate) fn new(plan: &Plan, bounds: Vec<Bounds>) -> Vigil {
         Vigil {
             bounds,
             watched: vec![Watched::default(); plan.machines.len()],
@@ -105,7 +105,7 @@ impl Vigil {
                 .map(|path| path.keepalive)
                 .max()
                 .unwrap_or_default(),
-            _ => self.bounds.keepalive,
+            _ => self.bounds[id].keepalive,
         };
         let gap = now - last;
         let text = || {
@@ -122,13 +122,13 @@ impl Vigil {
             && machine.watchdog.is_some()
             && !machine.ills.still()
             && watched.halted.is_none_or(|at| now > at + SLACK)
-            && now > since + self.bounds.granted + SLACK
+            && now > since + self.bounds[id].granted + SLACK
         {
             let name = Name(id);
             let text = format!(
                 "{name} is stuck for {:?} and was not reset; its watchdog was granted {:?}",
                 now - since,
-                self.bounds.granted
+                self.bounds[id].granted
             );
             return Some(("8", text));
         }
@@ -153,7 +153,7 @@ impl Vigil {
         let excused = watched.stuck.is_some()
             || watched
                 .halted
-                .is_some_and(|at| now - at <= self.bounds.granted + SLACK);
+                .is_some_and(|at| now - at <= self.bounds[id].granted + SLACK);
         (!excused).then(|| {
             let text = format!("the watchdog of {} fired although it runs", Name(id));
             ("8", text)

@@ -66,6 +66,8 @@ fn size(draft: &mut Draft) {
             guarded: false,
         };
         file.groups = (0..groups).map(group).collect();
+        // One of them holds data.
+        file.groups[0].guarded = policy != Policy::Accept && draft.rng.chance(300);
     }
 }
 

@@ -120,6 +120,8 @@ static ALL: &[Scenario] = &[
     traps::TWINS_AND_PARTS,
     traps::REVOLVING_CUT,
     traps::AMNESIAC_GRANTOR,
+    traps::MIXED_TIMING,
+    traps::GUARDED,
     chaos::RANDOM,
 ];
 

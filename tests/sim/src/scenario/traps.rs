@@ -3,7 +3,7 @@
 
 use super::draft::{Draft, SETTLED, ms, secs, timing};
 use super::{Scenario, expect, many_bound, promises_suffice};
-use crate::plan::{Fault, GroupPlan, On, Part, Plan, Policy, Way, Wire, Wish};
+use crate::plan::{Fault, File, GroupPlan, On, Part, Plan, Policy, Way, Wire, Wish};
 
 /// Any pairs of nodes lose each other for a minute, and perhaps the owner dies: there is
 /// one when some of the living all hear each other and have votes enough, and then nothing
@@ -323,6 +323,81 @@ pub(super) const AMNESIAC_GRANTOR: Scenario = Scenario {
         draft.fault(at + before - early, secs(3), apart(one, grantor));
         let dead = draft.rng.time(ms(1), ms(30));
         draft.fault(at + before, ms(0), Fault::Crash(order[1], dead));
+    },
+    judge: promises_suffice,
+};
+
+/// Some nodes were given a file with a longer deadtime: what they hold lasts longer than
+/// the others' own W.
+pub(super) const MIXED_TIMING: Scenario = Scenario {
+    name: "mixed-timing",
+    make: |draft| {
+        if draft.rng.chance(600) {
+            draft.cluster(3, Policy::Quorum);
+            any_order(draft);
+        } else {
+            draft.ping_decides(true);
+        }
+        draft.plan.patience = Some(ms(500));
+        let nodes = draft.plan.cluster.nodes;
+        for who in draft.some(nodes, 1 + nodes / 3) {
+            draft.plan.machines[who].file = File::Slower;
+        }
+        let mut at = draft.moment();
+        for _ in 0..draft.rng.range(1, 4) {
+            let lasts = draft.rng.time(ms(300), secs(9));
+            let pair = draft.some(nodes, 2);
+            let way = draft.rng.pick(&[Way::Both, Way::Both, Way::Out]);
+            let fault = match draft.rng.below(4) {
+                0 => Fault::PowerCut(pair[0]),
+                1 => Fault::Mute(Wire::Lan(pair[0]), way),
+                _ => Fault::Apart {
+                    these: Part::only(pair[0]),
+                    those: (0..nodes).filter(|node| *node != pair[0]).collect(),
+                    way,
+                    on: On::Heartbeats,
+                },
+            };
+            draft.fault(at, lasts, fault);
+            at += draft.rng.time(ms(0), lasts);
+        }
+    },
+    judge: promises_suffice,
+};
+
+/// A group with data: nothing of it runs twice, however its node dies, hangs or is cut off.
+pub(super) const GUARDED: Scenario = Scenario {
+    name: "guarded",
+    make: |draft| {
+        draft.cluster(3, Policy::Quorum);
+        draft.plan.patience = Some(ms(500));
+        let prefer = draft.some(3, 3);
+        let owner = prefer[0];
+        let guarded = true;
+        draft.plan.cluster.groups = vec![GroupPlan { prefer, guarded }];
+        draft.plan.cluster.watchdog = secs(draft.rng.range(2, 4));
+        let at = draft.moment();
+        let lasts = draft.rng.time(ms(200), secs(9));
+        let others = (0..3).filter(|node| *node != owner).collect();
+        let cut = apart(Part::only(owner), others);
+        let fault = draft.rng.pick(&[
+            cut,
+            cut,
+            Fault::PowerCut(owner),
+            Fault::Stuck(owner),
+            Fault::Stall(owner),
+            Fault::Crash(owner, ms(40)),
+            Fault::Unkillable(owner),
+            Fault::DeadNet(owner),
+        ]);
+        draft.fault(at, lasts, fault);
+        if draft.rng.chance(500) {
+            let late = draft.rng.time(ms(0), secs(3));
+            let fault = draft
+                .rng
+                .pick(&[cut, Fault::Unkillable(owner), Fault::IgnoreTerm(owner)]);
+            draft.fault(at + late, lasts, fault);
+        }
     },
     judge: promises_suffice,
 };
