@@ -94,6 +94,12 @@ scenarios! {
     amnesiac_grantor "amnesiac-grantor" 40,
     mixed_timing "mixed-timing" 40,
     guarded "guarded" 40,
+    witness_power_loss "witness-power-loss" 20,
+    witness_lost "witness-lost" 20,
+    witness_restarts "witness-restarts" 40,
+    witness_and_split "witness-and-split" 40,
+    witness_swings "witness-swings" 60,
+    witness_even_split "witness-even-split" 20,
     random "random" 150,
 }
 

@@ -32,7 +32,8 @@ pub(super) const RANDOM: Scenario = Scenario {
 /// Most often a pair, as often as not three or more.
 fn size(draft: &mut Draft) {
     let nodes = match draft.rng.below(100) {
-        0..45 => return,
+        0..35 => return,
+        35..45 => 2,
         45..80 => 3,
         80..87 => 4,
         87..97 => 5,

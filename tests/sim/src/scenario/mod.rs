@@ -13,6 +13,7 @@ mod nodes;
 mod parts;
 mod services;
 mod traps;
+mod witness;
 
 use core::time::Duration;
 
@@ -122,6 +123,12 @@ static ALL: &[Scenario] = &[
     traps::AMNESIAC_GRANTOR,
     traps::MIXED_TIMING,
     traps::GUARDED,
+    witness::WITNESS_POWER_LOSS,
+    witness::WITNESS_LOST,
+    witness::WITNESS_RESTARTS,
+    witness::WITNESS_AND_SPLIT,
+    witness::WITNESS_SWINGS,
+    witness::WITNESS_EVEN_SPLIT,
     chaos::RANDOM,
 ];
 
