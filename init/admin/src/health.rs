@@ -13,7 +13,7 @@ pub(crate) fn judge(status: &mut Status) {
     let mut notes = Vec::new();
     if status.view.is_none() {
         concerns.push(format!(
-            "{} is in no view yet and decides nothing so far",
+            "{} is in no view and decides nothing: fresh from boot, or left out by the others",
             status.node
         ));
     }
@@ -128,7 +128,9 @@ fn judge_node(status: &Status, node: &Node, concerns: &mut Vec<String>) {
             concerns.push(format!("{name} is dead: silent for {}", seconds(silent)));
         }
         (Role::Observer, _) => {
-            concerns.push(format!("{name} is fresh from boot and not a member yet"));
+            concerns.push(format!(
+                "{name} is not a member: fresh from boot, or not heard by every member"
+            ));
         }
         (Role::Refused, _) => {
             concerns.push(format!(

@@ -86,9 +86,12 @@ fn a_witness_that_answers_is_no_concern() {
 fn every_fault_is_a_concern_and_says_where() {
     type Break = fn(&mut Status);
     let cases: [(&str, Break); 17] = [
-        ("node1 is in no view yet and decides nothing so far", |s| {
-            s.view = None;
-        }),
+        (
+            "node1 is in no view and decides nothing: fresh from boot, or left out by the others",
+            |s| {
+                s.view = None;
+            },
+        ),
         ("www runs nowhere", |s| s.groups[0].holder = None),
         ("www is stopping on node1", |s| {
             s.groups[0].state = GroupState::Stopping;
@@ -102,9 +105,12 @@ fn every_fault_is_a_concern_and_says_where() {
             s.nodes[1].role = Role::Dead;
             s.nodes[1].silent = None;
         }),
-        ("node2 is fresh from boot and not a member yet", |s| {
-            s.nodes[1].role = Role::Observer;
-        }),
+        (
+            "node2 is not a member: fresh from boot, or not heard by every member",
+            |s| {
+                s.nodes[1].role = Role::Observer;
+            },
+        ),
         (
             "node2 is refused: another machine carries its identity",
             |s| {

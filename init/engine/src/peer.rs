@@ -163,6 +163,8 @@ pub(crate) struct Candidate {
     pub(crate) heard: u64,
     since: Now,
     last: Now,
+    /// When it last proved itself by an echo, without having been let in.
+    proven: Option<Now>,
     /// It has proven itself, as the newcomer of two with one identity.
     pub(crate) refused: bool,
 }
@@ -194,6 +196,7 @@ impl Candidates {
                 heard: 0,
                 since: now,
                 last: now,
+                proven: None,
                 refused: false,
             };
             match self.slots.push(fresh) {
@@ -298,6 +301,8 @@ pub(crate) struct Arrival {
     pub(crate) removed: bool,
     /// After so long a candidate should have proven itself.
     pub(crate) patience: Now,
+    /// After so long a life that lives has been heard beside its successor.
+    pub(crate) settle: Now,
 }
 
 impl Peer {
@@ -348,6 +353,9 @@ impl Peer {
                 doubtful: arrival.now - since > arrival.patience,
             };
         }
+        if let Some(candidate) = self.candidates.get_mut(arrival.boot) {
+            candidate.proven = Some(arrival.now);
+        }
         let Some(old) = &self.life else {
             return Standpoint::First;
         };
@@ -359,12 +367,16 @@ impl Peer {
         if uptime <= silent {
             return Standpoint::Restarted { old: kept, silent };
         }
-        if old.dead && arrival.removed {
+        let explained = uptime <= arrival.now - old.fresh_at;
+        if old.dead && (arrival.removed || explained) {
             return Standpoint::Replaced { old: kept, silent };
         }
-        // Only our own standstill speaks against a restart: the old life decides, by being
-        // heard again or by being dead.
-        if uptime <= arrival.now - old.fresh_at {
+        // Only our own standstill speaks against a restart: an old life that lives is heard
+        // soon, now that we listen again.
+        if explained && old.fresh_at < since && arrival.now - since >= arrival.settle {
+            return Standpoint::Restarted { old: kept, silent };
+        }
+        if explained {
             return Standpoint::Stale { doubtful: false };
         }
         if let Some(candidate) = self.candidates.get_mut(arrival.boot) {
@@ -419,6 +431,13 @@ impl Peer {
             dead: false,
         });
         None
+    }
+
+    /// Another life than the confirmed one proved itself within `window`: whatever became
+    /// of the old one, somebody there lives.
+    pub(crate) fn knocks(&self, now: Now, window: Now) -> bool {
+        let proven = |slot: &Candidate| slot.proven.is_some_and(|at| now - at < window);
+        self.candidates.slots.iter().any(proven)
     }
 
     /// The confirmed life, while it is not dead.

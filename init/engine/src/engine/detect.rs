@@ -250,7 +250,7 @@ impl Engine {
             Some(Change::Refuse(other)) if !leaving => self.refuse(other),
             // Where exclusion rests on who votes, a machine that was refused must not vote in
             // another part just because it no longer hears the one that does.
-            Some(Change::Recover(_)) if self.is_exclusive() && !self.twin.is_heard() => {
+            Some(Change::Recover(_)) if self.is_exclusive() && !self.is_called_on() => {
                 self.twin.stay_refused();
             }
             Some(Change::Recover(other)) if !leaving => {
@@ -261,6 +261,16 @@ impl Engine {
             }
             _ => {}
         }
+    }
+
+    /// A refused machine is known as what it is to somebody that it hears: the other one
+    /// gave way, or is dead and replaced for those who went on without it.
+    fn is_called_on(&self) -> bool {
+        let confirmed = |peer: NodeId| {
+            let life = self.peers[peer.index()].alive();
+            life.is_some_and(|life| life.said.bond == Bond::Confirmed)
+        };
+        self.twin.is_heard() || self.others().any(confirmed)
     }
 
     /// Gives everything up: another machine with this identity was there first.

@@ -95,6 +95,7 @@ impl Engine {
             fresh: self.is_fresh(now, beat),
             removed: !self.is_member(sender),
             patience: 2 * self.config.timing.deadtime,
+            settle: limits::MISSED * self.interval(sender),
         };
         let standpoint = self.peers[sender.index()].hear(&arrival);
         match standpoint {

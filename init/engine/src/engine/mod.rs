@@ -389,6 +389,15 @@ impl Engine {
                 self.log(Event::Stalled { gap: overdue });
             }
         }
+        // The watchdog should have fired in that time, and others count on it.
+        let fired = self.watchdog.is_some_and(|granted| overdue >= granted);
+        let files = self.config.groups.iter().zip(&self.groups);
+        let holds_data = files
+            .filter(|(file, _)| file.guarded)
+            .any(|(_, group)| group.claim.may_act());
+        if fired && holds_data {
+            self.reset(Fatal::ReleaseOverdue, None);
+        }
         self.now = now;
         // What is overdue is excused once, however many inputs are waiting.
         self.deadline = self.deadline.max(now);

@@ -9,6 +9,7 @@ use crate::claims::{self, Claim, Hold, Verdict};
 use crate::codec::Standing;
 use crate::config::{ResourceKind, SplitBrain, Tie};
 use crate::group::{self, Member, Phase};
+use crate::limits;
 use crate::membership::Authority;
 use crate::surface::{Cause, Event, Fatal, Gone, Reason, Role, View};
 use crate::timers::Timer;
@@ -171,7 +172,10 @@ impl Engine {
         let me = self.config.me;
         let mut may = self.ballot.is_none_or(|ballot| ballot.coordinator == me);
         let guarded = self.config.groups[id.index()].guarded;
+        let window = limits::MISSED * self.config.timing.keepalive;
         for node in self.others() {
+            // Somebody of that name asks to be let in: what it holds is known soon.
+            may &= !self.peers[node.index()].knocks(now, window);
             may &= if self.is_member(node) {
                 self.has_let_go(node, id)
             } else {

@@ -20,6 +20,7 @@ fn arrival(now: u64, path: PathId, boot: u64, uptime: u64, seq: u64, fresh: bool
         fresh,
         removed: false,
         patience: ms(1000),
+        settle: ms(300),
     }
 }
 
@@ -153,16 +154,6 @@ fn a_second_machine_is_older_than_the_silence() {
 }
 
 #[test]
-fn our_own_stall_is_not_their_silence() {
-    let mut peer = met();
-    peer.life.as_mut().expect("met").excused = ms(5000);
-    assert_eq!(
-        peer.hear(&arrival(6100, LAN, 2, 4000, 1, true)),
-        Standpoint::Stale { doubtful: false }
-    );
-}
-
-#[test]
 fn our_own_standstill_makes_nobody_a_twin() {
     let mut peer = met();
     // we stood still for 700 of the 1790 ms; a restart 190 ms ago explains the rest
@@ -173,13 +164,18 @@ fn our_own_standstill_makes_nobody_a_twin() {
         Standpoint::Stale { doubtful: false },
         "the old life may have spoken meanwhile"
     );
+    let mut waited = peer.clone();
+    assert!(matches!(
+        waited.hear(&newcomer(3090, 6)),
+        Standpoint::Restarted { .. }
+    ));
     let mut dead = peer.clone();
     dead.life.as_mut().expect("met").dead = true;
-    let gone = Arrival {
-        removed: true,
-        ..newcomer(3100, 6)
-    };
-    assert!(matches!(dead.hear(&gone), Standpoint::Replaced { .. }));
+    assert!(matches!(
+        dead.hear(&newcomer(2900, 6)),
+        Standpoint::Replaced { .. }
+    ));
+    assert!(peer.knocks(ms(2800), ms(300)) && !peer.knocks(ms(3200), ms(300)));
     let old = arrival(2800, LAN, 1, 6900, 40, true);
     assert_eq!(peer.hear(&old), Standpoint::News);
     peer.believe(&old, testing::said());
