@@ -8,7 +8,7 @@ use crate::types::NodeId;
 use serde::{Deserialize, Serialize};
 
 /// What a node says about its newest tenure of a group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Claim {
     /// How far it is.
     pub hold: Hold,
@@ -19,7 +19,7 @@ pub struct Claim {
 }
 
 /// The life of a tenure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Hold {
     /// Never held in this life.
     #[default]

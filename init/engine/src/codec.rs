@@ -106,7 +106,7 @@ pub struct Core {
 }
 
 /// Where a sender stands, as others must treat it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Standing {
     /// Fresh from boot and held back: not to be made a member yet.
     Held,
@@ -147,7 +147,7 @@ pub struct GroupLine {
 }
 
 /// A plan's line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Assigned {
     /// On this node, or nowhere.
     pub node: Option<NodeId>,
@@ -175,7 +175,7 @@ pub struct Hears {
 }
 
 /// What a sender thinks of a life that it hears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Bond {
     /// It has not proven itself yet.
     Candidate,

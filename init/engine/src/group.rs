@@ -11,7 +11,7 @@ use crate::surface::{Reason, RunState};
 use crate::types::{NodeId, Now, ResourceId};
 
 /// A resource on this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Member {
     /// Down for certain.
     Idle,
@@ -40,7 +40,7 @@ impl Member {
 }
 
 /// How far a group is on this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
     /// Nothing of it runs.
     Idle,
@@ -53,7 +53,7 @@ pub(crate) enum Phase {
 }
 
 /// A group on this node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Group {
     pub(crate) phase: Phase,
     /// Since when.

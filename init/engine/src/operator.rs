@@ -13,7 +13,7 @@ use crate::types::{GroupId, NodeId};
 
 /// Orders wishes: by the epoch in which they were made, then by how many wishes the
 /// node had seen, then by node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// The newest epoch known where it was made. A move bumps it, so that a tenure
     /// older than the stamp has not fulfilled the wish yet.
@@ -26,7 +26,7 @@ pub struct Stamp {
 
 /// What a register is about. Groups go by [`tag`], not by position: nodes may run
 /// different files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Key {
     /// Standby of a node: value 1 or 0.
     Standby(NodeId),
@@ -37,7 +37,7 @@ pub enum Key {
 }
 
 /// One wish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Register {
     /// About what.
     pub key: Key,
@@ -56,14 +56,14 @@ pub fn tag(name: &str) -> u32 {
 }
 
 /// A register and whether it came from another view (a healed split).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Entry {
     register: Register,
     foreign: bool,
 }
 
 /// All registers of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Registers {
     table: Vec<Entry, { limits::REGISTERS }>,
     groups: [u32; limits::GROUPS],

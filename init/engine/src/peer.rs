@@ -11,6 +11,8 @@
 //!   sender's next frame can be judged), and "heard on this path";
 //! - of an unknown life: one of a few candidate slots (echoed for the same reason).
 
+use core::hash::{Hash, Hasher};
+
 use heapless::{Deque, Vec};
 
 use crate::claims::Claim;
@@ -20,7 +22,7 @@ use crate::surface::View;
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId};
 
 /// What the newest fresh beat of a life said.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Said {
     pub(crate) standing: Standing,
     pub(crate) reachable: bool,
@@ -46,7 +48,7 @@ pub(crate) struct Said {
 }
 
 /// A life's word on one group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Word {
     pub(crate) claim: Claim,
     pub(crate) banned: bool,
@@ -117,7 +119,7 @@ fn kept(echo: &Hears, me: NodeId, boot: BootId) -> bool {
 }
 
 /// The confirmed life of a node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Life {
     pub(crate) boot: BootId,
     /// Newest beat on each path, fresh or not: a path's sequence must grow.
@@ -155,7 +157,7 @@ impl Life {
 }
 
 /// A life that has not proven itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Candidate {
     pub(crate) boot: BootId,
     newest: [u64; limits::PATHS],
@@ -170,7 +172,7 @@ pub(crate) struct Candidate {
 }
 
 /// The few candidates of one node; the one heard longest ago makes room.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Candidates {
     slots: Vec<Candidate, { limits::CANDIDATES }>,
 }
@@ -255,6 +257,13 @@ pub(crate) struct Peer {
     pub(crate) life: Option<Life>,
     pub(crate) candidates: Candidates,
     superseded: Deque<BootId, { limits::SUPERSEDED }>,
+}
+
+impl Hash for Peer {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        (&self.life, &self.candidates).hash(to);
+        self.superseded.iter().for_each(|old| old.hash(to));
+    }
 }
 
 /// What a frame is in the light of the lives known.

@@ -7,7 +7,7 @@ use crate::limits;
 use crate::types::Now;
 
 /// Send times of the newest [`limits::SENT`] beats.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Sends {
     times: [Now; limits::SENT],
     last: u64,

@@ -45,7 +45,7 @@ pub enum Effect {
 }
 
 /// Why a resource is started or stopped; services are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// First start of the group after boot of the cluster.
     Start,
@@ -330,7 +330,7 @@ pub struct Evidence {
 }
 
 /// What proves that a peer holds nothing any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Gone {
     /// Silent for deadtime, and for its own self-release bound.
     Silent,
@@ -358,7 +358,7 @@ pub enum Sight {
 }
 
 /// Why the coordinator gave a group to a node. Travels in the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// Nobody held it before.
     Start,
@@ -406,7 +406,7 @@ pub enum Reject {
 }
 
 /// Where this node stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Fresh from boot: hears and is heard, decides nothing.
     Observer,
@@ -421,7 +421,7 @@ pub enum Role {
 }
 
 /// An installed view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct View {
     /// Grows with every change that shares memory.
     pub epoch: u64,

@@ -26,7 +26,7 @@ pub(crate) enum Timer {
 const TIMERS: usize = Timer::Run as usize + 1;
 
 /// One instant per [`Timer`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Timers {
     now: Now,
     at: [Option<Now>; TIMERS],

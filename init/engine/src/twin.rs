@@ -11,7 +11,7 @@ use crate::peer::{Audition, Candidates};
 use crate::types::{BootId, Now, PathId};
 
 /// The other machine, once it has proven itself by an echo.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Other {
     boot: BootId,
     /// It has been up for longer than we.
@@ -23,7 +23,7 @@ struct Other {
 }
 
 /// What is known of machines with our identity.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Twin {
     pub(crate) candidates: Candidates,
     other: Option<Other>,

@@ -6,6 +6,7 @@
 //! stage's business: it learns of it as of any arbiter's answer, by the send time of the
 //! question.
 
+use core::hash::{Hash, Hasher};
 use core::mem::discriminant;
 
 use super::{Engine, Pending};
@@ -38,6 +39,20 @@ impl Witness {
             said: None,
             rejected: None,
         })
+    }
+}
+
+impl Hash for Witness {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        let Witness {
+            client,
+            // what people are told
+            began: _,
+            answers: _,
+            said: _,
+            rejected: _,
+        } = self;
+        client.hash(to);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::timers::Timer;
 use crate::types::{GroupId, NodeId, Now, PathId};
 
 /// When beats were sent and are due.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Beats {
     /// The next keepalive tick.
     tick: Now,

@@ -19,7 +19,7 @@ use crate::limits;
 use crate::types::{Now, ResourceId};
 
 /// What the gates were told last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Gates {
     /// By resource; `None` before the first word.
     told: [Option<Now>; limits::RESOURCES],

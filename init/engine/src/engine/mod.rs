@@ -16,6 +16,7 @@ mod lease;
 mod place;
 mod report;
 mod run;
+mod same;
 mod status;
 
 use heapless::Deque;
@@ -127,7 +128,7 @@ pub struct Engine {
 }
 
 /// A path's end here.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 struct Carrier {
     up: bool,
     since: Now,
@@ -145,7 +146,7 @@ struct Absent {
 }
 
 /// The newest grant that this node gave another one, whichever of its lives.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 struct Granted {
     /// The other counts its lease from when it sent that beat, which was earlier.
     /// `None` once it is known to be over: that life restarted, or let go in order.
@@ -157,7 +158,7 @@ struct Granted {
 }
 
 /// Whether a node reaches the clients.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 struct Clients {
     reachable: Option<bool>,
     found_since: Option<Now>,
@@ -166,7 +167,7 @@ struct Clients {
 }
 
 /// A node that did not answer a proposal, or that other members did not hear.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 struct Backoff {
     until: Now,
     step: u32,
@@ -175,14 +176,14 @@ struct Backoff {
 }
 
 /// Waiting for the others after boot.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 struct Lonely {
     until: Option<Now>,
     over: bool,
 }
 
 /// The right to act as a holder.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 struct Lease {
     until: Now,
     /// Newest answered ping, by the time its request was sent.
@@ -198,7 +199,7 @@ struct Lease {
 }
 
 /// Where the coordinator wants each group, under the present view.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Plan {
     version: u32,
     lines: [Option<Assigned>; limits::GROUPS],

@@ -1,5 +1,7 @@
 //! What only the inside can show: a stage that does nothing starves the watchdog.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
 use super::*;
 use crate::progress::tests::ALL;
 use crate::testing;
@@ -68,4 +70,21 @@ fn a_lease_without_an_end_is_carried_on_by_progress_only() {
         let carried = engine.gates.earned > Now::from_secs(1);
         assert_eq!(carried, jammed.is_none(), "{jammed:?}");
     }
+}
+
+#[test]
+fn engines_are_the_same_when_they_will_do_the_same() {
+    let same = |engine: &Engine| BuildHasherDefault::<DefaultHasher>::default().hash_one(engine);
+    let mut engine = Engine::new(testing::config(0), BootId(1), 1, Now::ZERO);
+    engine.handle_timer(Now::ZERO);
+    while engine.poll_effect().is_some() {}
+    let mut other = engine.clone();
+    assert_eq!(same(&engine), same(&other));
+    // counted, told, and of no consequence
+    assert!(engine.handle_frame(Now::ZERO, PathId(0), b"noise").is_err());
+    while engine.poll_effect().is_some() {}
+    assert_eq!(same(&engine), same(&other));
+    other.handle_carrier(Now::ZERO, PathId(0), true);
+    while other.poll_effect().is_some() {}
+    assert_ne!(same(&engine), same(&other));
 }

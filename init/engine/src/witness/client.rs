@@ -5,6 +5,8 @@
 //! life that asked, and only while its question is younger than W. Never decides whether
 //! a word is needed, nor what follows from it.
 
+use core::hash::{Hash, Hasher};
+
 use super::codec::millis;
 use super::{Answer, Challenge, Codec, Question, WitnessFrame, Word};
 use crate::limits;
@@ -24,6 +26,22 @@ pub struct Client {
     newest: Option<(Answer, Now)>,
     /// The first of the unbroken run of answers that the newest belongs to.
     since: Now,
+}
+
+impl Hash for Client {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        let Client {
+            // its key goes into no other hash
+            codec: _,
+            me,
+            boot,
+            wait,
+            sends,
+            newest,
+            since,
+        } = self;
+        (me, boot, wait, sends, newest, since).hash(to);
+    }
 }
 
 /// What an answer means.

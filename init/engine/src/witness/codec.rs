@@ -49,7 +49,7 @@ pub struct Question {
 }
 
 /// Proof of when a question was made: the witness's clock in an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Challenge {
     /// Which life of the witness: random, drawn at its start.
     #[serde(with = "postcard::fixint::le")]
@@ -59,7 +59,7 @@ pub struct Challenge {
 }
 
 /// What the witness says to a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Answer {
     /// Whose question.
     pub node: NodeId,
@@ -79,7 +79,7 @@ pub struct Answer {
 }
 
 /// The witness's verdict on one question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Word {
     /// It speaks for the asker's side.
     Granted,
@@ -96,7 +96,7 @@ pub enum Word {
 }
 
 /// For whom the witness speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Holder {
     /// That node.
     pub node: NodeId,

@@ -16,7 +16,7 @@ use crate::types::{BootId, NodeId, NodeSet, Now};
 /// # Contract
 /// `now` is a clock that never goes back in this life and also runs while the machine
 /// sleeps. `life` is random, drawn at every start of the program.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Granter {
     life: u64,
     hold_off: Now,
@@ -26,7 +26,7 @@ pub struct Granter {
 }
 
 /// One life of a node that asked a fresh question lately.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Life {
     node: NodeId,
     boot: BootId,
