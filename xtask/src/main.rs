@@ -2,9 +2,11 @@
 //! and nothing else; each command is a file of its own.
 
 mod bench;
+mod canaries;
 mod host;
 mod image;
 mod lab;
+mod model;
 mod progress;
 mod sim;
 mod test;
@@ -33,6 +35,7 @@ enum Command {
     Lab(lab::Args),
     Bench(bench::Args),
     Sim(sim::Args),
+    Model(model::Args),
     Test(test::Args),
 }
 
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Lab(args) => lab::run(&args, &host),
         Command::Bench(args) => bench::run(&args, &host),
         Command::Sim(args) => sim::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Test(args) => test::run(&args, &host),
     };
     match done {
@@ -60,4 +64,9 @@ fn workspace() -> PathBuf {
     // Known at build time: a workshop tool is built where it is used.
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own).to_owned()
+}
+
+/// Where what is built goes.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }

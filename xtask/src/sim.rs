@@ -3,9 +3,8 @@
 //! Owns the command line, the progress bar and what is printed; running, shrinking and
 //! judging are the simulator's.
 
-mod canaries;
-
-use crate::{Result, workspace};
+use crate::canaries::{self, Hunter};
+use crate::{Result, target, workspace};
 use indicatif::{ProgressBar, ProgressStyle};
 use kodo_tests_sim::plan::Plan;
 use kodo_tests_sim::scenario::{self, Scenario};
@@ -57,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.unwrap_or(processors);
     if let Some(names) = &args.canaries {
-        return canaries::run(names, jobs);
+        return canaries::run(Hunter::Simulator, names, jobs);
     }
     if args.list {
         for scenario in scenario::all() {
@@ -233,11 +232,6 @@ fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
         let thread = thread.spawn_scoped(scope, work)?;
         Ok(thread.join().map_err(|_| "the simulator itself panicked")?)
     })
-}
-
-/// Where what is built goes.
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
 /// The commit that runs, with a mark when the tree differs from it.

@@ -52,6 +52,8 @@ const STEPS: &[Step] = &[
             "kodo-tests-lab",
             "--exclude",
             "kodo-tests-sim",
+            "--exclude",
+            "kodo-tests-model",
         ],
         boots_machines: false,
     },
@@ -65,6 +67,19 @@ const STEPS: &[Step] = &[
             "--release",
             "--package",
             "kodo-tests-sim",
+        ],
+        boots_machines: false,
+    },
+    // Optimised: a million states.
+    Step {
+        name: "model",
+        cargo: &[
+            "test",
+            "--quiet",
+            "--no-fail-fast",
+            "--release",
+            "--package",
+            "kodo-tests-model",
         ],
         boots_machines: false,
     },

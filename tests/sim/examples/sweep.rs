@@ -1,6 +1,5 @@
 //! A bare sweep over seeds, for builds of changed trees: `sweep SCENARIO FIRST SEEDS JOBS`.
-//! The last line is `survived RUNS` or `killed SEED RUNS PROMISE`. People type
-//! `cargo xtask sim`.
+//! The last line begins with `killed` if a promise broke. People type `cargo xtask sim`.
 
 use kodo_tests_sim::{Fleet, scenario};
 
@@ -23,10 +22,10 @@ fn main() {
     std::panic::set_hook(Box::new(|_| {}));
     let tally = fleet.run(&|_| {});
     match tally.failures.first() {
-        None => println!("survived {}", tally.runs),
+        None => println!("{} runs of {name}", tally.runs),
         Some(failure) => println!(
-            "killed {} {} {} {}",
-            failure.plan.seed, tally.runs, failure.violation.promise, failure.plan.scenario
+            "killed promise {} in {} at seed {}, {} runs",
+            failure.violation.promise, failure.plan.scenario, failure.plan.seed, tally.runs
         ),
     }
 }

@@ -1,10 +1,12 @@
-//! `cargo xtask sim --canaries`: a simulator that notices nothing is worth nothing.
+//! `cargo xtask sim --canaries`, `cargo xtask model --canaries`: a test that notices nothing
+//! is worth nothing.
 //!
 //! Each patch in `tests/sim/canaries` takes one rule out of a copy of the tree; the named
-//! scenario must notice within the named number of seeds. The tree itself is never touched.
+//! scenario must notice within the named number of seeds, and the named model, if there is
+//! one, at all. The tree itself is never touched.
 
 use crate::host::cargo;
-use crate::{Result, workspace};
+use crate::{Result, target, workspace};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -18,36 +20,47 @@ struct Canary {
     killer: String,
     /// Within so many seeds.
     seeds: u64,
+    /// The model that must notice.
+    model: Option<String>,
 }
 
-/// Sends the canaries of these names, or all.
-pub(super) fn run(names: &[String], jobs: usize) -> Result {
+/// Who is to notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hunter {
+    /// The simulator, with each canary's scenario.
+    Simulator,
+    /// The model checker, with the models of those canaries that name one.
+    Checker,
+}
+
+/// Sends the canaries of these names, or all that the hunter is to notice.
+pub(crate) fn run(hunter: Hunter, names: &[String], jobs: usize) -> Result {
     let mut canaries = read(&workspace().join("tests/sim/canaries"))?;
+    canaries.retain(|canary| hunter == Hunter::Simulator || canary.model.is_some());
     let known = |name: &&String| canaries.iter().any(|canary| canary.name == **name);
     if let Some(name) = names.iter().find(|name| !known(name)) {
         return Err(format!("no canary is called `{name}`").into());
     }
     canaries.retain(|canary| names.is_empty() || names.contains(&canary.name));
-    let home = super::target().join("canaries");
+    let home = target().join("canaries");
     let tree = home.join("tree");
     let mut survivors = Vec::new();
     for canary in &canaries {
         copy_tree(&tree)?;
         apply(&tree, &canary.patch)?;
-        let verdict = sweep(&home, &tree, canary, jobs)?;
-        let words: Vec<&str> = verdict.split(' ').collect();
-        match words[..] {
-            ["killed", seed, runs, promise, ..] => println!(
-                "{:<18} died of promise {promise} in {} at seed {seed}, {runs} runs; {}",
-                canary.name, canary.killer, canary.rule
+        let verdict = hunt(&home, &tree, canary, hunter, jobs)?;
+        let killed = verdict.strip_prefix("killed ");
+        println!(
+            "{:<18} {}; {}",
+            canary.name,
+            killed.map_or_else(
+                || format!("SURVIVED: {verdict}"),
+                |how| format!("died of {how}")
             ),
-            _ => {
-                println!(
-                    "{:<18} SURVIVED {} seeds of {}; {}",
-                    canary.name, canary.seeds, canary.killer, canary.rule
-                );
-                survivors.push(canary.name.as_str());
-            }
+            canary.rule
+        );
+        if killed.is_none() {
+            survivors.push(canary.name.as_str());
         }
     }
     // What ran last was broken: nobody shall find it by accident.
@@ -70,12 +83,13 @@ fn read(directory: &Path) -> Result<Vec<Canary>> {
             continue;
         }
         let text = std::fs::read_to_string(&patch)?;
-        let field = |name: &str| {
+        let line = |name: &str| {
             let mut lines = text.lines().take_while(|line| !line.starts_with("--- "));
             let value = lines.find_map(|line| line.strip_prefix(name));
-            value
-                .map(|value| value.trim().to_owned())
-                .ok_or_else(|| format!("{} lacks the line `{name}`", patch.display()))
+            value.map(|value| value.trim().to_owned())
+        };
+        let field = |name: &str| {
+            line(name).ok_or_else(|| format!("{} lacks the line `{name}`", patch.display()))
         };
         canaries.push(Canary {
             name: patch
@@ -84,6 +98,7 @@ fn read(directory: &Path) -> Result<Vec<Canary>> {
                 .unwrap_or_default(),
             rule: field("Rule:")?,
             killer: field("Killed by:")?,
+            model: line("Model:"),
             seeds: field("Within:")?
                 .trim_end_matches(" seeds")
                 .parse()
@@ -133,24 +148,28 @@ fn apply(tree: &Path, patch: &Path) -> Result {
     }
 }
 
-/// Builds the copy and runs the killer; the verdict is the last line.
-fn sweep(home: &Path, tree: &Path, canary: &Canary, jobs: usize) -> Result<String> {
+/// Builds the copy and lets the hunter loose; the verdict is the last line.
+fn hunt(home: &Path, tree: &Path, canary: &Canary, hunter: Hunter, jobs: usize) -> Result<String> {
+    let jobs = jobs.to_string();
+    let (package, example, profile, args) = match hunter {
+        Hunter::Simulator => {
+            let args = vec![
+                canary.killer.clone(),
+                "1".into(),
+                canary.seeds.to_string(),
+                jobs,
+            ];
+            ("kodo-tests-sim", "sweep", "dev", args)
+        }
+        Hunter::Checker => {
+            let args = canary.model.clone().into_iter().chain([jobs]).collect();
+            ("kodo-tests-model", "hunt", "release", args)
+        }
+    };
     let output = Command::new(cargo())
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "kodo-tests-sim",
-            "--example",
-            "sweep",
-            "--",
-        ])
-        .args([
-            &canary.killer,
-            "1",
-            &canary.seeds.to_string(),
-            &jobs.to_string(),
-        ])
+        .args(["run", "--quiet", "--package", package, "--example", example])
+        .args(["--profile", profile, "--"])
+        .args(args)
         .env("CARGO_TARGET_DIR", home.join("build"))
         .current_dir(tree)
         .stderr(Stdio::inherit())
