@@ -301,6 +301,12 @@ impl Part {
         self.0 & (1 << machine) != 0
     }
 
+    /// Without this machine.
+    #[must_use]
+    pub fn without(self, machine: usize) -> Part {
+        Part(self.0 & !(1 << machine))
+    }
+
     /// Its members.
     pub fn iter(self) -> impl Iterator<Item = usize> {
         (0..64).filter(move |machine| self.has(*machine))
@@ -484,6 +490,56 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Whether it names a machine, other than as one of those that are apart.
+    #[must_use]
+    pub fn is_about(&self, machine: usize) -> bool {
+        let ends = |wire: &Wire| match wire {
+            Wire::Lan(at) | Wire::Private(at) | Wire::Line(at) => *at == machine,
+            Wire::Crossover | Wire::Serial | Wire::Host | Wire::Witness => false,
+        };
+        match self {
+            Fault::Cut(wire)
+            | Fault::Mute(wire, _)
+            | Fault::Rough(wire, _)
+            | Fault::Flap(wire, _) => ends(wire),
+            Fault::PowerCut(at)
+            | Fault::Crash(at, _)
+            | Fault::Pause(at)
+            | Fault::Stall(at)
+            | Fault::Stuck(at)
+            | Fault::Sluggish(at, _)
+            | Fault::ServiceCrash(at)
+            | Fault::ServiceHang(at)
+            | Fault::IgnoreTerm(at)
+            | Fault::Unkillable(at)
+            | Fault::NoExec(at)
+            | Fault::SlowNet(at, _)
+            | Fault::DeadNet(at)
+            | Fault::RefusedNet(at)
+            | Fault::Noise { to: at, .. }
+            | Fault::Replay { to: at, .. }
+            | Fault::Forge { to: at, .. }
+            | Fault::Junk { to: at, .. } => *at == machine,
+            Fault::Operator(at, wish) => {
+                let of = match wish {
+                    Wish::Move(to) | Wish::MoveOf(_, to) | Wish::Standby(to) | Wish::Online(to) => {
+                        Some(*to)
+                    }
+                    _ => None,
+                };
+                *at == machine || of == Some(machine)
+            }
+            Fault::EatHeartbeats
+            | Fault::Apart { .. }
+            | Fault::WitnessDark
+            | Fault::WitnessPause
+            | Fault::WitnessStall
+            | Fault::Stranger => false,
+        }
+    }
+}
+
 impl fmt::Display for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -547,13 +603,13 @@ impl fmt::Display for Fault {
                     Way::In => "<-",
                     Way::Both => "<->",
                 };
-                let on = match on {
-                    On::Lan => "on the LAN",
-                    On::Private => "on the private network",
-                    On::All => "anywhere",
-                    On::Heartbeats => "anywhere but what is no heartbeat",
+                let (what, on) = match on {
+                    On::Lan => ("nothing", " on the LAN"),
+                    On::Private => ("nothing", " on the private network"),
+                    On::All => ("nothing", ""),
+                    On::Heartbeats => ("no heartbeat", ""),
                 };
-                write!(f, "nothing passes {these} {arrow} {those} {on}")
+                write!(f, "{what} passes {these} {arrow} {those}{on}")
             }
             Fault::WitnessDark => f.write_str("power of the witness cut"),
             Fault::WitnessPause => f.write_str("the witness paused, its clock too"),

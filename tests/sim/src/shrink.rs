@@ -1,14 +1,17 @@
 //! From a failing plan to the shortest one that still fails in the same way.
 //!
-//! Owns the search: drop faults, shorten them, make machines and wires ordinary. Greedy,
-//! and repeated until nothing more can go; every candidate is a whole run.
+//! Owns the search: drop faults, shorten them, drop groups and nodes, make machines and
+//! wires ordinary. Greedy, and repeated until nothing more can go; every candidate is a
+//! whole run.
 
 use core::time::Duration;
 
 use crate::check::Violation;
-use crate::plan::Plan;
+use crate::plan::{Fault, Part, Plan, Policy, Wire};
 use crate::run::run;
 
+/// Below that it would be another kind of cluster.
+const SMALLEST: usize = 3;
 /// Runs that a search may cost.
 const RUNS: u32 = 400;
 
@@ -28,6 +31,8 @@ pub fn shrink(plan: &Plan, mut tick: impl FnMut()) -> Plan {
         let before = search.best.clone();
         search.drop_episodes();
         search.shorten_episodes();
+        search.fewer_groups();
+        search.fewer_nodes();
         search.plain_machines();
         search.plain_wires();
         let after = &search.best;
@@ -99,6 +104,50 @@ impl Search<'_> {
         }
     }
 
+    fn fewer_groups(&mut self) {
+        while self.best.cluster.groups.len() > 1 {
+            let gone = self.attempt(|plan| {
+                plan.cluster.groups.pop();
+            });
+            if !gone {
+                break;
+            }
+        }
+    }
+
+    /// Takes out the last node, if no fault is about it.
+    fn fewer_nodes(&mut self) {
+        while self.best.cluster.nodes > SMALLEST && !about_the_last(&self.best) {
+            let gone = self.attempt(|plan| {
+                let file = &mut plan.cluster;
+                file.nodes -= 1;
+                let last = file.nodes;
+                file.voters = file.voters.saturating_sub(1);
+                file.votes.truncate(last);
+                for group in &mut file.groups {
+                    group.prefer.retain(|node| *node != last);
+                }
+                plan.machines.remove(last);
+                let gone = |wire: Wire| match wire {
+                    Wire::Lan(at) | Wire::Private(at) | Wire::Line(at) => at == last,
+                    _ => false,
+                };
+                plan.wires.retain(|(wire, _)| !gone(*wire));
+                plan.episodes
+                    .retain_mut(|episode| match &mut episode.fault {
+                        Fault::Apart { these, those, .. } => {
+                            (*these, *those) = (these.without(last), those.without(last));
+                            *these != Part::default() && *those != Part::default()
+                        }
+                        _ => true,
+                    });
+            });
+            if !gone {
+                break;
+            }
+        }
+    }
+
     fn plain_machines(&mut self) {
         for at in 0..self.best.machines.len() {
             if self.best.machines[at].ppm != 0 {
@@ -114,4 +163,14 @@ impl Search<'_> {
             });
         }
     }
+}
+
+/// Whether a fault names the last node, other than as one of many; or without that node
+/// the file would be another kind of file.
+fn about_the_last(plan: &Plan) -> bool {
+    let last = plan.cluster.nodes - 1;
+    let twins = plan.machines.len() > plan.cluster.nodes;
+    let even = plan.cluster.policy == Policy::QuorumFirst || plan.cluster.policy == Policy::Witness;
+    let mut faults = plan.episodes.iter().map(|episode| &episode.fault);
+    twins || even || faults.any(|fault| fault.is_about(last))
 }
