@@ -459,10 +459,13 @@ NODES
 PATHS
   to node2   crossover ONE WAY   lan UNKNOWN   serial up
 
+gate: none
+
 ALERTS
   www runs nowhere
   node2 was never heard
 ";
+        value["gate"] = json!("none");
         check(value, expected);
     }
 
