@@ -33,6 +33,7 @@ pub mod seqpacket;
 pub mod signal;
 pub mod tty;
 pub mod watchdog;
+pub mod wire;
 
 pub use std::io::{Error, Result};
 pub use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

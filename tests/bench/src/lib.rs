@@ -5,7 +5,9 @@
 //! that were measured side by side in one run.
 
 mod figures;
+mod gate;
 mod takeover;
 
 pub use figures::{Outages, Report, Run};
+pub use gate::{GateReport, run as run_gate};
 pub use takeover::{Plan, run};

@@ -1,11 +1,11 @@
-//! What the programs drop, frame by frame; and what is left to be seen on a wire.
+//! What the programs drop, frame by frame; and what is left to be seen on a cable.
 
 use super::*;
 use crate::clock;
-use wire::Wire;
+use cable::Cable;
 
+mod cable;
 mod frames;
-mod wire;
 
 use frames::*;
 
@@ -147,7 +147,7 @@ fn frames_of_every_length_are_judged() {
         for frame in [frame.clone(), tagged(&frame, &[0x8100, 0x88a8])] {
             let passes = |len: usize| match gate.try_frame(inward, &frame[..len], 1) {
                 Ok((passes, _)) => passes,
-                // Less than its own header would need is not even tried; see the wire.
+                // Less than its own header would need is not even tried; see the cable.
                 Err(error) if crate::errno(&error) == libc::EINVAL => true,
                 Err(error) => panic!("{what}: {error}"),
             };
@@ -161,19 +161,19 @@ fn frames_of_every_length_are_judged() {
 
 #[test]
 fn on_a_wire_short_frames_hurt_nobody() {
-    on_a_wire(|gate, _deadlines, wire| {
-        let Ok(_attached) = gate.attach(wire.nic()) else {
+    on_a_wire(|gate, _deadlines, cable| {
+        let Ok(_attached) = gate.attach(cable.nic()) else {
             return;
         };
         for (_, frame, _) in speaks() {
             for frame in [frame.clone(), tagged(&frame, &[0x8100, 0x88a8])] {
                 for len in 14..frame.len() {
-                    wire.send(&frame[..len]);
+                    cable.send(&frame[..len]);
                 }
             }
         }
-        assert!(answers(wire, VIP4, VIP6).is_empty());
-        assert_eq!(answers(wire, STATIC4, STATIC6), ALL);
+        assert!(answers(cable, VIP4, VIP6).is_empty());
+        assert_eq!(answers(cable, STATIC4, STATIC6), ALL);
     });
 }
 
@@ -185,27 +185,27 @@ fn more_vips_than_slots_are_refused() {
 }
 
 /// A node's port with static addresses and the VIPs, and a client's plug at the other end.
-fn on_a_wire(test: impl FnOnce(&Gate, &Deadlines, &Wire) + Send + 'static) {
+fn on_a_wire(test: impl FnOnce(&Gate, &Deadlines, &Cable) + Send + 'static) {
     // In a thread, so that the other tests keep their network.
     let thread = std::thread::spawn(|| {
         let Some((gate, deadlines)) = gate(&vips()) else {
             return;
         };
         crate::process::new_network().unwrap();
-        let Some(wire) = Wire::new() else {
+        let Some(cable) = Cable::new() else {
             return;
         };
-        test(&gate, &deadlines, &wire);
+        test(&gate, &deadlines, &cable);
     });
     thread.join().unwrap();
 }
 
 /// Everything that a client can ask of an address: what it asks, and the answers seen.
-fn answers(wire: &Wire, v4: std::net::Ipv4Addr, v6: Ipv6Addr) -> Vec<&'static str> {
+fn answers(cable: &Cable, v4: std::net::Ipv4Addr, v6: Ipv6Addr) -> Vec<&'static str> {
     let mut answered = Vec::new();
-    for (what, question, answer) in questions(wire.mac(), v4, v6) {
-        wire.send(&question);
-        if wire.sees(|frame| answer(frame)) {
+    for (what, question, answer) in questions(cable.mac(), v4, v6) {
+        cable.send(&question);
+        if cable.sees(|frame| answer(frame)) {
             answered.push(what);
         }
     }
@@ -216,54 +216,54 @@ const ALL: [&str; 6] = ["ARP", "ping", "TCP", "ND", "ping6", "TCP6"];
 
 #[test]
 fn on_a_wire_a_vip_is_silent_from_its_deadline_on() {
-    on_a_wire(|gate, deadlines, wire| {
+    on_a_wire(|gate, deadlines, cable| {
         // The client's neighbour entry, and that the machine answers at all.
-        assert_eq!(answers(wire, STATIC4, STATIC6), ALL, "no gate");
-        assert_eq!(answers(wire, VIP4, VIP6), ALL, "no gate");
-        let Ok(attached) = gate.attach(wire.nic()) else {
+        assert_eq!(answers(cable, STATIC4, STATIC6), ALL, "no gate");
+        assert_eq!(answers(cable, VIP4, VIP6), ALL, "no gate");
+        let Ok(attached) = gate.attach(cable.nic()) else {
             eprintln!("not tested: this kernel attaches no gate");
             return;
         };
-        assert!(answers(wire, VIP4, VIP6).is_empty(), "closed at first");
+        assert!(answers(cable, VIP4, VIP6).is_empty(), "closed at first");
         let open = |time| {
             for slot in [0, 1] {
                 deadlines.set(slot, clock::boottime() + Duration::from_millis(time));
             }
         };
         open(60_000);
-        assert_eq!(answers(wire, VIP4, VIP6), ALL, "open");
+        assert_eq!(answers(cable, VIP4, VIP6), ALL, "open");
         open(0);
-        assert!(answers(wire, VIP4, VIP6).is_empty(), "closed at once");
+        assert!(answers(cable, VIP4, VIP6).is_empty(), "closed at once");
         open(30);
-        wire.send(&arp(true, CLIENT4, VIP4));
-        assert!(wire.sees(|frame| speaks_for(frame, VIP4.into())));
+        cable.send(&arp(true, CLIENT4, VIP4));
+        assert!(cable.sees(|frame| speaks_for(frame, VIP4.into())));
         std::thread::sleep(Duration::from_millis(31));
-        assert!(answers(wire, VIP4, VIP6).is_empty(), "closed by itself");
-        assert_eq!(answers(wire, STATIC4, STATIC6), ALL, "untouched");
+        assert!(answers(cable, VIP4, VIP6).is_empty(), "closed by itself");
+        assert_eq!(answers(cable, STATIC4, STATIC6), ALL, "untouched");
         drop(attached);
-        assert_eq!(answers(wire, VIP4, VIP6), ALL, "taken off");
+        assert_eq!(answers(cable, VIP4, VIP6), ALL, "taken off");
     });
 }
 
 #[test]
 fn on_a_wire_nothing_leaves_from_a_closed_vip() {
-    on_a_wire(|gate, deadlines, wire| {
-        let Ok(_attached) = gate.attach(wire.nic()) else {
+    on_a_wire(|gate, deadlines, cable| {
+        let Ok(_attached) = gate.attach(cable.nic()) else {
             eprintln!("not tested: this kernel attaches no gate");
             return;
         };
         // Of the machine's own accord: from a socket of the service, and from PID 1's.
         let service = std::net::UdpSocket::bind((VIP4, 0)).unwrap();
-        let pid1 = wire.pid1();
+        let pid1 = cable.pid1();
         let all = || {
-            wire.send(&arp(true, CLIENT4, STATIC4));
+            cable.send(&arp(true, CLIENT4, STATIC4));
             service.send_to(b"news", (CLIENT4, 9)).unwrap();
             // Refused while the gate is closed, as when a queue is full.
             let announced = pid1.send(&arp(true, VIP4, VIP4)).is_ok();
             pid1.send(&arp(true, "0.0.0.0".parse().unwrap(), VIP4))
                 .unwrap();
             pid1.send(&ethernet(0x88b5, b"heartbeat")).unwrap();
-            (announced, wire.all())
+            (announced, cable.all())
         };
         let is = |frames: &[Vec<u8>], kind: u16| {
             let kind = kind.to_be_bytes();
@@ -289,13 +289,13 @@ fn on_a_wire_nothing_leaves_from_a_closed_vip() {
 
 #[test]
 fn pid_1_hears_questions_about_a_closed_vip() {
-    on_a_wire(|gate, _deadlines, wire| {
-        let Ok(_attached) = gate.attach(wire.nic()) else {
+    on_a_wire(|gate, _deadlines, cable| {
+        let Ok(_attached) = gate.attach(cable.nic()) else {
             return;
         };
-        let pid1 = wire.pid1();
-        wire.send(&arp(true, CLIENT4, VIP4));
-        wire.send(&arp(true, VIP4, VIP4));
+        let pid1 = cable.pid1();
+        cable.send(&arp(true, CLIENT4, VIP4));
+        cable.send(&arp(true, VIP4, VIP4));
         let mut buffer = [0; 2048];
         for _ in 0..2 {
             let len = pid1.receive(&mut buffer).unwrap();
@@ -307,19 +307,19 @@ fn pid_1_hears_questions_about_a_closed_vip() {
 
 #[test]
 fn a_port_that_goes_away_takes_its_gate_along() {
-    on_a_wire(|gate, _deadlines, wire| {
-        let Ok(first) = gate.attach(wire.nic()) else {
+    on_a_wire(|gate, _deadlines, cable| {
+        let Ok(first) = gate.attach(cable.nic()) else {
             return;
         };
         // Set up again while it is still there.
-        let again = gate.attach(wire.nic()).unwrap_err();
+        let again = gate.attach(cable.nic()).unwrap_err();
         assert_eq!(crate::errno(&again), libc::EEXIST);
-        assert!(answers(wire, VIP4, VIP6).is_empty());
-        wire.unplug();
-        let gone = gate.attach(wire.nic()).unwrap_err();
+        assert!(answers(cable, VIP4, VIP6).is_empty());
+        cable.unplug();
+        let gone = gate.attach(cable.nic()).unwrap_err();
         assert_eq!(crate::errno(&gone), libc::ENODEV);
         drop(first);
-        let again = Wire::new().unwrap();
+        let again = Cable::new().unwrap();
         let _attached = gate.attach(again.nic()).unwrap();
         assert!(answers(&again, VIP4, VIP6).is_empty());
         assert_eq!(answers(&again, STATIC4, STATIC6), ALL);
