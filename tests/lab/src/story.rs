@@ -330,6 +330,15 @@ impl Story {
         overlaps.iter().map(Overlap::duration).sum()
     }
 
+    /// For how long since a moment a node still spoke for the VIP, as recorded on the wire.
+    #[must_use]
+    pub fn spoke(&self, node: &str, since: Mark) -> Duration {
+        let tenures = self.lab.wire().tenures(self.vip());
+        let mut ends = tenures.iter().filter(|tenure| *tenure.node == *node);
+        let last = ends.next_back().map_or(since.at, |tenure| tenure.until);
+        last.saturating_sub(since.at)
+    }
+
     /// Who began to speak for the VIP since a moment, as recorded on the wire.
     #[must_use]
     pub fn takeovers(&self, since: Mark) -> Vec<String> {

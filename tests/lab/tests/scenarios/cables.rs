@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kodo_qemu::Event;
-use kodo_tests_lab::Story;
+use kodo_tests_lab::{Story, Variant};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -182,19 +182,37 @@ fn pause() {
     );
 }
 
-/// The host stops the machine, its clocks run on: when it goes on, its gate is closed.
 #[test]
 fn stall() {
-    let story = Story::begin(&[]);
+    stall_past_deadtime(&[]);
+}
+
+/// No lease ends here: the gate closes because nothing carries it on.
+#[test]
+fn stall_accepted() {
+    stall_past_deadtime(&[("split_brain = \"ping\"", "split_brain = \"accept\"")]);
+}
+
+/// The host stops the machine, its clocks run on: when it goes on its gate is closed, or
+/// its watchdog resets it.
+fn stall_past_deadtime(variant: Variant) {
+    let story = Story::begin(variant);
     let active = story.serving(SOON);
     let standby = story.other(&active);
     let before = story.now();
     story.lab.stall(&active).expect("stall");
     story.served_by(&standby, SOON);
+    let resumed = story.now();
     story.lab.unstall(&active).expect("unstall");
     story.settled();
     assert_eq!(story.serving(SOON), standby);
-    println!("stall: outage {:?}", story.outage(before));
+    println!(
+        "stall: for {:?}, outage {:?}; the old owner spoke for {:?} after it went on, both for {:?}",
+        resumed.at.saturating_sub(before.at),
+        story.outage(before),
+        story.spoke(&active, resumed),
+        story.two_owners()
+    );
     story.end();
 }
 

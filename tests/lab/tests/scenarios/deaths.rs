@@ -62,6 +62,9 @@ fn pid1_stuck() {
             .as_u64()
             .map(Duration::from_millis)
     });
+    story.status(&active, "a gate", TAKEOVER, |status| {
+        (status["gate"] == "kernel").then_some(())
+    });
     let before = story.now();
     story
         .admin(&active)
@@ -78,10 +81,15 @@ fn pid1_stuck() {
     );
     story.served_by(&standby, TAKEOVER);
     // The kernel gate closed when the lease ended, long before the watchdog fired.
+    let spoke = story.spoke(&active, before);
     println!(
-        "pid1-stuck: both answered for {:?}, watchdog granted {granted:?}, outage {:?}",
+        "pid1-stuck: the stuck node spoke for {spoke:?} after the drill was asked for, both for {:?}; watchdog granted {granted:?}, outage {:?}",
         story.two_owners(),
         story.outage(before)
+    );
+    assert!(
+        spoke < granted,
+        "silenced after {spoke:?}, by the watchdog of {granted:?} and not before"
     );
     story.status(&standby, "the other node back", REJOIN, |status| {
         (status["health"] == "healthy").then_some(())
