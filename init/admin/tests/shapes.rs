@@ -187,14 +187,16 @@ fn the_other_nodes_group_is_judged_by_its_holder() {
 }
 
 #[test]
-fn attacks_are_notes_not_degradation() {
+fn attacks_and_a_missing_gate_are_notes_not_degradation() {
     let mut status = healthy();
     status.counters.forged = 7;
     status.groups[0].failures = 1;
+    status.gate = false;
     let seen = seen(&status);
     assert_eq!(seen.health, api::Health::Healthy);
     let notes = [
         "www failed 1 time on node1",
+        "node1 has no gate: stuck, it answers for its addresses until its watchdog fires",
         "node1 rejected 7 heartbeats signed with a wrong key",
     ];
     assert_eq!(seen.notes, notes);
@@ -207,9 +209,11 @@ fn an_older_reader_survives_a_newer_node() {
     value["groups"][0]["state"] = json!("frozen");
     value["nodes"][1]["paths"][0]["state"] = json!("quantum");
     value["counters"]["surprises"] = json!(3);
+    value["gate"] = json!("of gold");
     value["invention"] = json!({"of": "later"});
     let read: api::Status = serde_json::from_value(value).unwrap();
     assert_eq!(read.role, api::Role::Unknown);
+    assert_eq!(read.gate, api::Gate::Unknown);
     assert_eq!(read.groups[0].state, api::GroupState::Unknown);
     assert_eq!(read.nodes[1].paths[0].state, api::PathState::Unknown);
 }

@@ -58,13 +58,12 @@ fn summary(status: &Status) -> Vec<String> {
         Some(witness) if witness.reachable => "   witness answers".to_owned(),
         Some(_) => format!("   witness {RED}does not answer{RESET}"),
     };
-    let gate = if status.gate {
-        "kernel".to_owned()
-    } else {
-        format!("{RED}none{RESET}")
+    let gate = match status.gate {
+        true => String::new(),
+        false => format!("   gate {RED}none{RESET}"),
     };
     lines.push(format!(
-        "watchdog {watchdog}   gate {gate}   public network {lan}{witness}"
+        "watchdog {watchdog}{gate}   public network {lan}{witness}"
     ));
     lines.push(String::new());
     for node in status.nodes.iter().filter(|node| node.name != status.node) {
@@ -233,7 +232,7 @@ mod tests {
             lines,
             [
                 "kodo  cluster web  node node1  active  up 1 h 1 min",
-                "watchdog none   gate kernel   public network reachable",
+                "watchdog none   public network reachable",
                 "",
                 "peer node2  standby  heard 40 ms ago  crossover up  lan one-way",
                 "",
