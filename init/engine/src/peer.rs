@@ -312,6 +312,8 @@ pub(crate) struct Arrival {
     pub(crate) patience: Now,
     /// After so long a life that lives has been heard beside its successor.
     pub(crate) settle: Now,
+    /// A dead life is given up for a candidate that was heard for so long.
+    pub(crate) forget: Now,
 }
 
 impl Peer {
@@ -377,7 +379,9 @@ impl Peer {
             return Standpoint::Restarted { old: kept, silent };
         }
         let explained = uptime <= arrival.now - old.fresh_at;
-        if old.dead && (arrival.removed || explained) {
+        // Where the dead one cannot be removed without its successor, time must do.
+        let outlasted = arrival.now - since >= arrival.forget;
+        if old.dead && (arrival.removed || explained || outlasted) {
             return Standpoint::Replaced { old: kept, silent };
         }
         // Only our own standstill speaks against a restart: an old life that lives is heard

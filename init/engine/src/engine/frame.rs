@@ -96,6 +96,12 @@ impl Engine {
             removed: !self.is_member(sender),
             patience: 2 * self.config.timing.deadtime,
             settle: limits::MISSED * self.interval(sender),
+            // a part that outvotes the other removes the dead one by itself
+            forget: if self.counts_votes() {
+                Now::MAX
+            } else {
+                limits::BACKOFF * self.config.timing.deadtime
+            },
         };
         let standpoint = self.peers[sender.index()].hear(&arrival);
         match standpoint {

@@ -21,6 +21,7 @@ fn arrival(now: u64, path: PathId, boot: u64, uptime: u64, seq: u64, fresh: bool
         removed: false,
         patience: ms(1000),
         settle: ms(300),
+        forget: ms(8000),
     }
 }
 
@@ -183,4 +184,19 @@ fn our_own_standstill_makes_nobody_a_twin() {
         peer.hear(&newcomer(2900, 6)),
         Standpoint::Twin { kept: BootId(1) }
     );
+}
+
+#[test]
+fn a_successor_outlasts_a_dead_life_that_nobody_may_remove() {
+    let mut peer = met();
+    // a pause hid the silence: the newcomer seems older than it is
+    let newcomer = |now, seq| arrival(now, LAN, 2, now - 900, seq, true);
+    let twin = Standpoint::Twin { kept: BootId(1) };
+    assert_eq!(peer.hear(&newcomer(1200, 1)), twin);
+    peer.life.as_mut().expect("met").dead = true;
+    assert_eq!(peer.hear(&newcomer(9100, 2)), twin);
+    assert!(matches!(
+        peer.hear(&newcomer(9200, 3)),
+        Standpoint::Replaced { .. }
+    ));
 }
