@@ -83,6 +83,12 @@ impl NodeSet {
         NodeSet(self.0 & !other.0)
     }
 
+    /// Only those that are also in `other`.
+    #[must_use]
+    pub const fn both(self, other: NodeSet) -> NodeSet {
+        NodeSet(self.0 & other.0)
+    }
+
     /// With those of `other`.
     #[must_use]
     pub const fn union(self, other: NodeSet) -> NodeSet {

@@ -178,6 +178,7 @@ impl Engine {
                 self.changed();
             }
         }
+        self.redeem();
         if !self.votes(now) {
             return;
         }
@@ -193,8 +194,7 @@ impl Engine {
                 .ballot
                 .is_none_or(|old| membership::outranks(&ballot, &old));
             if mine && better && ballot.epoch > self.agreed && self.inherits(&ballot) {
-                // who comes back counts from the vote on, whatever becomes of it
-                self.written_off = NodeSet(self.written_off.0 & ballot.written_off.0);
+                self.pledge(ballot);
                 self.agreed = ballot.epoch;
                 self.epoch = self.epoch.max(ballot.epoch);
                 self.ballot = Some(ballot);
@@ -204,12 +204,43 @@ impl Engine {
         }
     }
 
+    /// Who comes back by a view counts from the vote on: it may be installed by others.
+    fn pledge(&mut self, ballot: View) {
+        if let Some(before) = self.pledged
+            && before.coordinator != ballot.coordinator
+        {
+            // two authors: whichever view is installed, it was voted for
+            self.written_off = self.written_off.both(before.written_off);
+        }
+        self.pledged = Some(ballot);
+    }
+
+    /// A pledge ends when its author is heard with neither that ballot nor a view as new:
+    /// then nobody has installed it.
+    fn redeem(&mut self) {
+        let Some(pledged) = self.pledged else {
+            return;
+        };
+        let author = self.peers[pledged.coordinator.index()].alive();
+        let void = author.is_some_and(|life| {
+            let installed = life
+                .said
+                .view
+                .is_some_and(|view| view.epoch >= pledged.epoch);
+            !installed && life.said.ballot != Some(pledged)
+        });
+        if void {
+            self.pledged = None;
+        }
+    }
+
     /// A view has votes enough by its own count, and by that of the view before it: nodes
     /// that were written off come back only with the consent of those who went on without
     /// them, and only an operator's present word, or a newer view, writes more of them off.
     fn inherits(&self, next: &View) -> bool {
         let by = |off: NodeSet| self.electorate_without(off).authority(next.members);
-        let union = next.written_off.union(self.written_off);
+        let before = self.not_counted();
+        let union = next.written_off.union(before);
         let enough = match union == next.written_off {
             true => by(union) != Authority::None,
             false => by(next.written_off) != Authority::None && by(union) == Authority::Own,
@@ -218,10 +249,10 @@ impl Engine {
         let newer = author
             .and_then(|life| life.said.view)
             .is_some_and(|theirs| {
-                theirs.written_off == next.written_off
+                next.written_off.is_subset(theirs.written_off)
                     && self.view.is_none_or(|view| theirs.epoch > view.epoch)
             });
-        let grown = next.written_off.minus(self.written_off);
+        let grown = next.written_off.minus(before);
         enough && (newer || grown.is_subset(self.told_dead()))
     }
 
@@ -237,7 +268,7 @@ impl Engine {
 
     /// Whose votes a view without them should not count.
     fn to_write_off(&self) -> NodeSet {
-        self.written_off.union(self.told_dead())
+        self.not_counted().union(self.told_dead())
     }
 
     /// Proposes, if this node is the coordinator and the view is not as it should be.
@@ -450,7 +481,7 @@ impl Engine {
         let members = self.view.map(|view| view.members).unwrap_or_default();
         let mesh = self.neighbours();
         let near = |node: NodeId| mesh[node.index()];
-        let inside = NodeSet(set.0 & members.0);
+        let inside = set.both(members);
         let kept = membership::clique(me, inside, members, near);
         let whole = kept == inside.with(me);
         let settle = limits::MISSED * self.config.timing.keepalive;
@@ -469,7 +500,7 @@ impl Engine {
             }
         });
         let cluster = self.electorate();
-        if torn && cluster.authority(found) == Authority::None {
+        if cluster.authority(found) == Authority::None {
             // The members alone do not suffice: whoever fits together.
             found = membership::clique(me, set, NodeSet::EMPTY, near);
         }
@@ -610,6 +641,7 @@ impl Engine {
         }
         self.view = Some(view);
         self.written_off = view.written_off;
+        self.pledged = None;
         self.view_since = now;
         self.torn_since = None;
         self.short = false;

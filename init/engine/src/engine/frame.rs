@@ -93,7 +93,8 @@ impl Engine {
             uptime: beat.uptime(),
             seq: beat.core.seq,
             fresh: self.is_fresh(now, beat),
-            removed: !self.is_member(sender),
+            // out of our view, or in one of those that decide while we do not
+            removed: !self.is_member(sender) || (beat.core.leased && !self.holds_lease(now)),
             patience: 2 * self.config.timing.deadtime,
             settle: limits::MISSED * self.interval(sender),
             // a part that outvotes the other removes the dead one by itself

@@ -107,6 +107,9 @@ pub struct Engine {
     /// Nodes whose votes do not count: those of the newest view installed here, less those
     /// that came back by a view voted for since. Outlives the view.
     written_off: NodeSet,
+    /// The newest view voted for by which some of them come back, until it is installed, or
+    /// its author shows that it never was.
+    pledged: Option<View>,
     lease: Lease,
     witness: Option<Witness>,
     gates: Gates,
@@ -280,6 +283,7 @@ impl Engine {
             short: false,
             vouched: NodeSet::EMPTY,
             written_off: NodeSet::EMPTY,
+            pledged: None,
             lease: Lease::default(),
             witness: Witness::new(&config, boot, hold_back, now),
             gates: Gates::new(now),
@@ -502,7 +506,13 @@ impl Engine {
 
     /// Who has a say at present.
     fn electorate(&self) -> Electorate<'_> {
-        self.electorate_without(self.written_off)
+        self.electorate_without(self.not_counted())
+    }
+
+    /// Nodes whose votes do not count at present.
+    fn not_counted(&self) -> NodeSet {
+        let pledged = self.pledged.map(|view| view.written_off);
+        pledged.map_or(self.written_off, |off| self.written_off.both(off))
     }
 
     /// Who has a say when these nodes are written off.

@@ -44,6 +44,7 @@ impl Hash for Engine {
             torn_since,
             vouched,
             written_off,
+            pledged,
             lease,
             witness,
             gates,
@@ -74,7 +75,7 @@ impl Hash for Engine {
         (peers, other_file, absent, granted).hash(to);
         (clients, backoff, twin, role).hash(to);
         (view, view_since, ballot, ballot_since, agreed, left_out).hash(to);
-        (epoch, lonely, torn_since, vouched, written_off).hash(to);
+        (epoch, lonely, torn_since, vouched, written_off, pledged).hash(to);
         (lease, witness, gates).hash(to);
         (plan, groups, resources, registers).hash(to);
         (timers, watchdog, leaving_since, resetting).hash(to);
