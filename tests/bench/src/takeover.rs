@@ -168,7 +168,7 @@ fn resident(story: &Story, node: &str, since: Mark) -> Option<u64> {
     let (_, after) = lines
         .iter()
         .rev()
-        .find_map(|(_, line)| line.split_once("PID 1 resident "))?;
+        .find_map(|(_, line)| line.split_once("PID 1 has "))?;
     after.split(' ').next()?.parse().ok()
 }
 
