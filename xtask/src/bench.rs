@@ -1,15 +1,17 @@
 //! `cargo xtask bench`: the headline figures, as a table and as JSON.
 
-use crate::host::{Host, Need};
+use crate::host::{Host, Need, cargo};
 use crate::progress::Steps;
-use crate::{Result, image, workspace};
+use crate::{Result, image, target, workspace};
 use kodo_image::progress::Progress;
 use kodo_tests_bench::Plan;
 use serde::Serialize;
 use std::fmt::Display;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
-/// Measure on the booted image; figures, not tests
+/// Measure, on the booted image or beside it; figures, not tests
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -36,6 +38,8 @@ enum What {
         #[arg(long, default_value_t = 30)]
         rounds: usize,
     },
+    /// What a heartbeat costs the engine, the network and a serial line, by number of nodes
+    Engine,
 }
 
 pub(crate) fn run(args: &Args, host: &Host) -> Result {
@@ -61,14 +65,36 @@ pub(crate) fn run(args: &Args, host: &Host) -> Result {
             let report = kodo_tests_bench::run_gate(rounds, move |what| steps.note(what))?;
             show("gate", &report)
         }
+        What::Engine => engine(),
     }
+}
+
+/// A program of its own: it counts its allocations, and is optimised as what ships.
+fn engine() -> Result {
+    let args = ["run", "--quiet", "--package", "kodo-tests-bench-engine"];
+    let status = Command::new(cargo())
+        .args(args)
+        .args(["--profile", "image", "--"])
+        .arg(place("engine")?)
+        .current_dir(workspace())
+        .status()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err("the engine's bench failed".into()),
+    }
+}
+
+/// Where the figures of one bench go.
+fn place(name: &str) -> Result<PathBuf> {
+    let directory = target().join("bench");
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory.join(format!("{name}.json")))
 }
 
 /// The table for people, the same for programs.
 fn show<T: Serialize + Display>(name: &str, report: &T) -> Result {
     println!("{report}");
-    let file = workspace().join(format!("target/bench/{name}.json"));
-    std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
+    let file = place(name)?;
     std::fs::write(&file, serde_json::to_vec_pretty(report)?)?;
     println!("the same in {}", file.display());
     Ok(())
