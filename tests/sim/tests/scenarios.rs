@@ -88,6 +88,7 @@ scenarios! {
     torn_and_healed "torn-and-healed" 15,
     sleeper "sleeper" 10,
     vouched_return "vouched-return" 30,
+    written_off_return "written-off-return" 15,
     boot_storm "boot-storm" 8,
     twins_and_parts "twins-and-parts" 30,
     revolving_cut "revolving-cut" 40,

@@ -117,6 +117,7 @@ static ALL: &[Scenario] = &[
     traps::TORN_AND_HEALED,
     traps::SLEEPER,
     traps::VOUCHED_RETURN,
+    traps::WRITTEN_OFF_RETURN,
     traps::BOOT_STORM,
     traps::TWINS_AND_PARTS,
     traps::REVOLVING_CUT,

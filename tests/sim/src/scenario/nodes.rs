@@ -131,6 +131,10 @@ pub(super) const PAUSE_SLOW_NET: Scenario = Scenario {
         let until = draft.plan.episodes[0].until;
         let late = draft.rng.time(ms(60), ms(400));
         draft.fault(until - ms(10), ms(1500), Fault::SlowNet(0, late));
+        // Where a release may last longer than it takes to give way, nothing else would.
+        if draft.rng.chance(500) {
+            draft.profile("lab");
+        }
     },
     judge: judge_still,
 };

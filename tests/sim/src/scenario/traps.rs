@@ -222,6 +222,45 @@ pub(super) const VOUCHED_RETURN: Scenario = Scenario {
     judge: promises_suffice,
 };
 
+/// Some are dead, an operator says so, and the owner is left out: one of the others does not
+/// hear it. Then it is cut off from all of them, and the dead come back on its side. With it
+/// they are a majority of the file, but the others went on by the votes that were left.
+pub(super) const WRITTEN_OFF_RETURN: Scenario = Scenario {
+    name: "written-off-return",
+    make: |draft| {
+        draft.cluster(7, Policy::Quorum);
+        draft.plan.patience = Some(ms(500));
+        for machine in &mut draft.plan.machines {
+            machine.boot = draft.rng.time(ms(100), ms(900));
+        }
+        // Of two that do not hear each other the later one is left out.
+        let owner = 6;
+        let order = draft.some(owner, owner);
+        let (dead, alive) = order.split_at(3);
+        draft.plan.cluster.groups = vec![GroupPlan {
+            prefer: [owner].into_iter().chain(order.iter().copied()).collect(),
+            guarded: false,
+        }];
+        let at = draft.moment();
+        let torn = at + secs(3) + draft.rng.time(ms(0), secs(1));
+        let parted = torn + secs(3) + draft.rng.time(ms(0), secs(1));
+        for who in dead {
+            let back = draft.rng.time(ms(0), secs(2));
+            draft.fault(at, parted + back - at, Fault::PowerCut(*who));
+        }
+        draft.ask(at + secs(2), alive[0], Wish::TakeoverAnyway);
+        let healed = parted + secs(16) + draft.rng.time(ms(0), secs(4));
+        // Not the one that leads without the owner.
+        let deaf = alive[0].max(alive[1]);
+        let gap = apart(Part::only(owner), Part::only(deaf));
+        draft.fault(torn, healed - torn, gap);
+        let near: Part = dead.iter().copied().chain([owner]).collect();
+        let far: Part = alive.iter().copied().collect();
+        draft.fault(parted, healed - parted, apart(near, far));
+    },
+    judge: promises_suffice,
+};
+
 /// Half of the nodes come up while the owner dies: they do not hold up the takeover.
 pub(super) const BOOT_STORM: Scenario = Scenario {
     name: "boot-storm",
