@@ -1,7 +1,7 @@
 //! The engine: one node's decisions, and the doors in and out.
 //!
 //! Owns the state and the fixed order of the stages: detect, agree, lease, place,
-//! run, beat. Each input changes facts, then all stages run; each stage is a file of
+//! run, beat. Each input changes facts, then all stages run; each stage is a file or two of
 //! this directory and looks at facts only, so it does not matter in which order facts
 //! came. Never performs anything: it leaves effects to be polled.
 
@@ -10,6 +10,7 @@ mod arbiter;
 mod beat;
 mod command;
 mod detect;
+mod fit;
 mod frame;
 mod gate;
 mod lease;
