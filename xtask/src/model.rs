@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Check the engine with an explicit-state model checker
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The large budgets: about half an hour on two processors
+    /// The large budgets: about an hour on two processors
     #[arg(long)]
     deep: bool,
     /// Model to search, again for another [default: all]

@@ -7,7 +7,7 @@ use core::fmt;
 use core::time::Duration;
 
 use kodo_engine::config::{
-    Config, Failback, Group, Name, Path, Resource, ResourceKind, SplitBrain, Timing,
+    Config, Failback, Group, Name, Path, Resource, ResourceKind, SplitBrain, Timing, ranked,
 };
 use kodo_engine::{GroupId, Key, NodeId, NodeSet, PathId, ResourceId, limits, timing};
 
@@ -209,16 +209,20 @@ impl Setting {
             .into_iter()
             .collect(),
             groups: [Group {
-                name: name("www"),
-                guarded: false,
-                members: [HELD].into_iter().collect(),
-                prefer: all.iter().collect(),
                 failback: Failback::Auto,
-                migration_threshold: 3,
                 failure_timeout: Duration::from_secs(60),
+                ..Group::new(
+                    name("www"),
+                    [HELD].into_iter().collect(),
+                    ranked(all.len(), &all.iter().collect::<Vec<_>>()),
+                )
             }]
             .into_iter()
             .collect(),
+            capacity: (0..all.len()).map(|_| 0).collect(),
+            colocations: Default::default(),
+            orders: Default::default(),
+            quarantine: None,
         }
     }
 }

@@ -54,9 +54,16 @@ pub fn deep() -> Vec<Setting> {
         settled("pair-witness", Policy::Witness, budget(2, [2; 5])),
         cold("pair-accept-boot", Policy::Accept),
         cold("pair-witness-boot", Policy::Witness),
+        // What a third node multiplies is divided: all kinds of faults but only pairs that do
+        // not hear each other; and all cuts but nothing else.
         Setting {
+            shapes: torn(3),
             budget: budget(2, [2, 2, 2, 2, 0]),
             ..model("three-quorum", Policy::Quorum)
+        },
+        Setting {
+            budget: budget(2, [2, 0, 0, 0, 0]),
+            ..model("three-quorum-cuts", Policy::Quorum)
         },
     ]
 }
