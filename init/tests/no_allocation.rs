@@ -243,7 +243,7 @@ fn a_whole_life_without_an_allocation() {
 
     world.ask(0, Request::Status);
     world.ask(1, Request::Log { from: 0 });
-    world.command(0, Command::Move(GroupId(0), NodeId(1)));
+    world.command(0, Command::Move(GroupId(0), NodeId(1), false));
     world.run(Duration::from_secs(5));
     assert_eq!(world.role(1), Role::Active);
     world.command(1, Command::Standby(NodeId(1), true));

@@ -72,12 +72,37 @@ impl Admin {
         self.post("/v1/standby", &json!({"node": node, "on": on}))
     }
 
-    /// Moves a group to a node.
+    /// Moves a group to a node, which it prefers from then on.
     ///
     /// # Errors
     /// When the node does not answer, or refuses.
     pub fn move_group(&self, group: &str, node: &str) -> Result<Value> {
         self.post("/v1/move", &json!({"group": group, "node": node}))
+    }
+
+    /// Moves a group to a node, which it does not prefer from then on.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn move_once(&self, group: &str, node: &str) -> Result<Value> {
+        let wish = json!({"group": group, "node": node, "once": true});
+        self.post("/v1/move", &wish)
+    }
+
+    /// Lets nothing be touched, or ends that.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn maintenance(&self, on: bool) -> Result<Value> {
+        self.post("/v1/maintenance", &json!({"on": on}))
+    }
+
+    /// Lets a group be acted on again, or only watched.
+    ///
+    /// # Errors
+    /// When the node does not answer, or refuses.
+    pub fn manage(&self, group: &str, on: bool) -> Result<Value> {
+        self.post("/v1/manage", &json!({"group": group, "on": on}))
     }
 
     /// Takes over from a silent peer that the operator knows to be dead.

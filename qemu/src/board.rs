@@ -215,7 +215,12 @@ fn row(lab: &Lab, node: &str, answer: Option<&(u32, Value)>) -> Row {
     let groups = list(&status["groups"]);
     row.holds = groups
         .iter()
-        .filter(|group| group["holder"] == node)
+        .filter(|group| {
+            // Clones have no holder.
+            let clone = group["clones"].is_number();
+            let runs = list(&group["nodes"]).iter().any(|name| name == node);
+            group["holder"] == node || (clone && runs)
+        })
         .map(|group| text(&group["name"]))
         .collect();
     row.concerns = list(&status["concerns"]).iter().map(text).collect();

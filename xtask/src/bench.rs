@@ -38,6 +38,12 @@ enum What {
         #[arg(long, default_value_t = 30)]
         rounds: usize,
     },
+    /// What placing 64 groups on 32 nodes costs the coordinator, quiet and in trouble
+    Placement {
+        /// Placements of each scene
+        #[arg(long, default_value_t = 1_000)]
+        times: usize,
+    },
     /// What a heartbeat costs the engine, the network and a serial line, by number of nodes
     Engine,
 }
@@ -64,6 +70,11 @@ pub(crate) fn run(args: &Args, host: &Host) -> Result {
             let mut steps = Steps::new();
             let report = kodo_tests_bench::run_gate(rounds, move |what| steps.note(what))?;
             show("gate", &report)
+        }
+        What::Placement { times } => {
+            let mut steps = Steps::new();
+            let report = kodo_tests_bench::run_placement(times, |what| steps.note(what));
+            show("placement", &report)
         }
         What::Engine => engine(),
     }

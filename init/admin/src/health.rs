@@ -17,6 +17,12 @@ pub(crate) fn judge(status: &mut Status) {
             status.node
         ));
     }
+    if status.maintenance {
+        concerns.push(
+            "maintenance is on: nothing is started, stopped or moved, and nothing taken over"
+                .to_owned(),
+        );
+    }
     for group in &status.groups {
         judge_group(status, group, &mut concerns, &mut notes);
     }
@@ -92,8 +98,56 @@ fn judge_group(
     notes: &mut Vec<String>,
 ) {
     let name = &group.name;
+    if let Some(clones) = group.clones {
+        judge_clones(status, group, clones, concerns);
+    } else {
+        judge_holder(status, group, concerns);
+    }
+    if !group.managed {
+        concerns.push(format!(
+            "{name} is not managed: it is watched only, and nobody takes it over"
+        ));
+    }
+    let here = group.holder.as_ref() == Some(&status.node);
+    if group.state == GroupState::Blocked && !here {
+        concerns.push(format!("{name} cannot be started on {}", status.node));
+    }
+    if group.failures > 0 {
+        let times = if group.failures == 1 { "time" } else { "times" };
+        notes.push(format!(
+            "{name} failed {} {times} on {}",
+            group.failures, status.node
+        ));
+    }
+}
+
+/// A group that runs on several nodes at once.
+fn judge_clones(status: &Status, group: &Group, clones: u8, concerns: &mut Vec<String>) {
+    let name = &group.name;
+    let waits = |what: &str| match &group.waits_for {
+        Some(first) => format!("{name} {what}: {} waits for {first}", status.node),
+        None => format!("{name} {what}"),
+    };
+    match group.nodes.len() {
+        0 => concerns.push(waits("runs nowhere")),
+        runs if runs < usize::from(clones) => {
+            concerns.push(waits(&format!(
+                "runs on {} only, and should on {clones} nodes",
+                group.nodes.join(", ")
+            )));
+        }
+        _ => {}
+    }
+}
+
+/// A group that one node holds.
+fn judge_holder(status: &Status, group: &Group, concerns: &mut Vec<String>) {
+    let name = &group.name;
     match &group.holder {
-        None => concerns.push(format!("{name} runs nowhere")),
+        None => concerns.push(match &group.waits_for {
+            Some(first) => format!("{name} runs nowhere: {} waits for {first}", status.node),
+            None => format!("{name} runs nowhere"),
+        }),
         Some(holder) if *holder == status.node => match group.state {
             GroupState::Started => {}
             state => concerns.push(format!("{name} is {} on {holder}", state.word())),
@@ -107,16 +161,6 @@ fn judge_group(
                 concerns.push(format!("{name} was last seen on {holder}, which is silent"));
             }
         }
-    }
-    if group.state == GroupState::Blocked && group.holder.as_ref() != Some(&status.node) {
-        concerns.push(format!("{name} cannot be started on {}", status.node));
-    }
-    if group.failures > 0 {
-        let times = if group.failures == 1 { "time" } else { "times" };
-        notes.push(format!(
-            "{name} failed {} {times} on {}",
-            group.failures, status.node
-        ));
     }
 }
 
@@ -138,6 +182,11 @@ fn judge_node(status: &Status, node: &Node, concerns: &mut Vec<String>) {
             ));
         }
         (Role::Active | Role::Standby | Role::Unknown, _) => {}
+    }
+    if node.quarantined {
+        concerns.push(format!(
+            "{name} is in quarantine: it died too often, and takes nothing until it is called online"
+        ));
     }
     if node.standby {
         concerns.push(format!("{name} was put on standby and takes nothing over"));

@@ -88,7 +88,22 @@ fn wishes_reach_the_node_by_id_and_with_a_name() {
         (
             "/v1/move",
             r#"{"group":"www","node":"node2"}"#,
-            Command::Move(GroupId(0), NodeId(1)),
+            Command::Move(GroupId(0), NodeId(1), false),
+        ),
+        (
+            "/v1/move",
+            r#"{"group":"www","node":"node2","once":true}"#,
+            Command::Move(GroupId(0), NodeId(1), true),
+        ),
+        (
+            "/v1/maintenance",
+            r#"{"on":true}"#,
+            Command::Maintenance(true),
+        ),
+        (
+            "/v1/manage",
+            r#"{"group":"www","on":false}"#,
+            Command::Manage(GroupId(0), false),
         ),
         ("/v1/takeover-anyway", "", Command::TakeoverAnyway),
         (
@@ -105,8 +120,25 @@ fn wishes_reach_the_node_by_id_and_with_a_name() {
         );
         child.was_asked(&by_ben(command));
     }
-    let (_, answer) = child.post("/v1/standby", r#"{"node":"node2","on":true}"#);
-    assert_eq!(answer["forgotten_by"], "a power loss of all nodes at once");
+    for (path, body) in [
+        ("/v1/standby", r#"{"node":"node2","on":true}"#),
+        ("/v1/maintenance", r#"{"on":true}"#),
+        ("/v1/manage", r#"{"group":"www","on":false}"#),
+    ] {
+        let (_, answer) = child.post(path, body);
+        assert_eq!(answer["forgotten_by"], "a power loss of all nodes at once");
+    }
+    for (path, body) in [
+        ("/v1/standby", r#"{"node":"node2","on":false}"#),
+        ("/v1/maintenance", r#"{"on":false}"#),
+        ("/v1/manage", r#"{"group":"www","on":true}"#),
+    ] {
+        let (_, answer) = child.post(path, body);
+        assert_eq!(
+            answer["forgotten_by"], "",
+            "{path}: nothing is left to forget"
+        );
+    }
 }
 
 #[test]
@@ -152,6 +184,7 @@ fn refusals_say_what_to_do() {
         (Refused::Engine(Refusal::NotEligible), 409),
         (Refused::Engine(Refusal::PeerAlive), 409),
         (Refused::Engine(Refusal::Frozen), 409),
+        (Refused::Engine(Refusal::Untouched), 409),
         (Refused::Engine(Refusal::NotNow), 409),
         (Refused::DrillsForbidden, 403),
     ] {
@@ -181,6 +214,8 @@ fn nobody_gets_past_without_a_token() {
         ("GET", "/v1/log"),
         ("POST", "/v1/standby"),
         ("POST", "/v1/move"),
+        ("POST", "/v1/maintenance"),
+        ("POST", "/v1/manage"),
         ("POST", "/v1/takeover-anyway"),
         ("POST", "/v1/cleanup"),
         ("POST", "/v1/drill"),

@@ -7,6 +7,7 @@ mod common;
 use common::healthy;
 use kodo_admin::api;
 use kodo_admin::relay::{self, DATAGRAM, FromNode, Malformed, ProbeRequest, ToNode, TooLarge};
+use kodo_engine::NodeSet;
 use kodo_engine::surface::{Level, PathState};
 use kodo_node::Now;
 use kodo_node::io::{LogLine, Reply, Request, ServiceId, Token};
@@ -37,15 +38,20 @@ fn status_of_a_healthy_pair() {
             "witness": null,
             "watchdog": {"name": "i6300esb", "timeout_ms": 5000},
             "gate": "kernel",
+            "maintenance": false,
             "nodes": [
-                {"name": "node1", "role": "active", "standby": false, "boot": "0123456789abcdef",
+                {"name": "node1", "role": "active", "standby": false, "quarantined": false,
+                 "carries": true, "boot": "0123456789abcdef",
                  "silent_ms": null, "same_file": true, "paths": []},
-                {"name": "node2", "role": "standby", "standby": false, "boot": "fedcba9876543210",
+                {"name": "node2", "role": "standby", "standby": false, "quarantined": false,
+                 "carries": false, "boot": "fedcba9876543210",
                  "silent_ms": 120, "same_file": true,
                  "paths": [path("crossover"), path("lan"), path("serial")]},
             ],
             "groups": [
-                {"name": "www", "holder": "node1", "epoch": 2, "state": "started", "failures": 0,
+                {"name": "www", "managed": true, "clones": null, "holder": "node1",
+                 "nodes": ["node1"], "waits_for": null,
+                 "epoch": 2, "state": "started", "failures": 0,
                  "members": [member("web"), member("vip")]},
             ],
             "counters": {"forged": 0, "malformed": 0, "replayed": 0, "stale": 0, "twin": 0,
@@ -85,14 +91,39 @@ fn a_witness_that_answers_is_no_concern() {
 #[test]
 fn every_fault_is_a_concern_and_says_where() {
     type Break = fn(&mut Status);
-    let cases: [(&str, Break); 17] = [
+    let cases: [(&str, Break); 23] = [
         (
             "node1 is in no view and decides nothing: fresh from boot, or left out by the others",
             |s| {
                 s.view = None;
             },
         ),
+        (
+            "maintenance is on: nothing is started, stopped or moved, and nothing taken over",
+            |s| s.maintenance = true,
+        ),
         ("www runs nowhere", |s| s.groups[0].holder = None),
+        ("www runs nowhere: node1 waits for db", |s| {
+            s.groups[0].holder = None;
+            s.groups[0].waits_for = Some("db".try_into().unwrap());
+        }),
+        (
+            "www is not managed: it is watched only, and nobody takes it over",
+            |s| s.groups[0].managed = false,
+        ),
+        ("www runs nowhere", |s| {
+            s.groups[0].holder = None;
+            s.groups[0].clones = Some(2);
+            s.groups[0].runs_on = NodeSet::EMPTY;
+        }),
+        ("www runs on node1 only, and should on 2 nodes", |s| {
+            s.groups[0].holder = None;
+            s.groups[0].clones = Some(2);
+        }),
+        (
+            "node2 is in quarantine: it died too often, and takes nothing until it is called online",
+            |s| s.nodes[1].quarantined = true,
+        ),
         ("www is stopping on node1", |s| {
             s.groups[0].state = GroupState::Stopping;
         }),
@@ -187,6 +218,18 @@ fn the_other_nodes_group_is_judged_by_its_holder() {
 }
 
 #[test]
+fn a_clone_on_all_its_nodes_is_no_concern() {
+    let mut status = healthy();
+    status.groups[0].holder = None;
+    status.groups[0].clones = Some(2);
+    // A set may name more nodes than there are.
+    status.groups[0].runs_on = NodeSet(0b111);
+    let seen = seen(&status);
+    assert_eq!(seen.groups[0].nodes, ["node1", "node2"]);
+    assert_eq!(seen.health, api::Health::Healthy);
+}
+
+#[test]
 fn attacks_and_a_missing_gate_are_notes_not_degradation() {
     let mut status = healthy();
     status.counters.forged = 7;
@@ -219,6 +262,21 @@ fn an_older_reader_survives_a_newer_node() {
 }
 
 #[test]
+fn a_newer_reader_survives_an_older_node() {
+    let mut value = serde_json::to_value(seen(&healthy())).unwrap();
+    let mut forget = |part: &str, names: &[&str]| {
+        let part = value.pointer_mut(part).unwrap().as_object_mut().unwrap();
+        names.iter().for_each(|name| drop(part.remove(*name)));
+    };
+    forget("", &["maintenance", "gate", "witness"]);
+    forget("/nodes/0", &["quarantined", "carries"]);
+    forget("/groups/0", &["managed", "clones", "nodes", "waits_for"]);
+    let read: api::Status = serde_json::from_value(value).unwrap();
+    assert!(!read.maintenance && !read.nodes[0].quarantined);
+    assert!(read.groups[0].managed && read.groups[0].nodes.is_empty());
+}
+
+#[test]
 fn log_lines() {
     let line = LogLine {
         seq: 41,
@@ -242,6 +300,11 @@ fn requests_are_strict() {
     ] {
         assert!(serde_json::from_str::<api::Standby>(bad).is_err(), "{bad}");
     }
+    let once = |text: &str| serde_json::from_str::<api::Move>(text).map(|wish| wish.once);
+    assert!(!once(r#"{"group": "www", "node": "a"}"#).unwrap());
+    assert!(once(r#"{"group": "www", "node": "a", "once": true}"#).unwrap());
+    assert!(serde_json::from_str::<api::Maintenance>(r#"{"on": true, "group": "www"}"#).is_err());
+    assert!(serde_json::from_str::<api::Manage>(r#"{"group": "www"}"#).is_err());
     for (text, kind) in [
         ("service-kill", api::DrillKind::ServiceKill),
         ("kernel-panic", api::DrillKind::KernelPanic),
@@ -295,6 +358,9 @@ fn largest() -> Status {
     let mut group = status.groups[0].clone();
     group.name = name.clone();
     group.holder = Some(name.clone());
+    group.clones = Some(u8::MAX);
+    group.runs_on = NodeSet(u32::MAX);
+    group.waits_for = Some(name.clone());
     group.epoch = u64::MAX;
     let mut member = group.members[0].clone();
     member.name = name;

@@ -49,6 +49,10 @@ pub struct Cluster {
     pub vips: Vec<Vip>,
     /// All groups.
     pub groups: Vec<Group>,
+    /// Which groups belong together, or apart.
+    pub colocations: Vec<Colocation>,
+    /// Which groups need others to run first.
+    pub orders: Vec<Order>,
     /// All heartbeat paths: crossovers, then LANs, then serial lines.
     pub paths: Vec<Path>,
     /// Warnings and notes; `kodo check` prints them.
@@ -196,6 +200,8 @@ pub struct Node {
     pub votes: u8,
     /// It votes and runs nothing.
     pub voter: bool,
+    /// How much it carries, in the units of [`Group::weight`]; `u16::MAX` is no limit.
+    pub capacity: u16,
     /// Its network ports, in file order.
     pub nics: Vec<Nic>,
     /// Its serial heartbeat lines, in file order.
@@ -321,7 +327,7 @@ pub struct Vip {
     pub lan: usize,
 }
 
-/// An ordered set of resources that runs on one node.
+/// An ordered set of resources that runs on one node, or as a clone on several.
 #[derive(Clone, Debug, Serialize)]
 pub struct Group {
     /// Its name.
@@ -330,8 +336,18 @@ pub struct Group {
     pub guarded: bool,
     /// In start order.
     pub members: Vec<Member>,
-    /// Positions of the nodes that may run it, most preferred first.
+    /// Positions of the nodes that it prefers, the best first; on others it never runs.
     pub prefer: Vec<usize>,
+    /// What else is said of single nodes, in their order.
+    pub locations: Vec<Location>,
+    /// Of two groups that cannot both run, the one with the higher priority does.
+    pub priority: i16,
+    /// How much of a node's capacity it takes.
+    pub weight: u16,
+    /// On how many nodes it runs at once, if it is a clone.
+    pub clones: Option<u8>,
+    /// How much better another node must be before it moves there by itself.
+    pub stickiness: i32,
     /// What happens when a more preferred node returns.
     pub failback: Failback,
     /// Failures on one node after which the group leaves it.
@@ -354,8 +370,61 @@ pub enum Member {
 pub enum Failback {
     /// As soon as that node is healthy.
     Auto,
+    /// Once that node has been healthy for so long.
+    Delayed(Duration),
     /// When an operator moves it.
     Manual,
+}
+
+/// What is said of one node for one group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Location {
+    /// Position of the node.
+    pub node: usize,
+    /// What it is worth.
+    pub worth: Worth,
+}
+
+/// What a node is worth to a group, beside its rank in [`Group::prefer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Worth {
+    /// The group never runs there.
+    Never,
+    /// So much more, or less.
+    Score(i32),
+}
+
+/// Two groups on one node, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Colocation {
+    /// Position of the group that follows.
+    pub group: usize,
+    /// Position of the group that it follows.
+    pub with: usize,
+    /// How strongly.
+    pub bond: Bond,
+}
+
+/// How strongly one group wants another one on its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Bond {
+    /// It runs nowhere else.
+    Must,
+    /// Never on one node.
+    Never,
+    /// A common node is worth so much more, or less.
+    Score(i32),
+}
+
+/// One group needs another one to run first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Order {
+    /// Position of the group that starts first and stops last.
+    pub first: usize,
+    /// Position of the group that starts when that one runs.
+    pub then: usize,
+    /// It stops when `first` stops. Otherwise only starts that fall together are ordered.
+    pub must: bool,
 }
 
 /// A heartbeat path: one cable, or one network.
@@ -432,6 +501,18 @@ impl fmt::Display for IdentityError {
 }
 
 impl std::error::Error for IdentityError {}
+
+impl Group {
+    /// Whether the file lets the node at a position run it.
+    #[must_use]
+    pub fn may_run(&self, node: usize) -> bool {
+        let never = Location {
+            node,
+            worth: Worth::Never,
+        };
+        self.prefer.contains(&node) && !self.locations.contains(&never)
+    }
+}
 
 impl Cluster {
     /// Position of the node of this name.

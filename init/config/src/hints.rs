@@ -92,6 +92,8 @@ pub(crate) fn wrong_type(
         other => other,
     };
     let wanted = match expected {
+        "i16" => "a whole number from -32768 to 32767",
+        "i32" => "a whole number from -2147483648 to 2147483647",
         "u8" => "a whole number from 0 to 255",
         "u16" => "a whole number from 0 to 65535",
         "u32" => "a whole number from 0 to 4294967295",

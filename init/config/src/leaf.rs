@@ -1,4 +1,5 @@
-//! Values that TOML writes as strings: durations, addresses, hardware addresses, names, choices.
+//! Values that TOML writes as strings: durations, addresses, hardware addresses, names, choices;
+//! and those that are a word or a number.
 //!
 //! Owns their spelling. A value of the wrong TOML type is serde's error, the table's
 //! first; a string that does not read is kept as a [`Flaw`], so that all of a file's
@@ -10,10 +11,12 @@ use core::net::IpAddr;
 use core::str::FromStr;
 use core::time::Duration;
 
+use kodo_engine::config::{SCORES, Score};
+use kodo_engine::limits;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use toml::Spanned;
 
-use crate::cluster::{Cidr, Mac, PciAddress};
+use crate::cluster::{Bond, Cidr, Mac, PciAddress, Worth};
 use crate::time;
 
 /// A value written as a string, with its place in the file.
@@ -50,8 +53,8 @@ pub(crate) trait Parse: Sized {
     const WHAT: &'static str;
     /// Reads the string.
     fn parse(text: &str) -> Result<Self, Flaw>;
-    /// For an author who wrote a bare number: what to say instead of "wrong type".
-    fn number(_number: i64) -> Option<Flaw> {
+    /// Reads a bare number, where one makes sense or deserves more than "wrong type".
+    fn number(_number: i64) -> Option<Result<Self, Flaw>> {
         None
     }
 }
@@ -69,7 +72,7 @@ impl<'de, T: Parse> Deserialize<'de> for Leaf<T> {
             }
             fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
                 match T::number(number) {
-                    Some(flaw) => Ok(Leaf(Err(flaw))),
+                    Some(read) => Ok(Leaf(read)),
                     None => Err(E::invalid_type(
                         serde::de::Unexpected::Signed(number),
                         &self,
@@ -146,7 +149,7 @@ impl<T: Choice> Parse for T {
 pub(crate) struct Name(pub(crate) String);
 
 /// Longest name that fits everywhere it is shown.
-pub(crate) const NAME_MAX: usize = kodo_engine::limits::NAME;
+pub(crate) const NAME_MAX: usize = limits::NAME;
 
 impl Parse for Name {
     const WHAT: &'static str = "a name in quotes";
@@ -191,13 +194,111 @@ impl Parse for Duration {
             }
         })
     }
-    fn number(number: i64) -> Option<Flaw> {
-        Some(Flaw {
+    fn number(number: i64) -> Option<Result<Self, Flaw>> {
+        Some(Err(Flaw {
             message: format!("the number {number} is not a duration: it has no unit"),
             help: Some("write it in quotes with ms, s, min or h".into()),
             fix: (number >= 0).then(|| format!("{number}ms")),
-        })
+        }))
     }
+}
+
+/// Of a clone: on how many nodes it runs at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clones {
+    /// On every node that may run it.
+    All,
+    /// On so many.
+    On(u8),
+}
+
+impl Parse for Clones {
+    const WHAT: &'static str = "a number of nodes, or \"all\" in quotes";
+    fn parse(text: &str) -> Result<Self, Flaw> {
+        match text {
+            "all" => Ok(Self::All),
+            _ => Err(Flaw::new(
+                format!("\"{text}\" is not a number of nodes"),
+                "write a number without quotes, or \"all\" for every node that may run the group",
+            )),
+        }
+    }
+    fn number(number: i64) -> Option<Result<Self, Flaw>> {
+        let count = u8::try_from(number)
+            .ok()
+            .filter(|count| (1..=limits::NODES).contains(&usize::from(*count)));
+        Some(count.map(Self::On).ok_or_else(|| {
+            Flaw::new(
+                format!("a group cannot run on {number} nodes"),
+                format!("write 1 to {}, or \"all\" in quotes", limits::NODES),
+            )
+        }))
+    }
+}
+
+impl Parse for Worth {
+    const WHAT: &'static str = "a number, or \"never\" in quotes";
+    fn parse(text: &str) -> Result<Self, Flaw> {
+        match text {
+            "never" => Ok(Self::Never),
+            "must" | "INFINITY" | "+INFINITY" => Err(Flaw::new(
+                format!("\"{text}\" is not what a node can be worth"),
+                "a group that runs on this node only names it alone in its `prefer`; here write a number, or \"never\"",
+            )),
+            _ => Err(no_score(text, &["never"])),
+        }
+    }
+    fn number(number: i64) -> Option<Result<Self, Flaw>> {
+        Some(score(number).map(Self::Score))
+    }
+}
+
+impl Parse for Bond {
+    const WHAT: &'static str = "a number, or \"must\" or \"never\" in quotes";
+    fn parse(text: &str) -> Result<Self, Flaw> {
+        match text {
+            "must" => Ok(Self::Must),
+            "never" => Ok(Self::Never),
+            _ => Err(no_score(text, &["must", "never"])),
+        }
+    }
+    fn number(number: i64) -> Option<Result<Self, Flaw>> {
+        Some(score(number).map(Self::Score))
+    }
+}
+
+/// What a text that is no score was meant to be; the words of Pacemaker are known.
+fn no_score(text: &str, words: &[&str]) -> Flaw {
+    let meant = match text {
+        "INFINITY" | "+INFINITY" => "must",
+        "-INFINITY" => "never",
+        other => other,
+    };
+    let near = nearest(meant, words.iter().copied());
+    let all = one_of(words.iter().copied());
+    Flaw {
+        message: format!("\"{text}\" is not a score"),
+        help: Some(match near {
+            Some(near) => {
+                format!("did you mean \"{near}\"? It can be {all}, or a number without quotes")
+            }
+            None => format!("write {all}, or a number without quotes"),
+        }),
+        fix: near.map(Into::into),
+    }
+}
+
+/// A score within what the engine can add up.
+fn score(number: i64) -> Result<Score, Flaw> {
+    let score = Score::try_from(number)
+        .ok()
+        .filter(|score| SCORES.contains(score));
+    score.ok_or_else(|| {
+        Flaw::new(
+            format!("the score {number} is too large"),
+            format!("write {} to {}", SCORES.start(), SCORES.end()),
+        )
+    })
 }
 
 impl Parse for IpAddr {

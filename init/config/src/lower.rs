@@ -11,7 +11,7 @@ use core::time::Duration;
 use heapless::{String, Vec};
 use kodo_engine::config as engine;
 use kodo_engine::timing::wait_bound;
-use kodo_engine::{NodeId, NodeSet, ResourceId};
+use kodo_engine::{GroupId, NodeId, NodeSet, ResourceId, limits};
 use kodo_netstack::config as netstack;
 use kodo_netstack::{IfIndex, Prefix};
 use kodo_node::config::{Target, Wire};
@@ -19,7 +19,8 @@ use kodo_node::io::{Line, Port, ServiceId};
 use kodo_supervisor::{ProbeConfig, ServiceConfig};
 
 use crate::cluster::{
-    Cidr, Cluster, EvenSplit, Failback, Member, Node, Path, PathKind, Role, SplitBrain, guard,
+    Bond, Cidr, Cluster, EvenSplit, Failback, Group, Member, Node, Path, PathKind, Role,
+    SplitBrain, Worth, guard,
 };
 use crate::words;
 
@@ -126,7 +127,8 @@ impl Cluster {
         }))
     }
 
-    fn engine(&self, me: usize) -> kodo_engine::Config {
+    /// What the engine of the node at a position gets.
+    pub(crate) fn engine(&self, me: usize) -> kodo_engine::Config {
         let timing = &self.timing;
         let act = self.act_timeout();
         let services = self.supervisor().services;
@@ -181,18 +183,55 @@ impl Cluster {
             })),
             resources: all(services.chain(vips)),
             groups: all(self.groups.iter().map(|group| engine::Group {
-                name: word(&group.name),
                 guarded: group.guarded,
-                members: all(group.members.iter().map(|member| self.resource(*member))),
-                prefer: all(group.prefer.iter().map(|node| NodeId(id(*node)))),
+                priority: group.priority,
+                weight: group.weight,
+                clones: group.clones,
+                stickiness: group.stickiness,
                 failback: match group.failback {
                     Failback::Auto => engine::Failback::Auto,
+                    Failback::Delayed(delay) => engine::Failback::Delayed(delay),
                     Failback::Manual => engine::Failback::Manual,
                 },
                 migration_threshold: group.migration_threshold,
                 failure_timeout: group.failure_timeout,
+                ..engine::Group::new(
+                    word(&group.name),
+                    all(group.members.iter().map(|member| self.resource(*member))),
+                    self.location(group),
+                )
             })),
+            capacity: all(self.nodes.iter().map(|node| node.capacity)),
+            colocations: all(self.colocations.iter().map(|pair| engine::Colocation {
+                group: GroupId(id(pair.group)),
+                with: GroupId(id(pair.with)),
+                bond: match pair.bond {
+                    Bond::Must => engine::Together::Must,
+                    Bond::Never => engine::Together::Never,
+                    Bond::Score(score) => engine::Together::Score(score),
+                },
+            })),
+            orders: all(self.orders.iter().map(|order| engine::Order {
+                first: GroupId(id(order.first)),
+                then: GroupId(id(order.then)),
+                must: order.must,
+            })),
+            quarantine: None,
         }
+    }
+
+    /// What each node is worth to a group.
+    fn location(&self, group: &Group) -> Vec<Option<engine::Score>, { limits::NODES }> {
+        let prefer: std::vec::Vec<_> = group.prefer.iter().map(|node| NodeId(id(*node))).collect();
+        let mut scores = engine::ranked(self.nodes.len(), &prefer);
+        for location in &group.locations {
+            let score = &mut scores[location.node];
+            *score = match location.worth {
+                Worth::Never => None,
+                Worth::Score(more) => score.map(|rank| rank + more),
+            };
+        }
+        scores
     }
 
     fn supervisor(&self) -> kodo_supervisor::Config {

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::cluster::{
-    Cidr, EvenSplit, Failback, Mac, PciAddress, Profile, Role, ServiceKind, SplitBrain,
+    Bond, Cidr, EvenSplit, Mac, PciAddress, Profile, Role, ServiceKind, SplitBrain, Worth,
 };
-use crate::leaf::{Choice, Hex256, Name, Text};
+use crate::leaf::{Choice, Clones, Hex256, Name, Text};
 
 /// `[cluster]`
 #[derive(Debug, Deserialize)]
@@ -76,6 +76,7 @@ pub(crate) struct Node {
     pub(crate) name: Text<Name>,
     pub(crate) votes: Option<Spanned<u8>>,
     pub(crate) voter: Option<Spanned<bool>>,
+    pub(crate) capacity: Option<Spanned<u16>>,
 }
 
 /// `[[node.nic]]`
@@ -135,9 +136,54 @@ pub(crate) struct Group {
     pub(crate) guarded: Option<Spanned<bool>>,
     pub(crate) members: Spanned<Vec<Text<Name>>>,
     pub(crate) prefer: Option<Spanned<Vec<Text<Name>>>>,
+    pub(crate) priority: Option<Spanned<i16>>,
+    pub(crate) weight: Option<Spanned<u16>>,
+    pub(crate) clones: Option<Text<Clones>>,
+    pub(crate) stickiness: Option<Spanned<i32>>,
     pub(crate) failback: Option<Text<Failback>>,
+    pub(crate) failback_delay: Option<Text<Duration>>,
     pub(crate) migration_threshold: Option<Spanned<u8>>,
     pub(crate) failure_timeout: Option<Text<Duration>>,
+}
+
+/// `[[location]]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Location {
+    pub(crate) group: Text<Name>,
+    pub(crate) node: Option<Text<Name>>,
+    pub(crate) nodes: Option<Spanned<Vec<Text<Name>>>>,
+    pub(crate) score: Text<Worth>,
+}
+
+/// `[[colocation]]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Colocation {
+    pub(crate) group: Text<Name>,
+    pub(crate) with: Text<Name>,
+    pub(crate) score: Text<Bond>,
+}
+
+/// `[[order]]`
+#[derive(Debug, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) first: Text<Name>,
+    pub(crate) then: Text<Name>,
+    pub(crate) kind: Option<Text<OrderKind>>,
+}
+
+/// When a group returns, as the file says it; the delay is a key of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failback {
+    Auto,
+    Delayed,
+    Manual,
+}
+
+/// How strongly a group needs another one to run first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OrderKind {
+    Must,
+    Should,
 }
 
 impl Choice for Profile {
@@ -177,6 +223,15 @@ impl Choice for ServiceKind {
 
 impl Choice for Failback {
     const WHAT: &'static str = "a failback rule";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("delayed", Self::Delayed),
+        ("manual", Self::Manual),
+    ];
+}
+
+impl Choice for OrderKind {
+    const WHAT: &'static str = "a kind of order";
     const WORDS: &'static [(&'static str, Self)] =
-        &[("auto", Self::Auto), ("manual", Self::Manual)];
+        &[("must", Self::Must), ("should", Self::Should)];
 }

@@ -42,6 +42,9 @@ pub(crate) struct File {
     pub(crate) services: Vec<(Entry<raw::Service>, Option<Entry<raw::Probe>>)>,
     pub(crate) vips: Vec<Entry<raw::Vip>>,
     pub(crate) groups: Vec<Entry<raw::Group>>,
+    pub(crate) locations: Vec<Entry<raw::Location>>,
+    pub(crate) colocations: Vec<Entry<raw::Colocation>>,
+    pub(crate) orders: Vec<Entry<raw::Order>>,
 }
 
 /// The only version of the file's shape so far.
@@ -63,6 +66,9 @@ pub(crate) fn vocabulary() -> Vec<(&'static str, &'static [&'static str])> {
         ("[service.probe]", fields::<raw::Probe>()),
         ("[[vip]]", fields::<raw::Vip>()),
         ("[[group]]", fields::<raw::Group>()),
+        ("[[location]]", fields::<raw::Location>()),
+        ("[[colocation]]", fields::<raw::Colocation>()),
+        ("[[order]]", fields::<raw::Order>()),
     ]
 }
 
@@ -143,9 +149,29 @@ pub(crate) fn file(sink: &mut Sink<'_>) -> Option<File> {
     for table in root.list(sink, "group", "[[group]]") {
         file.groups.extend(table.read(sink, &[]));
     }
+    for table in root.list(sink, "location", "[[location]]") {
+        file.locations.extend(table.read(sink, &[]));
+    }
+    for table in root.list(sink, "colocation", "[[colocation]]") {
+        file.colocations.extend(table.read(sink, &[]));
+    }
+    for table in root.list(sink, "order", "[[order]]") {
+        file.orders.extend(table.read(sink, &[]));
+    }
     let known = [
-        "schema", "cluster", "witness", "timing", "admin", "watchdog", "node", "service", "vip",
+        "schema",
+        "cluster",
+        "witness",
+        "timing",
+        "admin",
+        "watchdog",
+        "node",
+        "service",
+        "vip",
         "group",
+        "location",
+        "colocation",
+        "order",
     ];
     for (key, value) in &root.keys {
         sink.push(hints::unknown_key(key, is_table(value), "the file", &known));

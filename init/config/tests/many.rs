@@ -8,7 +8,7 @@ use std::time::Duration;
 use kodo_config::{Cluster, Diagnostic, Secret, Severity};
 use kodo_engine::config::{SplitBrain, Tie};
 use kodo_engine::timing::wait_bound;
-use kodo_engine::{BootId, Engine, Key, NodeId, NodeSet};
+use kodo_engine::{BootId, Engine, Key, NodeSet};
 use kodo_netstack::Stack;
 use kodo_node::Node;
 use kodo_node::config::Wire;
@@ -155,8 +155,8 @@ fn a_voter_runs_nothing() {
     let cluster = accepted(&text);
     assert_eq!(cluster.groups[0].prefer, [0, 1]);
     assert_eq!(
-        engine(&cluster, 2).groups[0].prefer[..],
-        [NodeId(0), NodeId(1)]
+        engine(&cluster, 2).groups[0].location[..],
+        [Some(1), Some(0), None]
     );
     assert_eq!(engine(&cluster, 2).votes[..], [1, 1, 1]);
     // Its address may lie outside the VIP's network.

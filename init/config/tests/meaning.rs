@@ -291,8 +291,8 @@ proptest! {
     fn toml_like_text_is_survived(
         lines in prop::collection::vec(
             prop_oneof![
-                "\\[\\[?(cluster|node|node.nic|node.serial|vip|group|service|service.probe|admin|admin.token)\\]\\]?",
-                "(name|role|mac|address|members|deadtime|keepalive|lease|key|port|ping|device) = (\"[a-z0-9:./]{0,20}\"|-?[0-9]{1,20}|\\[\\]|\\[\"x\", 1\\]|true|1e9|\\{a = 1\\}|1979-05-27)",
+                "\\[\\[?(cluster|node|node.nic|node.serial|vip|group|location|colocation|order|service|service.probe|admin|admin.token)\\]\\]?",
+                "(name|role|mac|address|members|group|with|first|then|score|clones|weight|capacity|deadtime|keepalive|lease|key|port|ping|device) = (\"[a-z0-9:./]{0,20}\"|-?[0-9]{1,20}|\\[\\]|\\[\"x\", 1\\]|true|1e9|\\{a = 1\\}|1979-05-27)",
                 "\\PC{0,20}",
             ],
             0..40,

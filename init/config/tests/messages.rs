@@ -128,4 +128,9 @@ fn the_examples_pass_with_exactly_their_remarks() {
     example("three.toml", &[key, token, quorum, drills]);
     example("voter.toml", &[key, token, quorum, drills]);
     example("witness.toml", &[key, key, token, witness, drills]);
+    let halves = (
+        "note",
+        "in a split, the part with more than half of the 4 votes serves",
+    );
+    example("nplus1.toml", &[key, token, halves, drills]);
 }

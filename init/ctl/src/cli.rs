@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kodo_admin::api::DrillKind;
 
+use crate::simulate::Simulate;
+
 const AFTER: &str = "\
 First steps:
   export KODO_NODE=192.168.0.18,192.168.0.19   every node, the first that answers is asked
@@ -17,17 +19,41 @@ Before there is a cluster:
   kodo keygen --token anna       a token for an operator
   kodo check cluster.toml        is the cluster file sound?
   kodo explain timing cluster.toml   what will clients notice of a failure?
+  kodo simulate cluster.toml --fail node1   what will the cluster do about it?
 
 Planned work on node1:
-  kodo standby node1     its groups move away and it takes nothing
+  kodo drain node1       its groups move away; says when it may be switched off
   ...                    work, restart, reflash
   kodo online node1      it is a full member again
+
+Planned work on everything, such as the switch between the nodes:
+  kodo maintenance on    nothing is started, stopped or moved, whatever is seen
+  ...                    work
+  kodo status            is all as it was?
+  kodo maintenance off   failures are acted on again
 
 Exit codes:
   0   done; of status: healthy
   1   refused; of status: degraded; of check: not a cluster file to build from
   2   unknown: no node answered, or none accepted the token
   64  the command line was not understood";
+
+const SIMULATE: &str = "\
+Can the cluster lose any one node?
+  kodo simulate cluster.toml --fail node1
+  kodo simulate cluster.toml --fail node2
+
+What will this maintenance do, and where would the database go?
+  kodo simulate cluster.toml --standby node1 --online node1 --why db
+
+Will the groups return by themselves?
+  kodo simulate cluster.toml --fail node1 --join node1 --wait
+
+What does the changed file do to the running cluster?
+  kodo simulate cluster.toml --runs www=node2 --apply changed.toml
+
+Of each node `--why` says what speaks against the group there; where it is open, what the
+place is worth by location, colocations and stickiness.";
 
 /// Looks after a kodo cluster: what runs where, why, and what to do about it.
 ///
@@ -90,12 +116,27 @@ pub(crate) enum Command {
         /// Its name in the cluster file.
         node: String,
     },
-    /// Undo `standby`. Whether groups return at once is the cluster file's `failback`.
+    /// Take a node out of service as `standby` does, and wait until it holds nothing.
+    ///
+    /// Says what it still holds, and when it can be switched off. Exits with 1 when it still
+    /// holds something after the timeout, or keeps it because nothing is moved at present, and
+    /// with 2 when nobody can say. The node stays on standby in any case.
+    Drain {
+        /// Its name in the cluster file.
+        node: String,
+        /// How long to wait.
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = kodo_config::time::parse)]
+        timeout: std::time::Duration,
+    },
+    /// Undo `standby`, `drain` or a quarantine: the node may run groups again.
+    ///
+    /// Whether groups return at once is the cluster file's `failback`. A node is put into
+    /// quarantine when it died more often than the cluster file allows; find out why first.
     Online {
         /// Its name in the cluster file.
         node: String,
     },
-    /// Run a group on this node, and prefer it from now on.
+    /// Run a group on this node, and prefer it from now on; with `--once`, only move it.
     ///
     /// The old holder stops it in order first: connections in flight end, later ones find
     /// the new holder.
@@ -104,6 +145,32 @@ pub(crate) enum Command {
         group: String,
         /// The node that shall run it.
         node: String,
+        /// Do not prefer that node from now on: when the group has to move the next time, the
+        /// cluster file's order counts again.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Touch nothing while people work on the cluster, or end that.
+    ///
+    /// While it is on, no group is started, stopped or moved and no failure is counted: a
+    /// service that you restart by hand is not restarted elsewhere, and a group whose node dies
+    /// runs nowhere until it is off. Leases still count: a node that nobody hears lets go of
+    /// what must not run twice.
+    Maintenance {
+        /// Begin or end it.
+        switch: Switch,
+    },
+    /// Act on a group again after `unmanage`.
+    Manage {
+        /// The group's name in the cluster file.
+        group: String,
+    },
+    /// Leave one group alone: it stays as and where it is, and is only watched.
+    ///
+    /// As `maintenance on`, for this group; nobody takes it over when its node dies.
+    Unmanage {
+        /// The group's name in the cluster file.
+        group: String,
     },
     /// Vouch that the silent node is dead: take its groups over without further evidence.
     ///
@@ -143,6 +210,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Explain,
     },
+    /// Foretell what a cluster would do: where groups start, and what follows from events.
+    ///
+    /// The engine's own placement judges, as on the nodes. At first every node is healthy and
+    /// every group is where it starts. Then the events happen in the order in which they are
+    /// typed, and everything that is done about each is printed, in its order, with the cause.
+    /// Needs no node.
+    #[command(after_help = SIMULATE)]
+    Simulate(Simulate),
     /// Be the witness of clusters: speak for one part at a time of each that is split.
     ///
     /// For a third machine that shares neither power feed nor switch with the nodes. Keeps no
@@ -195,6 +270,15 @@ pub(crate) enum Explain {
         /// The cluster file.
         file: PathBuf,
     },
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// From now on.
+    On,
+    /// No longer.
+    Off,
 }
 
 /// Ways to break a node.

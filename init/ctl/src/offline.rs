@@ -1,4 +1,5 @@
-//! What `kodo` does without a cluster: judge a cluster file, explain its timing, make secrets.
+//! What `kodo` does without a cluster: judge a cluster file, explain its timing, foretell
+//! what it does, make secrets.
 //!
 //! Owns the printing and the files it writes; the judgement is `kodo_config`'s. Speaks to no
 //! node. Never overwrites a key: the old one may be the only way to talk to a running cluster.
@@ -13,6 +14,7 @@ use kodo_config::report::{Style, load, summary};
 use kodo_config::{Cluster, explain, secrets, words};
 
 use crate::run::{DONE, REFUSED};
+use crate::simulate::{self, Simulate};
 
 /// Random bytes of a token: 160 bits, 40 characters to copy.
 const TOKEN_BYTES: usize = 20;
@@ -35,6 +37,22 @@ pub(crate) fn explain_timing(path: &Path) -> u8 {
             DONE
         }
         Err(drawn) => refuse(&drawn),
+    }
+}
+
+/// `kodo simulate FILE`: prints what the cluster would do about each event.
+pub(crate) fn simulate(asked: &Simulate) -> u8 {
+    let style = style(io::stdout().is_terminal());
+    let cluster = |path: &Path| load(path, style).map(|(cluster, _)| cluster);
+    let told = cluster(&asked.file).and_then(|file| {
+        simulate::tell(&file, asked, &cluster).map_err(|why| format!("kodo: {why}\n"))
+    });
+    match told {
+        Ok(text) => {
+            print(&text);
+            DONE
+        }
+        Err(why) => refuse(&why),
     }
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use kodo_admin::api::{self, HaltKind, Health, LogLine};
 
-use crate::cli::{Access, Cli, Command, Explain};
+use crate::cli::{Access, Cli, Command, Explain, Switch};
 use crate::client::{Authority, Client, Failure};
-use crate::{offline, show};
+use crate::{drain, offline, show};
 
 /// Done; of `status`: healthy.
 pub(crate) const DONE: u8 = 0;
@@ -87,15 +87,32 @@ fn carry_out(cli: Cli) -> Result<u8, Stop> {
                 &said,
             )
         }
-        Command::Move { group, node } => {
-            let said = format!("{group} moves to {node}");
+        Command::Drain { node, timeout } => drain(&connect(&access)?, node, timeout),
+        Command::Move { group, node, once } => {
+            let this = if once { ", this once" } else { "" };
+            let said = format!("{group} moves to {node}{this}");
             command(
                 &connect(&access)?,
                 "/v1/move",
-                &api::Move { group, node },
+                &api::Move { group, node, once },
                 &said,
             )
         }
+        Command::Maintenance { switch } => {
+            let on = switch == Switch::On;
+            let said = match on {
+                true => "maintenance is on: nothing is started, stopped or moved",
+                false => "maintenance is over",
+            };
+            command(
+                &connect(&access)?,
+                "/v1/maintenance",
+                &api::Maintenance { on },
+                said,
+            )
+        }
+        Command::Manage { group } => manage(&connect(&access)?, group, true),
+        Command::Unmanage { group } => manage(&connect(&access)?, group, false),
         Command::TakeoverAnyway { yes } => {
             let client = connect(&access)?;
             if !yes {
@@ -135,6 +152,7 @@ fn carry_out(cli: Cli) -> Result<u8, Stop> {
         Command::Explain {
             what: Explain::Timing { file },
         } => Ok(offline::explain_timing(&file)),
+        Command::Simulate(asked) => Ok(offline::simulate(&asked)),
         Command::Witness(options) => Ok(crate::witness::run(&options)),
         Command::Keygen {
             token: Some(name),
@@ -225,6 +243,37 @@ fn command(
     }
     print(&text)?;
     Ok(DONE)
+}
+
+fn manage(client: &Client, group: String, on: bool) -> Result<u8, Stop> {
+    let said = match on {
+        true => format!("{group} is managed again"),
+        false => format!("{group} is left alone: it is watched only"),
+    };
+    command(client, "/v1/manage", &api::Manage { group, on }, &said)
+}
+
+/// Standby, then the wait until nothing is left there.
+fn drain(client: &Client, node: String, timeout: Duration) -> Result<u8, Stop> {
+    let wish = api::Standby { node, on: true };
+    let said = format!("{} is on standby", wish.node);
+    command(client, "/v1/standby", &wish, &said)?;
+    let node = wish.node;
+    let (why, code) = match drain::wait(client, &node, timeout)? {
+        drain::End::Empty(said) => {
+            print(&format!(
+                "{said}\nit can be switched off; `kodo online {node}` when it is back\n"
+            ))?;
+            return Ok(DONE);
+        }
+        drain::End::Not(why) => (why, REFUSED),
+        drain::End::Unknown(why) => (why, UNKNOWN),
+    };
+    eprintln!(
+        "kodo: {why}\n  try: kodo status, to see why; {node} stays on standby until \
+         `kodo online {node}`"
+    );
+    Ok(code)
 }
 
 fn confirm_takeover() -> Result<(), Stop> {

@@ -25,6 +25,9 @@ pub(crate) fn status(status: &Status) -> String {
         status.node,
         span(status.uptime_ms)
     );
+    if status.maintenance {
+        out.push_str("MAINTENANCE: nothing is started, stopped or moved\n");
+    }
     out.push_str("\nGROUPS\n");
     table(
         &mut out,
@@ -113,10 +116,21 @@ fn witness(witness: &Witness) -> String {
 }
 
 fn group_row(status: &Status, group: &Group) -> Vec<String> {
-    let here = group.holder.as_ref() == Some(&status.node);
-    let place = match &group.holder {
-        Some(holder) => format!("on {holder}"),
-        None => "NOWHERE".to_owned(),
+    let down = matches!(group.state, GroupState::Stopped | GroupState::Blocked);
+    let here = match group.clones {
+        Some(_) => !down,
+        None => group.holder.as_ref() == Some(&status.node),
+    };
+    let place = match (&group.holder, group.clones) {
+        (Some(holder), _) => format!("on {holder}"),
+        (None, Some(clones)) if !group.nodes.is_empty() => {
+            let (nodes, runs) = (group.nodes.join(", "), group.nodes.len());
+            match runs < usize::from(clones) {
+                true => format!("on {nodes} (ONLY {runs} of {clones})"),
+                false => format!("on {nodes}"),
+            }
+        }
+        (None, _) => "NOWHERE".to_owned(),
     };
     let state = |state: GroupState| match state {
         GroupState::Started => "started",
@@ -142,17 +156,30 @@ fn group_row(status: &Status, group: &Group) -> Vec<String> {
         false if group.state == GroupState::Blocked => format!("BLOCKED on {}", status.node),
         false => String::new(),
     };
-    let failures = match group.failures {
-        0 => String::new(),
-        1 => format!("1 failure on {}", status.node),
-        n => format!("{n} failures on {}", status.node),
-    };
+    let mut remarks = Vec::new();
+    if let Some(first) = &group.waits_for {
+        remarks.push(format!("WAITS for {first} on {}", status.node));
+    }
+    if !group.managed {
+        remarks.push("NOT MANAGED by order".to_owned());
+    }
+    match group.failures {
+        0 => {}
+        1 => remarks.push(format!("1 failure on {}", status.node)),
+        n => remarks.push(format!("{n} failures on {}", status.node)),
+    }
     let running = if here {
         state(group.state).to_owned()
     } else {
         String::new()
     };
-    vec![group.name.clone(), place, running, members, failures]
+    vec![
+        group.name.clone(),
+        place,
+        running,
+        members,
+        remarks.join(", "),
+    ]
 }
 
 fn node_row(status: &Status, node: &Node) -> Vec<String> {
@@ -172,6 +199,9 @@ fn node_row(status: &Status, node: &Node) -> Vec<String> {
     let mut remarks = Vec::new();
     if node.standby {
         remarks.push("ON STANDBY by order");
+    }
+    if node.quarantined {
+        remarks.push("IN QUARANTINE");
     }
     if !node.same_file {
         remarks.push("OTHER CLUSTER FILE");
@@ -467,6 +497,54 @@ ALERTS
 ";
         value["gate"] = json!("none");
         check(value, expected);
+    }
+
+    #[test]
+    fn what_is_left_alone_and_what_waits() {
+        let mut value = healthy();
+        value["maintenance"] = json!(true);
+        value["nodes"][1]["quarantined"] = json!(true);
+        let www = value["groups"][0].clone();
+        let group = |name: &str, edit: Value| {
+            let mut group = www.clone();
+            group["name"] = json!(name);
+            let group = group.as_object_mut().unwrap();
+            group.extend(edit.as_object().unwrap().clone());
+            json!(group)
+        };
+        value["groups"] = json!([
+            group(
+                "dns",
+                json!({"holder": null, "clones": 2, "nodes": ["node1", "node2"]})
+            ),
+            group(
+                "ntp",
+                json!({"holder": null, "clones": 2, "nodes": ["node2"],
+                                "state": "stopped", "waits_for": "dns"})
+            ),
+            group("www", json!({"managed": false, "failures": 1})),
+            group(
+                "db",
+                json!({"holder": null, "state": "stopped", "waits_for": "www"})
+            ),
+        ]);
+        let read: Status = serde_json::from_value(value).unwrap();
+        let expected = "\
+web: healthy, as node1 sees it, up 12 min
+MAINTENANCE: nothing is started, stopped or moved
+
+GROUPS
+  dns   on node1, node2          started   web, vip
+  ntp   on node2 (ONLY 1 of 2)                        WAITS for dns on node1
+  www   on node1                 started   web, vip   NOT MANAGED by order, 1 failure on node1
+  db    NOWHERE                                       WAITS for www on node1
+
+NODES
+  node1   active    answers you
+  node2   standby   heard 120 ms ago   IN QUARANTINE
+";
+        let shown = status(&read);
+        assert!(shown.starts_with(expected), "shown:\n{shown}");
     }
 
     #[test]

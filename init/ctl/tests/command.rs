@@ -175,6 +175,19 @@ fn commands_say_what_the_api_wants() {
             "move",
             r#"{"group":"www","node":"node2"}"#,
         ),
+        (
+            &["move", "--once", "www", "node2"],
+            "move",
+            r#"{"group":"www","node":"node2","once":true}"#,
+        ),
+        (&["maintenance", "on"], "maintenance", r#"{"on":true}"#),
+        (&["maintenance", "off"], "maintenance", r#"{"on":false}"#),
+        (&["manage", "www"], "manage", r#"{"group":"www","on":true}"#),
+        (
+            &["unmanage", "www"],
+            "manage",
+            r#"{"group":"www","on":false}"#,
+        ),
         (&["takeover-anyway", "--yes"], "takeover-anyway", "null"),
         (&["cleanup", "www"], "cleanup", r#"{"group":"www"}"#),
         (
@@ -211,6 +224,74 @@ fn what_would_be_forgotten_is_said() {
     let expected = "node2 is on standby (1 of 2 nodes know)\n\
                     forgotten by: a power loss of all nodes at once\n";
     assert_eq!(out(&output), expected);
+}
+
+/// A status of node2, by which node1 is active or not and www is held by this node.
+fn draining(role: &str, holder: &str) -> String {
+    let node = |name, role| {
+        format!(
+            r#"{{"name": "{name}", "role": "{role}", "standby": false, "boot": null,
+                "silent_ms": 80, "same_file": true, "paths": []}}"#
+        )
+    };
+    let nodes = [node("node1", role), node("node2", "active")].join(",");
+    let group = format!(
+        r#"{{"name": "www", "holder": "{holder}", "epoch": 2, "state": "stopped",
+            "failures": 0, "members": []}}"#
+    );
+    HEALTHY
+        .replace(r#""nodes": []"#, &format!(r#""nodes": [{nodes}]"#))
+        .replace(r#""groups": []"#, &format!(r#""groups": [{group}]"#))
+}
+
+#[test]
+fn drain_waits_until_the_node_is_empty() {
+    let (full, empty) = (draining("active", "node1"), draining("standby", "node2"));
+    let busy = r#"{"error": "busy", "hint": "wait"}"#;
+    let node = Node::new(&[(200, DONE), (200, &full), (503, busy), (200, &empty)]);
+    let output = kodo(&node.address, &["drain", "node1"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(err(&output), "node1 still holds www\nno node answers\n");
+    assert_eq!(
+        out(&output),
+        "node1 is on standby (2 of 2 nodes know)\n\
+         node1 holds nothing any more, after 1 s: www on node2\n\
+         it can be switched off; `kodo online node1` when it is back\n"
+    );
+    let asked = node.was_asked();
+    assert_eq!(
+        (asked.0.as_str(), asked.1.as_str()),
+        ("POST /v1/standby HTTP/1.1", r#"{"node":"node1","on":true}"#)
+    );
+    assert_eq!(node.was_asked().0, "GET /v1/status HTTP/1.1");
+}
+
+#[test]
+fn drain_gives_up_and_says_why() {
+    let full = draining("active", "node1");
+    let node = Node::new(&[(200, DONE), (200, &full)]);
+    let output = kodo(&node.address, &["drain", "node1", "--timeout", "0s"]);
+    assert_eq!(code(&output), 1);
+    assert_eq!(
+        err(&output),
+        "kodo: node1 still holds www, after 0 s\n  \
+         try: kodo status, to see why; node1 stays on standby until `kodo online node1`\n"
+    );
+    let frozen = full.replace(r#""schema": 1,"#, r#""schema": 1, "maintenance": true,"#);
+    let node = Node::new(&[(200, DONE), (200, &frozen)]);
+    let output = kodo(&node.address, &["drain", "node1"]);
+    assert_eq!(code(&output), 1);
+    let why = "node1 keeps www: maintenance is on, and nothing is moved\n";
+    assert!(err(&output).contains(why), "{}", err(&output));
+    // A node that nobody hears may still run everything.
+    let dead = draining("dead", "node2");
+    let node = Node::new(&[(200, DONE), (200, &dead)]);
+    let output = kodo(&node.address, &["drain", "node1", "--timeout", "0s"]);
+    assert_eq!(code(&output), 2);
+    assert!(err(&output).contains("node1 is silent"), "{}", err(&output));
+    // What was refused is not waited for.
+    let node = Node::new(&[(404, r#"{"error": "no node", "hint": "it has node1"}"#)]);
+    assert_eq!(code(&kodo(&node.address, &["drain", "node9"])), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! give a [`Beat`] or a typed reject. Never judges freshness; that needs memory.
 //!
 //! ```text
-//! version 2 | cluster id 4, LE | body (postcard) | MAC 16
+//! version 3 | cluster id 4, LE | body (postcard) | MAC 16
 //! body = Core | count of hears, hears ... | registers until the end
 //! ```
 //!
@@ -22,11 +22,11 @@ use crate::claims::Claim;
 use crate::config::Config;
 use crate::limits;
 use crate::operator::Register;
-use crate::surface::{Cause, Frame, Reject, Role, View};
+use crate::surface::{Cause, Frame, Phase, Reject, Role, View};
 use crate::types::{BootId, Key, NodeId, NodeSet, Now};
 
 /// Of the layout; another one is malformed.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Bytes of the truncated MAC.
 pub const MAC: usize = 16;
 /// Epochs and sequences stay below this: six varint bytes, a thousand beats a
@@ -36,7 +36,7 @@ pub const COUNT_LIMIT: u64 = 1 << 42;
 const HEADER: usize = 5;
 /// Worst-case encoded sizes, proven by test.
 const CORE: usize = 114;
-const GROUP: usize = 24;
+const GROUP: usize = 28;
 const HEARS: usize = 23;
 const REGISTER: usize = 19;
 
@@ -142,6 +142,8 @@ pub struct GroupLine {
     pub claim: Claim,
     /// True while the group may not run there: fail count, stranger on the VIP.
     pub banned: bool,
+    /// How far it is there: other groups may wait for it.
+    pub phase: Phase,
     /// Where the plan wants it; `None` when it is not planned yet.
     pub assigned: Option<Assigned>,
 }
@@ -149,8 +151,8 @@ pub struct GroupLine {
 /// A plan's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Assigned {
-    /// On this node, or nowhere.
-    pub node: Option<NodeId>,
+    /// On this node, or nowhere; a clone on several.
+    pub nodes: NodeSet,
     /// Why.
     pub cause: Cause,
 }
@@ -329,8 +331,7 @@ impl Codec {
                     .is_none_or(|(epoch, over)| count(epoch) && epoch < claim.tenure && node(over))
                 && line
                     .assigned
-                    .and_then(|assigned| assigned.node)
-                    .is_none_or(node)
+                    .is_none_or(|assigned| assigned.nodes.is_subset(all))
         };
         let hears =
             |hears: &Hears| node(hears.node) && count(hears.heard) && hears.granted <= hears.heard;

@@ -5,7 +5,7 @@ use crate::codec;
 use crate::limits;
 use crate::operator;
 use crate::timing;
-use crate::types::{Key, NodeId, NodeSet, Now, ResourceId};
+use crate::types::{GroupId, Key, NodeId, NodeSet, Now, ResourceId};
 use heapless::{String, Vec};
 
 /// A name from the cluster file, for log lines.
@@ -40,6 +40,23 @@ pub struct Config {
     pub resources: Vec<Resource, { limits::RESOURCES }>,
     /// Groups, cluster-wide.
     pub groups: Vec<Group, { limits::GROUPS }>,
+    /// What each node can carry, in the units of [`Group::weight`]; in the order of `nodes`.
+    pub capacity: Vec<u16, { limits::NODES }>,
+    /// Groups that belong together, or apart.
+    pub colocations: Vec<Colocation, { limits::COLOCATIONS }>,
+    /// Groups that need others to run before them.
+    pub orders: Vec<Order, { limits::ORDERS }>,
+    /// When a node that dies again and again is no longer given anything.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// How often a node may die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// At so many deaths it is enough.
+    pub exits: u8,
+    /// Each at most so long after the one before.
+    pub window: Now,
 }
 
 /// The clock of the protocol. All are durations.
@@ -143,8 +160,18 @@ pub struct Group {
     pub guarded: bool,
     /// In start order.
     pub members: Vec<ResourceId, { limits::MEMBERS }>,
-    /// Nodes that may run it, most preferred first.
-    pub prefer: Vec<NodeId, { limits::NODES }>,
+    /// What each node is worth to it, in the order of [`Config::nodes`]; a node without a
+    /// score may not run it.
+    pub location: Vec<Option<Score>, { limits::NODES }>,
+    /// Of two groups that cannot both run, the one with the higher priority does.
+    pub priority: i16,
+    /// How much of a node's capacity it takes.
+    pub weight: u16,
+    /// It runs on so many nodes at once, and nothing of it is exclusive; `None` for a group
+    /// that one node at a time holds.
+    pub clones: Option<u8>,
+    /// By how much another node must be worth more before the group moves there by itself.
+    pub stickiness: Score,
     /// What happens when a more preferred node returns.
     pub failback: Failback,
     /// Failures on one node within `failure_timeout` after which it is banned there.
@@ -158,8 +185,90 @@ pub struct Group {
 pub enum Failback {
     /// As soon as that node is a healthy member.
     Auto,
+    /// The same, but only after it has been one for so long: where nobody holds the group,
+    /// nothing is delayed.
+    Delayed(Now),
     /// Only when an operator moves it.
     Manual,
+}
+
+/// What a place is worth to a group. Bounded, so that sums cannot overflow.
+pub type Score = i32;
+
+/// What scores may be: further than this in either direction is refused by `kodo-config`.
+pub const SCORES: core::ops::RangeInclusive<Score> = -1_000_000..=1_000_000;
+
+/// Two groups on one node, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colocation {
+    /// The one that follows.
+    pub group: GroupId,
+    /// The one that is followed.
+    pub with: GroupId,
+    /// How strongly.
+    pub bond: Together,
+}
+
+/// How strongly one group wants another on its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Together {
+    /// It runs nowhere else.
+    Must,
+    /// Never on one node.
+    Never,
+    /// A common node is worth so much more, or less.
+    Score(Score),
+}
+
+/// One group needs another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Starts first and stops last.
+    pub first: GroupId,
+    /// Starts when `first` runs, wherever that is.
+    pub then: GroupId,
+    /// It stops when `first` stops. Otherwise only starts that fall together are ordered.
+    pub must: bool,
+}
+
+impl Group {
+    /// What a file means that says nothing but this.
+    pub fn new(
+        name: Name,
+        members: Vec<ResourceId, { limits::MEMBERS }>,
+        location: Vec<Option<Score>, { limits::NODES }>,
+    ) -> Group {
+        Group {
+            name,
+            guarded: false,
+            members,
+            location,
+            priority: 0,
+            weight: 0,
+            clones: None,
+            stickiness: 0,
+            failback: Failback::Manual,
+            migration_threshold: 3,
+            failure_timeout: Now::from_secs(600),
+        }
+    }
+
+    /// Whether the file lets a node run it.
+    pub fn may_run(&self, node: NodeId) -> bool {
+        self.score(node).is_some()
+    }
+
+    /// What a node is worth to it, if it may run there.
+    pub fn score(&self, node: NodeId) -> Option<Score> {
+        self.location.get(node.index()).copied().flatten()
+    }
+}
+
+/// Locations of a plain list of nodes, the best first: each is worth one more than the next.
+pub fn ranked(nodes: usize, prefer: &[NodeId]) -> Vec<Option<Score>, { limits::NODES }> {
+    let rank = |node: usize| prefer.iter().rev().position(|known| known.index() == node);
+    let score = |rank: usize| Score::try_from(rank).unwrap_or(Score::MAX);
+    (0..nodes).map(|node| rank(node).map(score)).collect()
 }
 
 impl Config {
@@ -236,6 +345,21 @@ impl Config {
                 "a path carries a heartbeat"
             );
         }
+        assert!(
+            config.capacity.len() == config.nodes.len(),
+            "every node has its capacity"
+        );
+        let known = |group: GroupId| group.index() < config.groups.len();
+        let both = |a: GroupId, b: GroupId| known(a) && known(b) && a != b;
+        let pairs = config
+            .colocations
+            .iter()
+            .map(|pair| (pair.group, pair.with));
+        let orders = config.orders.iter().map(|order| (order.first, order.then));
+        assert!(
+            pairs.chain(orders).all(|(a, b)| both(a, b)),
+            "constraints join two groups"
+        );
         for group in &config.groups {
             let known = |resource: &ResourceId| resource.index() < config.resources.len();
             assert!(
@@ -243,11 +367,8 @@ impl Config {
                 "members are resources"
             );
             assert!(
-                group
-                    .prefer
-                    .iter()
-                    .all(|node| node.index() < config.nodes.len()),
-                "preferred nodes are nodes"
+                group.location.len() == config.nodes.len(),
+                "every node has its score"
             );
         }
         let tags = || config.groups.iter().map(|group| operator::tag(&group.name));

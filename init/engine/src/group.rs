@@ -7,8 +7,8 @@ use crate::claims::Claim;
 use crate::config::{self, ResourceKind};
 use crate::limits;
 use crate::operator::Stamp;
-use crate::surface::{Reason, RunState};
-use crate::types::{NodeId, Now, ResourceId};
+use crate::surface::{Phase, Reason, RunState};
+use crate::types::{GroupId, NodeId, Now, ResourceId};
 
 /// A resource on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,19 +37,6 @@ impl Member {
             Member::Stopping { .. } => RunState::Stopping,
         }
     }
-}
-
-/// How far a group is on this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Phase {
-    /// Nothing of it runs.
-    Idle,
-    /// Its members start in order.
-    Starting,
-    /// All of it was started.
-    Running,
-    /// Its members stop in reverse order.
-    Stopping,
 }
 
 /// A group on this node.
@@ -84,6 +71,8 @@ pub(crate) struct Group {
     pub(crate) unguarded: bool,
     /// The coordinator found no node for it, and said so.
     pub(crate) unplaced: bool,
+    /// It should run here and waits for that group, and that was said.
+    pub(crate) awaits: Option<GroupId>,
 }
 
 impl Group {
@@ -105,6 +94,7 @@ impl Group {
             kept: None,
             unguarded: false,
             unplaced: false,
+            awaits: None,
         }
     }
 

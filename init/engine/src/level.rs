@@ -13,6 +13,7 @@ impl Event {
             | Event::Waiting { .. }
             | Event::Plan { .. }
             | Event::Starting { .. }
+            | Event::Awaits { .. }
             | Event::Started { .. }
             | Event::Stopping { .. }
             | Event::Released { .. }
@@ -78,6 +79,7 @@ impl Event {
             | Event::StartFailed { .. }
             | Event::AddressTaken { .. }
             | Event::NoEligible { .. }
+            | Event::Quarantined { .. }
             | Event::Rejected { .. }
             | Event::WitnessRejected { .. }
             | Event::WitnessSaid { .. }

@@ -9,6 +9,15 @@ pub const NODES: usize = 32;
 pub const PATHS: usize = 8;
 /// Groups of a cluster.
 pub const GROUPS: usize = 8;
+/// Colocations of a cluster: each group with each other one.
+pub const COLOCATIONS: usize = GROUPS * (GROUPS - 1);
+/// Orders of a cluster: each group after each earlier one.
+pub const ORDERS: usize = GROUPS * (GROUPS - 1) / 2;
+/// Groups that placement can weigh against each other; one bit each.
+pub const PLACED: usize = 64;
+/// Arrangements that placement tries before it takes the best one found: enough to be
+/// exact for the clusters that people draw on paper, and less than a millisecond.
+pub const TRIES: usize = 2_000;
 /// Members of one group.
 pub const MEMBERS: usize = 8;
 /// Resources of a cluster.
@@ -50,8 +59,9 @@ pub const EFFECTS: usize = 320;
 /// starts, stops, is announced, and its gate opens and closes; a tick sends on every path,
 /// changes do so once more, and one question goes to the witness.
 pub const ACTIONS: usize = 6 * RESOURCES + 2 * PATHS + 1;
-/// Operator registers: standby per node, preference and cleanup per group.
-pub const REGISTERS: usize = NODES + 2 * GROUPS;
+/// Operator registers: standby and quarantine per node; preference, cleanup and whether it
+/// is left alone per group; maintenance.
+pub const REGISTERS: usize = 2 * NODES + 3 * GROUPS + 1;
 /// Bytes of the longest message between a node and a witness; proven by test.
 pub const WITNESS: usize = 96;
 /// Lives of nodes that a witness remembers in one cluster: each node's present one,
@@ -67,4 +77,5 @@ const _: () = assert!(
 const _: () = assert!(EFFECTS > ACTIONS, "log lines have room too");
 const _: () = assert!(PATHS <= 8, "path bitmaps are a u8");
 const _: () = assert!(NODES <= 32, "NodeSet is a u32");
+const _: () = assert!(GROUPS <= PLACED && PLACED <= 64, "sets of groups are a u64");
 const _: () = assert!(MEMBERS <= RESOURCES, "a group's members are resources");

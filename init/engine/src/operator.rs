@@ -30,11 +30,22 @@ pub struct Stamp {
 pub enum Key {
     /// Standby of a node: value 1 or 0.
     Standby(NodeId),
-    /// Preferred node of a group: value is the node.
+    /// Preferred node of a group: value is the node, with [`ONCE`] when the preference
+    /// ends with the move.
     Prefer(u32),
     /// Cleanup of a group's fail counts: any value, the stamp counts.
     Cleanup(u32),
+    /// Nobody touches anything: value 1 or 0.
+    Maintenance,
+    /// Nobody touches this group: value 1 or 0.
+    Unmanaged(u32),
+    /// A node that failed too often and runs nothing until an operator calls it online:
+    /// value 1 or 0. Not an operator's wish, but agreed on in the same way.
+    Quarantine(NodeId),
 }
+
+/// Set in the value of [`Key::Prefer`]: move there, and prefer it no longer.
+pub const ONCE: u8 = 0x80;
 
 /// One wish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,6 +64,17 @@ pub fn tag(name: &str) -> u32 {
     name.bytes().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
+}
+
+/// An operator's preferred node of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preference {
+    /// The node.
+    pub node: NodeId,
+    /// It stays the preferred one after the group came there.
+    pub lasting: bool,
+    /// The epoch of that wish: an older tenure has not fulfilled it.
+    pub epoch: u64,
 }
 
 /// A register and whether it came from another view (a healed split).
@@ -122,8 +144,7 @@ impl Registers {
 
     /// Whether a node is on standby.
     pub fn standby(&self, node: NodeId) -> bool {
-        self.find(Key::Standby(node))
-            .is_some_and(|entry| entry.register.value == 1)
+        self.is_set(Key::Standby(node))
     }
 
     /// Whether a node's standby was learned from another view.
@@ -132,10 +153,29 @@ impl Registers {
             .is_some_and(|entry| entry.register.value == 1 && entry.foreign)
     }
 
-    /// The preferred node of a group, and the epoch of that wish.
-    pub fn prefer(&self, group: GroupId) -> Option<(NodeId, u64)> {
+    /// The preferred node of a group.
+    pub fn prefer(&self, group: GroupId) -> Option<Preference> {
         let register = self.find(Key::Prefer(self.tag(group)))?.register;
-        Some((NodeId(register.value), register.stamp.epoch))
+        Some(Preference {
+            node: NodeId(register.value & !ONCE),
+            lasting: register.value & ONCE == 0,
+            epoch: register.stamp.epoch,
+        })
+    }
+
+    /// Whether nothing is to be touched.
+    pub fn maintenance(&self) -> bool {
+        self.is_set(Key::Maintenance)
+    }
+
+    /// Whether a group is not to be touched.
+    pub fn unmanaged(&self, group: GroupId) -> bool {
+        self.is_set(Key::Unmanaged(self.tag(group)))
+    }
+
+    /// Whether a node is in quarantine.
+    pub fn quarantined(&self, node: NodeId) -> bool {
+        self.is_set(Key::Quarantine(node))
     }
 
     /// The newest cleanup of a group.
@@ -167,17 +207,26 @@ impl Registers {
         (0..len).map(move |n| self.table[(first + n) % len].register)
     }
 
+    fn is_set(&self, key: Key) -> bool {
+        self.find(key)
+            .is_some_and(|entry| entry.register.value == 1)
+    }
+
     fn find(&self, key: Key) -> Option<&Entry> {
         self.table.iter().find(|entry| entry.register.key == key)
     }
 
     fn known(&self, register: &Register) -> bool {
         match register.key {
-            Key::Standby(node) => node.index() < self.nodes && register.value <= 1,
+            Key::Standby(node) | Key::Quarantine(node) => {
+                node.index() < self.nodes && register.value <= 1
+            }
             Key::Prefer(tag) => {
-                self.group(tag).is_some() && usize::from(register.value) < self.nodes
+                self.group(tag).is_some() && usize::from(register.value & !ONCE) < self.nodes
             }
             Key::Cleanup(tag) => self.group(tag).is_some(),
+            Key::Maintenance => register.value <= 1,
+            Key::Unmanaged(tag) => self.group(tag).is_some() && register.value <= 1,
         }
     }
 }
@@ -255,7 +304,14 @@ mod tests {
             },
             false
         ));
-        assert_eq!(registers.prefer(GroupId(0)), Some((NodeId(1), 1)));
+        assert_eq!(
+            registers.prefer(GroupId(0)),
+            Some(Preference {
+                node: NodeId(1),
+                lasting: true,
+                epoch: 1
+            })
+        );
     }
 
     proptest! {

@@ -18,7 +18,7 @@ use heapless::{Deque, Vec};
 use crate::claims::Claim;
 use crate::codec::{Assigned, Beat, Bond, Hears, Standing};
 use crate::limits;
-use crate::surface::View;
+use crate::surface::{Phase, View};
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId};
 
 /// What the newest fresh beat of a life said.
@@ -52,6 +52,7 @@ pub(crate) struct Said {
 pub(crate) struct Word {
     pub(crate) claim: Claim,
     pub(crate) banned: bool,
+    pub(crate) phase: Phase,
     pub(crate) assigned: Option<Assigned>,
 }
 
@@ -69,6 +70,7 @@ impl Said {
                 groups[group.index()] = Some(Word {
                     claim: line.claim,
                     banned: line.banned,
+                    phase: line.phase,
                     assigned: line.assigned,
                 });
             }

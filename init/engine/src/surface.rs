@@ -87,8 +87,13 @@ pub enum Report {
 pub enum Command {
     /// Give up everything on a node and take nothing, until `online`.
     Standby(NodeId, bool),
-    /// Run a group on this node, and prefer it from now on.
-    Move(GroupId, NodeId),
+    /// Run a group on this node; prefer it from now on, unless it is to be moved once.
+    Move(GroupId, NodeId, bool),
+    /// Touch nothing and judge nothing, until it is over. Leases still count: a node that
+    /// nobody hears lets go of what is exclusive.
+    Maintenance(bool),
+    /// Act on a group again, or watch it only.
+    Manage(GroupId, bool),
     /// The operator vouches that the silent nodes are dead: do not wait for evidence, and
     /// do not count their votes until they are heard again.
     TakeoverAnyway,
@@ -118,6 +123,8 @@ pub enum Refusal {
     PeerAlive,
     /// The nodes run different cluster files: voluntary moves are frozen.
     Frozen,
+    /// Maintenance, or the group is not managed: nothing is moved.
+    Untouched,
     /// Takeover-anyway on a node that is leaving, or refused as a twin.
     NotNow,
 }
@@ -214,10 +221,10 @@ pub enum Event {
     LeftOut { epoch: u64 },
     /// A proposal was not answered in time; it is retried without that node.
     Unanswered { peer: NodeId, epoch: u64 },
-    /// The coordinator (this node) gives a group to another node, or to nobody.
+    /// The coordinator (this node) gives a group to another node, or a clone to several.
     Plan {
         group: GroupId,
-        to: Option<NodeId>,
+        to: NodeSet,
         cause: Cause,
     },
     /// This node takes a group from a node that no longer holds it, and why it may.
@@ -233,6 +240,8 @@ pub enum Event {
         epoch: u64,
         reason: Reason,
     },
+    /// A group that should run here waits until another one runs where it should.
+    Awaits { group: GroupId, first: GroupId },
     /// All of a group runs here.
     Started { group: GroupId, took: Now },
     /// This node begins to stop a group.
@@ -286,6 +295,8 @@ pub enum Event {
         group: GroupId,
         granted: Option<Now>,
     },
+    /// A node died so often that it runs nothing until an operator calls it online.
+    Quarantined { node: NodeId, exits: u8 },
     /// An operator's command was taken here.
     Commanded { command: Command },
     /// This node has left the view in order.
@@ -357,6 +368,19 @@ pub enum Sight {
     Up,
 }
 
+/// How far a group is on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// Nothing of it runs.
+    Idle,
+    /// Its members start in order.
+    Starting,
+    /// All of it was started.
+    Running,
+    /// Its members stop in reverse order.
+    Stopping,
+}
+
 /// Why the coordinator gave a group to a node. Travels in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
@@ -370,6 +394,8 @@ pub enum Cause {
     Move,
     /// Its holder no longer reaches the clients' network, the target does.
     Health,
+    /// It makes room for a more important group, or follows one that it must be with.
+    Displaced,
 }
 
 impl Cause {
@@ -379,7 +405,7 @@ impl Cause {
             Cause::Start => Reason::Start,
             Cause::Failover | Cause::Health => Reason::Failover,
             Cause::Failback => Reason::Failback,
-            Cause::Move => Reason::Move,
+            Cause::Move | Cause::Displaced => Reason::Move,
         }
     }
 }

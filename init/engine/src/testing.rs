@@ -3,7 +3,9 @@
 use core::time::Duration;
 
 use crate::codec::{Bond, Standing};
-use crate::config::{Config, Failback, Group, Path, Resource, ResourceKind, SplitBrain, Timing};
+use crate::config::{
+    Config, Failback, Group, Path, Resource, ResourceKind, SplitBrain, Timing, ranked,
+};
 use crate::limits;
 use crate::peer::Said;
 use crate::types::{Key, NodeId, NodeSet, ResourceId};
@@ -59,16 +61,20 @@ pub(crate) fn config(me: u8) -> Config {
         .into_iter()
         .collect(),
         groups: [Group {
-            name: name("www"),
-            guarded: false,
-            members: Vec::from_slice(&[ResourceId(0), ResourceId(1)]).expect("fits"),
-            prefer: Vec::from_slice(&[NodeId(0), NodeId(1)]).expect("fits"),
             failback: Failback::Auto,
-            migration_threshold: 3,
             failure_timeout: ms(60_000),
+            ..Group::new(
+                name("www"),
+                Vec::from_slice(&[ResourceId(0), ResourceId(1)]).expect("fits"),
+                ranked(2, &[NodeId(0), NodeId(1)]),
+            )
         }]
         .into_iter()
         .collect(),
+        capacity: (0..2).map(|_| 0).collect(),
+        colocations: Default::default(),
+        orders: Default::default(),
+        quarantine: None,
     }
 }
 

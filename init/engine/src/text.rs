@@ -198,19 +198,15 @@ impl<W: Write> Text<'_, W> {
             }
             Event::Plan { group, to, cause } => {
                 self.group(group)?;
-                match to {
-                    Some(node) => {
-                        self.put(": goes to ")?;
-                        self.node(node)?;
-                    }
-                    None => self.put(": goes nowhere")?,
-                }
+                self.put(": goes to ")?;
+                self.nodes(to)?;
                 self.put(match cause {
                     Cause::Start => " (first start)",
                     Cause::Failover => " (failover)",
                     Cause::Failback => " (failback to a preferred node)",
                     Cause::Move => " (an operator's wish)",
                     Cause::Health => " (its node does not reach the clients)",
+                    Cause::Displaced => " (it makes room, or follows another group)",
                 })
             }
             Event::Takeover {
@@ -234,6 +230,11 @@ impl<W: Write> Text<'_, W> {
                 write!(self.out, ": starting (epoch {epoch}, ")?;
                 self.reason(reason)?;
                 self.put(")")
+            }
+            Event::Awaits { group, first } => {
+                self.group(group)?;
+                self.put(": waits until this runs: ")?;
+                self.group(first)
             }
             Event::Started { group, took } => {
                 self.group(group)?;
@@ -351,6 +352,13 @@ impl<W: Write> Text<'_, W> {
                     }
                 }
             }
+            Event::Quarantined { node, exits } => {
+                self.node(node)?;
+                write!(
+                    self.out,
+                    " restarted {exits} times without leaving: it runs nothing until an operator says `online`"
+                )
+            }
             Event::Commanded { command } => self.command(command),
             Event::Left => self.put("left in order"),
             Event::Watchdog { granted } => {
@@ -446,11 +454,20 @@ impl<W: Write> Text<'_, W> {
                 self.put(if on { "standby " } else { "online " })?;
                 self.node(node)
             }
-            Command::Move(group, node) => {
+            Command::Maintenance(on) => self.put(match on {
+                true => "maintenance: nothing is touched",
+                false => "maintenance is over",
+            }),
+            Command::Manage(group, on) => {
+                self.put(if on { "manage " } else { "unmanage " })?;
+                self.group(group)
+            }
+            Command::Move(group, node, once) => {
                 self.put("move ")?;
                 self.group(group)?;
                 self.put(" to ")?;
-                self.node(node)
+                self.node(node)?;
+                self.put(if once { " once" } else { "" })
             }
             Command::TakeoverAnyway => self.put("takeover anyway, the silent nodes are dead"),
             Command::Cleanup(group) => {

@@ -76,7 +76,7 @@ fn an_eventful_life_allocates_nothing() {
         world.join(path);
     }
     world
-        .command(A, Command::Move(WWW, NodeId(1)))
+        .command(A, Command::Move(WWW, NodeId(1), false))
         .expect("taken");
     world.run(ms(1000));
     world

@@ -100,7 +100,7 @@ fn one_fault(world: &mut World, dice: &mut Dice, isolations: bool) {
             };
             rough(world, dice.clone(), loss, None, dead);
         }
-        4 if powered => drop(world.command(n, Command::Move(WWW, dice.node()))),
+        4 if powered => drop(world.command(n, Command::Move(WWW, dice.node(), false))),
         5 if powered => drop(world.command(n, Command::Standby(dice.node(), dice.roll(3) == 0))),
         6 if powered && world.machines[n].acts[WEB.index()] => world.report(n, WEB, Report::Failed),
         7 if powered => {

@@ -109,7 +109,10 @@ fn fast_reboot_of_the_standby_disturbs_nothing() {
 fn graceful_move() {
     let mut world = World::running(|_| {});
     let since = world.now;
-    assert_eq!(world.command(A, Command::Move(WWW, NodeId(1))), Ok(2));
+    assert_eq!(
+        world.command(A, Command::Move(WWW, NodeId(1), false)),
+        Ok(2)
+    );
     let took = world.until("node2 serves", ms(2000), |w| w.serves(B));
     assert!(took < ms(300), "no beat is waited for: {took:?}");
     assert_eq!(world.machines[A].stops[1], [Reason::Move]);
@@ -129,7 +132,10 @@ fn graceful_move() {
 #[test]
 fn a_move_asked_on_the_other_node_is_the_same() {
     let mut world = World::running(|_| {});
-    assert_eq!(world.command(B, Command::Move(WWW, NodeId(1))), Ok(2));
+    assert_eq!(
+        world.command(B, Command::Move(WWW, NodeId(1), false)),
+        Ok(2)
+    );
     world.until("node2 serves", ms(500), |w| w.serves(B));
     world.one_owner();
 }
@@ -139,7 +145,7 @@ fn a_start_waits_for_the_confirmed_stop() {
     let mut world = World::running(|_| {});
     world.machines[A].manners[VIP.index()].stop = ms(1500);
     world
-        .command(A, Command::Move(WWW, NodeId(1)))
+        .command(A, Command::Move(WWW, NodeId(1), false))
         .expect("taken");
     world.run(ms(1400));
     assert!(
@@ -155,7 +161,7 @@ fn a_slow_service_does_not_hold_up_the_vip() {
     let mut world = World::running(|_| {});
     world.machines[A].manners[WEB.index()].stop = ms(3000);
     world
-        .command(A, Command::Move(WWW, NodeId(1)))
+        .command(A, Command::Move(WWW, NodeId(1), false))
         .expect("taken");
     world.until("node2 serves", ms(500), |w| w.serves(B));
     world.one_owner();
@@ -166,11 +172,11 @@ fn a_slow_service_does_not_hold_up_the_vip() {
 fn refused_commands_change_nothing() {
     let mut world = World::running(|_| {});
     assert_eq!(
-        world.command(A, Command::Move(WWW, NodeId(7))),
+        world.command(A, Command::Move(WWW, NodeId(7), false)),
         Err(Refusal::Unknown)
     );
     assert_eq!(
-        world.command(A, Command::Move(kodo_engine::GroupId(3), NodeId(1))),
+        world.command(A, Command::Move(kodo_engine::GroupId(3), NodeId(1), false)),
         Err(Refusal::Unknown)
     );
     assert_eq!(
@@ -186,13 +192,13 @@ fn refused_commands_change_nothing() {
         .expect("taken");
     world.run(ms(500));
     assert_eq!(
-        world.command(A, Command::Move(WWW, NodeId(1))),
+        world.command(A, Command::Move(WWW, NodeId(1), false)),
         Err(Refusal::NotEligible)
     );
     world.power_off(B);
     world.run(ms(1000));
     assert_eq!(
-        world.command(A, Command::Move(WWW, NodeId(1))),
+        world.command(A, Command::Move(WWW, NodeId(1), false)),
         Err(Refusal::NotMember)
     );
     assert!(world.serves(A));
@@ -263,7 +269,7 @@ fn failback_manual_stays() {
     assert_eq!(world.owners(), [B]);
     assert_eq!(world.members(), [true, true]);
     world
-        .command(A, Command::Move(WWW, NodeId(0)))
+        .command(A, Command::Move(WWW, NodeId(0), false))
         .expect("taken");
     world.until("node1 serves", ms(1000), |w| w.serves(A));
     world.power_off(A);
@@ -666,7 +672,7 @@ fn mixed_files() {
     assert!(!world.said(A, "node2 runs another cluster file").is_empty());
     assert!(!world.engine(A).same_file(NodeId(1)));
     assert_eq!(
-        world.command(A, Command::Move(WWW, NodeId(1))),
+        world.command(A, Command::Move(WWW, NodeId(1), false)),
         Err(Refusal::Frozen)
     );
     assert_eq!(
@@ -767,7 +773,7 @@ fn stuck_stop() {
     let mut world = World::running(|_| {});
     world.machines[A].manners[VIP.index()].stuck = true;
     world
-        .command(A, Command::Move(WWW, NodeId(1)))
+        .command(A, Command::Move(WWW, NodeId(1), false))
         .expect("taken");
     world.until("node1 resets itself", ms(6000), |w| {
         w.machines[A].reset == Some(Fatal::StopFailed)
@@ -868,7 +874,7 @@ fn serial_alone_carries_everything() {
     assert_eq!(world.members(), [true, true]);
     assert_eq!(world.changes_since(since), 0);
     world
-        .command(B, Command::Move(WWW, NodeId(1)))
+        .command(B, Command::Move(WWW, NodeId(1), false))
         .expect("taken");
     world.until("node2 serves", ms(2000), |w| w.serves(B));
     world.one_owner();

@@ -112,7 +112,12 @@ fn describe(out: &mut impl fmt::Write, config: &Config, command: Command) -> fmt
     match command {
         Command::Standby(id, true) => write!(out, "standby {}", node(id)),
         Command::Standby(id, false) => write!(out, "online {}", node(id)),
-        Command::Move(g, n) => write!(out, "move {} to {}", group(g), node(n)),
+        Command::Move(g, n, false) => write!(out, "move {} to {}", group(g), node(n)),
+        Command::Move(g, n, true) => write!(out, "move {} to {} once", group(g), node(n)),
+        Command::Maintenance(true) => out.write_str("maintenance on"),
+        Command::Maintenance(false) => out.write_str("maintenance off"),
+        Command::Manage(g, true) => write!(out, "manage {}", group(g)),
+        Command::Manage(g, false) => write!(out, "unmanage {}", group(g)),
         Command::TakeoverAnyway => out.write_str("takeover-anyway"),
         Command::Cleanup(g) => write!(out, "cleanup {}", group(g)),
         Command::Leave => out.write_str("leave"),
@@ -126,6 +131,7 @@ fn why(refusal: Refusal) -> &'static str {
         Refusal::NotEligible => "the node is on standby, or its fail count forbids it",
         Refusal::PeerAlive => "the peer is heard: it is alive",
         Refusal::Frozen => "the nodes run different cluster files",
+        Refusal::Untouched => "maintenance is on, or the group is not managed",
         Refusal::NotNow => "this node is leaving, or refused as a twin",
     }
 }

@@ -5,6 +5,7 @@
 use core::fmt::Write as _;
 
 use heapless::String;
+use kodo_engine::config::Group;
 use kodo_engine::surface::{Role as Standing, RunState};
 use kodo_engine::witness::{Reach, Word};
 use kodo_engine::{GroupId, NodeId, Now, PathId};
@@ -31,6 +32,7 @@ impl Node {
                 epoch: view.epoch,
                 members: view.members.iter().map(|node| self.name_of(node)).collect(),
             }),
+            maintenance: self.engine.maintenance(),
             nodes: nodes.map(|node| self.node_status(node)).collect(),
             groups: groups.map(|group| self.group_status(group)).collect(),
             watchdog: self.watchdog.clone(),
@@ -88,6 +90,8 @@ impl Node {
             name: self.name_of(node),
             role: self.role_of(node),
             standby: self.engine.standby(node),
+            quarantined: self.engine.in_quarantine(node),
+            carries: self.engine.carries(node),
             boot: self.engine.boot_of(node).map(|boot| boot.0),
             silent: self.engine.silent(self.now, node),
             same_file: self.engine.same_file(node),
@@ -111,11 +115,17 @@ impl Node {
             None | Some(Standing::Left) => Role::Dead,
             Some(Standing::Observer) => Role::Observer,
             Some(Standing::Refused) => Role::Refused,
-            Some(Standing::Member | Standing::Leaving) if self.engine.is_active(node) => {
-                Role::Active
-            }
+            Some(Standing::Member | Standing::Leaving) if self.runs_any(node) => Role::Active,
             Some(Standing::Member | Standing::Leaving) => Role::Standby,
         }
+    }
+
+    /// It holds a group, or runs one of a group's clones.
+    fn runs_any(&self, node: NodeId) -> bool {
+        let groups = self.config.engine.groups.iter().enumerate();
+        let mut clones = groups.filter(|(_, group)| group.clones.is_some());
+        let runs = |n| self.engine.runs_on(GroupId::from_index(n)).contains(node);
+        self.engine.is_active(node) || clones.any(|(n, _)| runs(n))
     }
 
     fn group_status(&self, id: GroupId) -> GroupStatus {
@@ -124,7 +134,14 @@ impl Node {
         let seen = self.engine.group(id);
         GroupStatus {
             name: group.name.clone(),
+            managed: self.engine.managed(id),
+            clones: self.clones(group),
             holder: seen.holder.map(|node| self.name_of(node)),
+            runs_on: self.engine.runs_on(id),
+            waits_for: self
+                .engine
+                .waits_for(id)
+                .map(|first| self.group_name(first)),
             epoch: seen.epoch,
             state: state(seen.state),
             failures: seen.failures,
@@ -158,6 +175,18 @@ impl Node {
             noise: wire.noise,
             unsent: wire.unsent,
         }
+    }
+
+    /// On how many nodes a clone runs when all is well.
+    fn clones(&self, group: &Group) -> Option<u8> {
+        let nodes = (0..self.config.engine.nodes.len()).map(NodeId::from_index);
+        let able = nodes.filter(|node| group.may_run(*node)).count();
+        let able = u8::try_from(able).unwrap_or(u8::MAX);
+        group.clones.map(|wanted| wanted.min(able))
+    }
+
+    fn group_name(&self, group: GroupId) -> crate::status::Name {
+        self.config.engine.groups[group.index()].name.clone()
     }
 
     fn name_of(&self, node: NodeId) -> crate::status::Name {

@@ -3,9 +3,9 @@
 //! Owns shapes only. Durations are ages or uptimes on this node's clock.
 
 use heapless::{String, Vec};
-use kodo_engine::Now;
 use kodo_engine::limits as engine;
 use kodo_engine::surface::PathState;
+use kodo_engine::{NodeSet, Now};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
@@ -37,6 +37,8 @@ pub struct Status {
     pub role: Role,
     /// The view installed here; `None` before the first one.
     pub view: Option<View>,
+    /// Whether operators want nothing touched at all.
+    pub maintenance: bool,
     /// All nodes of the file, this one included.
     pub nodes: Vec<NodeStatus, { engine::NODES }>,
     /// All groups of the file.
@@ -124,6 +126,10 @@ pub struct NodeStatus {
     pub role: Role,
     /// Whether an operator put it on standby.
     pub standby: bool,
+    /// Whether it died too often and runs nothing until an operator calls it online.
+    pub quarantined: bool,
+    /// Whether anything of any group is up there, on its way up or down included.
+    pub carries: bool,
     /// Its boot id, once confirmed.
     pub boot: Option<u64>,
     /// Silence since its last fresh heartbeat.
@@ -148,8 +154,16 @@ pub struct PathStatus {
 pub struct GroupStatus {
     /// From the file.
     pub name: Name,
-    /// Who holds it, as far as this node knows.
+    /// False while it is watched only: nobody starts, stops or moves it.
+    pub managed: bool,
+    /// On how many nodes it runs at once; `None` when one holds it.
+    pub clones: Option<u8>,
+    /// Who holds it, as far as this node knows; of clones nobody does.
     pub holder: Option<Name>,
+    /// Where all of it runs, by position in [`Status::nodes`].
+    pub runs_on: NodeSet,
+    /// The group without which it is not started here, although it should run here.
+    pub waits_for: Option<Name>,
     /// The tenure's epoch.
     pub epoch: u64,
     /// What this node does with it.

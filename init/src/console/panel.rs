@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use core::time::Duration;
 use kodo_engine::surface::PathState;
-use kodo_node::status::{GroupState, NodeStatus, Role, Status};
+use kodo_node::status::{GroupState, GroupStatus, NodeStatus, Role, Status};
 
 const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
@@ -65,9 +65,21 @@ fn summary(status: &Status) -> Vec<String> {
     lines.push(format!(
         "watchdog {watchdog}{gate}   public network {lan}{witness}"
     ));
+    if status.maintenance {
+        lines.push(format!(
+            "{YELLOW}maintenance: nothing is started, stopped or moved{RESET}"
+        ));
+    }
     lines.push(String::new());
     for node in status.nodes.iter().filter(|node| node.name != status.node) {
         lines.push(peer(node));
+    }
+    let itself = |node: &&NodeStatus| node.name == status.node;
+    for node in status.nodes.iter().filter(itself) {
+        let held = held_back(node);
+        if !held.is_empty() {
+            lines.push(format!("this node{held}"));
+        }
     }
     lines.push(String::new());
     for group in &status.groups {
@@ -75,8 +87,14 @@ fn summary(status: &Status) -> Vec<String> {
         let mut line = format!(
             "group {BOLD}{}{RESET}  on {BOLD}{}{RESET}  here {colour}{state}{RESET}",
             group.name,
-            group.holder.as_ref().map_or("nobody", |name| name.as_str())
+            place(status, group)
         );
+        if let Some(first) = &group.waits_for {
+            let _ = write!(line, "  {YELLOW}waits for {first}{RESET}");
+        }
+        if !group.managed {
+            let _ = write!(line, "  {YELLOW}not managed{RESET}");
+        }
         for member in &group.members {
             let (colour, word) = self::state(member.state);
             let _ = write!(line, "  {} {colour}{word}{RESET}", member.name);
@@ -90,6 +108,33 @@ fn summary(status: &Status) -> Vec<String> {
     lines
 }
 
+/// Who holds a group, or where its clones run.
+fn place(status: &Status, group: &GroupStatus) -> String {
+    let Some(clones) = group.clones else {
+        let holder = group.holder.as_ref();
+        return holder.map_or("nobody", |name| name.as_str()).to_owned();
+    };
+    let runs_on = group.runs_on.iter();
+    let names = runs_on.filter_map(|at| status.nodes.get(at.index()));
+    let names: Vec<&str> = names.map(|node| node.name.as_str()).collect();
+    match names.is_empty() {
+        true => format!("nobody, 0 of {clones}"),
+        false => format!("{}, {} of {clones}", names.join(" "), names.len()),
+    }
+}
+
+/// Why a node takes nothing.
+fn held_back(node: &NodeStatus) -> String {
+    let mut text = String::new();
+    if node.standby {
+        let _ = write!(text, "  {YELLOW}standby by operator{RESET}");
+    }
+    if node.quarantined {
+        let _ = write!(text, "  {RED}in quarantine{RESET}");
+    }
+    text
+}
+
 fn peer(node: &NodeStatus) -> String {
     let mut line = format!(
         "peer {BOLD}{}{RESET}  {}{}{RESET}",
@@ -97,9 +142,7 @@ fn peer(node: &NodeStatus) -> String {
         role_colour(node.role),
         role(node.role)
     );
-    if node.standby {
-        let _ = write!(line, "  {YELLOW}standby by operator{RESET}");
-    }
+    line.push_str(&held_back(node));
     if let Some(silent) = node.silent {
         let _ = write!(line, "  heard {} ms ago", silent.as_millis());
     }
@@ -158,7 +201,8 @@ fn age(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kodo_node::status::{Counters, GroupStatus, MemberStatus, PathStatus};
+    use kodo_engine::{NodeId, NodeSet};
+    use kodo_node::status::{Counters, MemberStatus, PathStatus};
 
     fn status() -> Status {
         let name = |text: &str| heapless::String::try_from(text).unwrap();
@@ -174,6 +218,8 @@ mod tests {
             name: name("node2"),
             role: Role::Standby,
             standby: false,
+            quarantined: false,
+            carries: false,
             boot: Some(7),
             silent: Some(Duration::from_millis(40)),
             same_file: true,
@@ -185,6 +231,10 @@ mod tests {
         };
         let group = GroupStatus {
             name: name("www"),
+            managed: true,
+            clones: None,
+            runs_on: NodeSet::EMPTY,
+            waits_for: None,
             holder: Some(name("node1")),
             epoch: 3,
             state: GroupState::Started,
@@ -197,6 +247,7 @@ mod tests {
             uptime: Duration::from_secs(3700),
             role: Role::Active,
             view: None,
+            maintenance: false,
             nodes: [peer].into_iter().collect(),
             groups: [group].into_iter().collect(),
             watchdog: None,
@@ -244,6 +295,36 @@ mod tests {
                 ""
             ]
         );
+    }
+
+    #[test]
+    fn the_screen_tells_what_is_left_alone_and_what_waits() {
+        let name = |text: &str| heapless::String::try_from(text).unwrap();
+        let mut status = status();
+        status.maintenance = true;
+        status.nodes[0].quarantined = true;
+        let mut itself = status.nodes[0].clone();
+        itself.name = name("node1");
+        (itself.standby, itself.quarantined) = (true, false);
+        let _ = status.nodes.insert(0, itself);
+        let mut cache = status.groups[0].clone();
+        cache.name = name("cache");
+        (cache.holder, cache.clones) = (None, Some(2));
+        cache.failures = 0;
+        cache.runs_on = NodeSet::only(NodeId(1));
+        cache.state = GroupState::Stopped;
+        cache.waits_for = Some(name("www"));
+        cache.managed = false;
+        let _ = status.groups.push(cache);
+        let text = plain(&render(&status, &[], Some((25, 99))));
+        for line in [
+            "maintenance: nothing is started, stopped or moved",
+            "this node  standby by operator",
+            "peer node2  standby  in quarantine  heard 40 ms ago  crossover up  lan one-way",
+            "group cache  on node2, 1 of 2  here stopped  waits for www  not managed  vip started",
+        ] {
+            assert!(text.contains(&format!("\r\n{line}\r\n")), "{line}: {text}");
+        }
     }
 
     #[test]

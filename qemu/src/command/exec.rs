@@ -135,10 +135,20 @@ impl Session {
             Command::Harm(cable, harm, direction) => {
                 lab.fault(cable, direction, |faults| apply(harm, faults))?;
             }
-            Command::Move(group, node) => {
-                said = self.ask_any(&format!("move {group} {node}"), |admin| {
-                    admin.move_group(group, node)
+            Command::Move { group, node, once } => {
+                let what = format!("move {group} {node}{}", if *once { " once" } else { "" });
+                said = self.ask_any(&what, |admin| match once {
+                    true => admin.move_once(group, node),
+                    false => admin.move_group(group, node),
                 })?;
+            }
+            Command::Maintenance(on) => {
+                let what = format!("maintenance {}", if *on { "on" } else { "off" });
+                said = self.ask_any(&what, |admin| admin.maintenance(*on))?;
+            }
+            Command::Manage(group, on) => {
+                let what = format!("{} {group}", if *on { "manage" } else { "unmanage" });
+                said = self.ask_any(&what, |admin| admin.manage(group, *on))?;
             }
             Command::Standby(node, on) => {
                 let what = format!("{} {node}", if *on { "standby" } else { "online" });

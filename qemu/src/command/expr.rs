@@ -378,6 +378,14 @@ fn in_status(status: &Json, names: &[&str]) -> Option<Value> {
             Value::of(&named(&peer["paths"], path)?["state"])
         }
         ["holder", group] => Value::of(&named(&status["groups"], group)?["holder"]),
+        ["runs", group] => {
+            let group = named(&status["groups"], group)?;
+            let nodes = group["nodes"].as_array()?.iter().filter_map(Json::as_str);
+            Some(Value::Word(nodes.collect::<Vec<_>>().join("+")).or_none())
+        }
+        ["waits", group] => Value::of(&named(&status["groups"], group)?["waits_for"]),
+        ["managed", group] => Value::of(&named(&status["groups"], group)?["managed"]),
+        ["quarantined", peer] => Value::of(&named(&status["nodes"], peer)?["quarantined"]),
         ["group", group] => Value::of(&named(&status["groups"], group)?["state"]),
         ["failures", group] => Value::of(&named(&status["groups"], group)?["failures"]),
         ["seen", peer] => Value::of(&named(&status["nodes"], peer)?["role"]),
@@ -477,8 +485,12 @@ mod tests {
         let status = json!({
             "role": "active", "health": "healthy", "reachable": true,
             "nodes": [{"name": "node1", "role": "active", "paths": []},
-                      {"name": "node2", "role": "dead", "paths": [{"name": "crossover", "state": "one-way"}]}],
-            "groups": [{"name": "www", "holder": null, "state": "stopped", "failures": 2}],
+                      {"name": "node2", "role": "dead", "quarantined": true,
+                       "paths": [{"name": "crossover", "state": "one-way"}]}],
+            "maintenance": false,
+            "groups": [{"name": "www", "holder": null, "state": "stopped", "failures": 2,
+                        "managed": true, "nodes": ["node1", "node2"], "waits_for": "db"},
+                       {"name": "db", "nodes": [], "waits_for": null}],
             "witness": {"word": "granted", "reachable": true, "holder": null},
             "counters": {"forged": 3}
         });
@@ -492,6 +504,13 @@ mod tests {
             ("holder.www", "none"),
             ("failures.www", "2"),
             ("seen.node2", "dead"),
+            ("runs.www", "node1+node2"),
+            ("runs.db", "none"),
+            ("waits.www", "db"),
+            ("waits.db", "none"),
+            ("managed.www", "true"),
+            ("quarantined.node2", "true"),
+            ("maintenance", "false"),
             ("counter.forged", "3"),
             ("witness.word", "granted"),
             ("witness.holder", "none"),

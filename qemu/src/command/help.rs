@@ -60,7 +60,19 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
         "stranger NAME ADDRESS",
         "put a host that answers for ADDRESS on the LAN; its cable is lan-NAME",
     ),
-    ("move GROUP NODE", "ask the cluster to move a group"),
+    (
+        "move GROUP NODE [once]",
+        "ask the cluster to move a group, and to prefer NODE from then on; with `once` not that",
+    ),
+    (
+        "maintenance on|off",
+        "ask the cluster to touch nothing, or to act again",
+    ),
+    (
+        "unmanage GROUP",
+        "ask the cluster to leave a group alone; `manage GROUP` ends it",
+    ),
+    ("manage GROUP", "ask the cluster to act on a group again"),
     (
         "standby NODE",
         "ask the cluster to keep a node free; `online NODE` ends it",
@@ -107,6 +119,9 @@ An EXPR is one or several comparisons joined by `and`; = != < <= > >= compare.
   NODE.path.PATH = up|one-way|down   a heartbeat path (lan, crossover, serial), at its worst
                                where it leads to several nodes; NODE.path.PATH.PEER: to this one
   NODE.holder.GROUP = NODE|none      who holds a group, as this node says
+  NODE.runs.GROUP = A+B|none         where all of a group runs, as this node says
+  NODE.waits.GROUP = FIRST|none      what a group waits for on this node
+  NODE.maintenance = true|false      also NODE.managed.GROUP, NODE.quarantined.PEER
   NODE.failures.GROUP = 0      failures counted on this node
   NODE.witness.word = granted  idle, granted, taken, holding-off; also .reachable, .holder
   NODE.counter.NAME >= 1       forged, malformed, replayed, stale, twin, noise, unsent

@@ -88,8 +88,19 @@ pub enum Command {
     Join(Parting),
     /// Harm what passes.
     Harm(String, Harm, Direction),
-    /// Move a group to a node.
-    Move(String, String),
+    /// Move a group to a node, which it prefers from then on or not.
+    Move {
+        /// The group.
+        group: String,
+        /// The node.
+        node: String,
+        /// The group does not prefer it from then on.
+        once: bool,
+    },
+    /// Let nothing be touched, or end that.
+    Maintenance(bool),
+    /// Act on a group again, or watch it only.
+    Manage(String, bool),
     /// Put a node on standby, or back.
     Standby(String, bool),
     /// Tell a node that its peer is dead.
@@ -220,7 +231,22 @@ impl<'a> Words<'a> {
             }
             "drop" | "delay" | "loss" | "dup" | "reorder" | "corrupt" | "oneway" | "filter"
             | "noise" => self.harm()?,
-            "move" => Command::Move(self.owned("a group")?, self.owned("a node")?),
+            "move" => Command::Move {
+                group: self.owned("a group")?,
+                node: self.owned("a node")?,
+                once: match self.optional() {
+                    None => false,
+                    Some("once") => true,
+                    Some(other) => return Err(self.bad(other, "once, or nothing")),
+                },
+            },
+            "maintenance" => Command::Maintenance(match self.word("on or off")? {
+                "on" => true,
+                "off" => false,
+                other => return Err(self.bad(other, "on or off")),
+            }),
+            "manage" => Command::Manage(self.owned("a group")?, true),
+            "unmanage" => Command::Manage(self.owned("a group")?, false),
             "standby" => Command::Standby(self.owned("a node")?, true),
             "online" => Command::Standby(self.owned("a node")?, false),
             "takeover" => Command::Takeover(self.owned("the node that is to take over")?),
@@ -509,6 +535,16 @@ mod tests {
             parsed("filter lan-node1 none"),
             Command::Harm(own("lan-node1"), Harm::Filter(vec![]), Direction::Both)
         );
+        let moved = |once| Command::Move {
+            group: own("www"),
+            node: own("node2"),
+            once,
+        };
+        assert_eq!(parsed("move www node2"), moved(false));
+        assert_eq!(parsed("move www node2 once"), moved(true));
+        assert_eq!(parsed("maintenance off"), Command::Maintenance(false));
+        assert_eq!(parsed("manage www"), Command::Manage(own("www"), true));
+        assert_eq!(parsed("unmanage www"), Command::Manage(own("www"), false));
         assert_eq!(parsed("note a  \"b  c\""), Command::Note(own("a b  c")));
         assert_eq!(
             parsed("idle 1.5s"),
@@ -531,6 +567,11 @@ mod tests {
             "`power` wants on, off, reset or button, not `sideways`"
         );
         assert_eq!(refused("cut"), "`cut` needs a cable");
+        assert_eq!(
+            refused("move www node2 twice"),
+            "`move` wants once, or nothing, not `twice`"
+        );
+        assert_eq!(refused("maintenance"), "`maintenance` needs on or off");
         assert_eq!(
             refused("loss crossover lots"),
             "`loss` wants a chance like 30%, not `lots`"

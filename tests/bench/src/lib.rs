@@ -6,8 +6,10 @@
 
 mod figures;
 mod gate;
+mod placement;
 mod takeover;
 
 pub use figures::{Outages, Report, Run};
 pub use gate::{GateReport, run as run_gate};
+pub use placement::{PlacementReport, run as run_placement};
 pub use takeover::{Plan, run};

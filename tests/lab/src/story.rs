@@ -348,13 +348,25 @@ impl Story {
         tenures.iter().map(node).collect()
     }
 
-    /// Ends the story: nobody ever answered for the VIP beside its owner.
+    /// Waits until a node says that a group runs on another one, or nowhere.
+    pub fn holds(&self, asked: &str, group: &str, holder: Option<&str>, within: Duration) {
+        let what = format!("{group} on {}", holder.unwrap_or("no node"));
+        self.status(asked, &what, within, |status| {
+            let groups = status["groups"].as_array()?;
+            let found = groups.iter().find(|one| one["name"] == group)?;
+            (found["holder"].as_str() == holder).then_some(())
+        });
+    }
+
+    /// Ends the story: nobody ever answered for a VIP beside its owner.
     pub fn end(self) {
-        let overlaps = self.lab.wire().overlaps(self.vip(), self.began.at);
-        assert!(
-            overlaps.is_empty(),
-            "two owners on the wire:\n{}",
-            overlaps[0]
-        );
+        for vip in &self.lab.boot().vips {
+            let overlaps = self.lab.wire().overlaps(vip.addr, self.began.at);
+            assert!(
+                overlaps.is_empty(),
+                "two owners on the wire:\n{}",
+                overlaps[0]
+            );
+        }
     }
 }

@@ -3,11 +3,12 @@
 //! Owns the text of the simulated cluster file and the addresses in it.
 
 use core::net::Ipv4Addr;
+use core::time::Duration;
 use std::fmt::Write as _;
 
 use kodo_config::Cluster;
 
-use crate::plan::{ClusterPlan, File, Policy};
+use crate::plan::{ClusterPlan, File, Policy, Rule};
 
 /// Groups of a cluster, as far as scenarios go.
 pub const GROUPS: usize = 8;
@@ -19,6 +20,8 @@ pub const WITNESS: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 5);
 pub const WITNESS_PORT: u16 = 5581;
 /// The client.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 100);
+/// A service that has not started by then never will.
+const START: Duration = Duration::from_secs(10);
 /// Position of the LAN port in every node's file entry.
 pub const LAN_PORT: u8 = 0;
 /// Position of the crossover port.
@@ -160,6 +163,9 @@ fn text(plan: &ClusterPlan, file: File, key: &str) -> String {
     for group in 0..plan.group_count() {
         write(format_args!("{}", Group { plan, group, file }));
     }
+    for rule in &plan.rules {
+        write(format_args!("{}", Constraint(*rule)));
+    }
     text
 }
 
@@ -179,6 +185,8 @@ impl std::fmt::Display for Entry<'_> {
         }
         if node >= plan.runners() {
             writeln!(f, "voter = true")?;
+        } else if let Some(capacity) = plan.capacity {
+            writeln!(f, "capacity = {capacity}")?;
         }
         writeln!(
             f,
@@ -228,15 +236,23 @@ impl std::fmt::Display for Group<'_> {
             .iter()
             .map(|node| format!("\"node{}\"", node + 1))
             .collect();
-        let failback = if plan.auto_failback { "auto" } else { "manual" };
+        let also = plan.groups.get(group).cloned().unwrap_or_default();
+        let failback = match also.delay {
+            Some(_) => "delayed",
+            None if plan.auto_failback => "auto",
+            None => "manual",
+        };
         write!(
             f,
             "[[service]]\nname = \"web{number}\"\nkind = \"builtin\"\nport = {}\nbackoff_max = \"{backoff}\"\n\
+             start_timeout = \"{}ms\"\n\
              [service.probe]\npath = \"/\"\ninterval = \"1s\"\ntimeout = \"1s\"\nrise = 1\nfall = 2\n\
              [[vip]]\nname = \"vip{number}\"\naddress = \"{}/24\"\n\
              [[group]]\nname = \"www{number}\"\nmembers = [\"web{number}\", \"vip{number}\"]\nprefer = [{}]\n\
              failback = \"{failback}\"\nmigration_threshold = {}\nfailure_timeout = \"{}ms\"\n",
             80 + group,
+            // failures must not be forgotten before they can add up
+            START.min(plan.failure_timeout / 2).as_millis(),
             vip(group),
             prefer.join(", "),
             plan.migration_threshold,
@@ -245,7 +261,52 @@ impl std::fmt::Display for Group<'_> {
         if plan.guarded(group) {
             writeln!(f, "guarded = true")?;
         }
+        if let Some(delay) = also.delay {
+            writeln!(f, "failback_delay = \"{}ms\"", delay.as_millis())?;
+        }
+        if also.priority != 0 {
+            writeln!(f, "priority = {}", also.priority)?;
+        }
+        if also.weight != 0 {
+            writeln!(f, "weight = {}", also.weight)?;
+        }
         Ok(())
+    }
+}
+
+/// One rule between two groups.
+struct Constraint(Rule);
+
+impl std::fmt::Display for Constraint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let pair = |f: &mut std::fmt::Formatter<'_>, group, with, score: &str| {
+            let (group, with) = (group_name(group), group_name(with));
+            writeln!(
+                f,
+                "[[colocation]]\ngroup = \"{group}\"\nwith = \"{with}\"\nscore = {score}"
+            )
+        };
+        match self.0 {
+            Rule::Together(group, with) => pair(f, group, with, "\"must\""),
+            Rule::Apart(group, with) => pair(f, group, with, "\"never\""),
+            Rule::Worth(group, with, score) => pair(f, group, with, &score.to_string()),
+            Rule::After { first, then, must } => {
+                let (first, then) = (group_name(first), group_name(then));
+                let kind = if must { "must" } else { "should" };
+                writeln!(
+                    f,
+                    "[[order]]\nfirst = \"{first}\"\nthen = \"{then}\"\nkind = \"{kind}\""
+                )
+            }
+        }
+    }
+}
+
+/// A group's name in the file.
+fn group_name(group: usize) -> String {
+    match group {
+        0 => "www".into(),
+        more => format!("www{}", more + 1),
     }
 }
 

@@ -73,11 +73,14 @@ impl World {
             operator: operator.clone(),
         };
         let request = match wish {
-            Wish::Move(to) => command(Command::Move(GROUP, node(to))),
-            Wish::MoveOf(group, to) => command(Command::Move(GroupId::from_index(group), node(to))),
+            Wish::Move(to) => command(Command::Move(GROUP, node(to), false)),
+            Wish::MoveOf(group, to) => {
+                command(Command::Move(GroupId::from_index(group), node(to), false))
+            }
             Wish::Standby(of) => command(Command::Standby(node(of), true)),
             Wish::Online(of) => command(Command::Standby(node(of), false)),
             Wish::TakeoverAnyway => command(Command::TakeoverAnyway),
+            Wish::Maintenance(on) => command(Command::Maintenance(on)),
             Wish::Cleanup => command(Command::Cleanup(GROUP)),
             Wish::PowerOff => Request::Halt {
                 halt: Halt::PowerOff,
@@ -126,14 +129,16 @@ impl World {
             return;
         }
         for id in 0..self.plan.cluster.nodes {
-            let standby = self.machines[id].node.as_ref().and_then(|node| {
+            let left = self.machines[id].node.as_ref().and_then(|node| {
                 let status = node.status();
-                status.nodes.iter().position(|node| node.standby)
+                let standby = status.nodes.iter().position(|node| node.standby);
+                let maintenance = status.maintenance.then_some(Wish::Maintenance(false));
+                maintenance.or(standby.map(Wish::Online))
             });
-            if let Some(of) = standby
+            if let Some(wish) = left
                 && self.machines[id].decides()
             {
-                self.wish(id, Wish::Online(of));
+                self.wish(id, wish);
                 return;
             }
         }

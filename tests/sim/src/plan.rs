@@ -56,6 +56,12 @@ pub struct ClusterPlan {
     /// The groups; none stands for one that may run on every node.
     #[serde(default)]
     pub groups: Vec<GroupPlan>,
+    /// What they have to do with each other.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// What each node can carry; none stands for everything.
+    #[serde(default)]
+    pub capacity: Option<u16>,
     /// `auto` or `manual`.
     pub auto_failback: bool,
     /// Failures after which a group leaves a node.
@@ -110,6 +116,48 @@ pub struct GroupPlan {
     pub prefer: Vec<usize>,
     /// It holds data.
     pub guarded: bool,
+    /// Of groups that cannot all run, the higher ones do.
+    #[serde(default)]
+    pub priority: i16,
+    /// What it takes of a node's capacity.
+    #[serde(default)]
+    pub weight: u16,
+    /// It returns home only so long after its home did.
+    #[serde(default)]
+    pub delay: Option<Duration>,
+}
+
+/// Two groups that have to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rule {
+    /// The first runs only where the second does.
+    Together(usize, usize),
+    /// Never on one node.
+    Apart(usize, usize),
+    /// A common node is worth so much.
+    Worth(usize, usize, i32),
+    /// The second starts after the first.
+    After {
+        /// Comes first.
+        first: usize,
+        /// Comes after.
+        then: usize,
+        /// And does not outlast it.
+        must: bool,
+    },
+}
+
+impl Rule {
+    /// The two groups.
+    #[must_use]
+    pub fn groups(&self) -> (usize, usize) {
+        match *self {
+            Rule::Together(one, other) | Rule::Apart(one, other) | Rule::Worth(one, other, _) => {
+                (one, other)
+            }
+            Rule::After { first, then, .. } => (first, then),
+        }
+    }
 }
 
 impl ClusterPlan {
@@ -475,6 +523,8 @@ pub enum Wish {
     PowerOff,
     /// Leave in order and reboot.
     Reboot,
+    /// Touch nothing, or that is over.
+    Maintenance(bool),
     /// Status, many times over: questions must not hurt.
     Ask,
 }

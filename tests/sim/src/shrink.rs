@@ -108,6 +108,11 @@ impl Search<'_> {
         while self.best.cluster.groups.len() > 1 {
             let gone = self.attempt(|plan| {
                 plan.cluster.groups.pop();
+                let left = plan.cluster.groups.len();
+                plan.cluster.rules.retain(|rule| {
+                    let (one, other) = rule.groups();
+                    one < left && other < left
+                });
             });
             if !gone {
                 break;

@@ -6,7 +6,9 @@
 //! | `GET /v1/status` | | [`api::Status`](crate::api::Status) |
 //! | `GET /v1/log?from=N` | | [`api::Log`](crate::api::Log) |
 //! | `POST /v1/standby` | `{"node": "node1", "on": true}` | [`api::Done`](crate::api::Done) |
-//! | `POST /v1/move` | `{"group": "www", "node": "node2"}` | `Done` |
+//! | `POST /v1/move` | `{"group": "www", "node": "node2", "once": true}`; `once` may be left out | `Done` |
+//! | `POST /v1/maintenance` | `{"on": true}` | `Done` |
+//! | `POST /v1/manage` | `{"group": "www", "on": false}` | `Done` |
 //! | `POST /v1/takeover-anyway` | | `Done` |
 //! | `POST /v1/cleanup` | `{"group": "www"}` | `Done` |
 //! | `POST /v1/drill` | `{"kind": "service-kill"}` | `Done` |

@@ -51,20 +51,27 @@ function card(name, kind, line, rows) {
 }
 
 function group(g, status) {
-  const here = g.holder === status.node;
-  const kind = !g.holder ? "bad" : here && g.state !== "started" ? "warn" : "good";
-  const line = g.holder ? "on " + g.holder : "runs nowhere";
+  const clones = g.clones !== null;
+  const here = clones ? g.state !== "stopped" && g.state !== "blocked" : g.holder === status.node;
+  const runs = clones ? g.nodes.length > 0 : g.holder !== null;
+  const short = clones && g.nodes.length < g.clones;
+  const kind = !runs ? "bad"
+    : short || !g.managed || (here && g.state !== "started") ? "warn" : "good";
+  const place = clones ? g.nodes.join(", ") + " (" + g.nodes.length + " of " + g.clones + ")" : g.holder;
+  const line = runs ? "on " + place : "runs nowhere";
   const rows = here
     ? g.members.map((m) => [m.name + ": " + m.state, m.state === "started" ? "" : "warn"])
     : [[status.node + ": " + g.state, g.state === "blocked" ? "warn" : "quiet"]];
+  if (g.waits_for) rows.push([status.node + " waits for " + g.waits_for, "warn"]);
+  if (!g.managed) rows.push(["not managed: watched only", "warn"]);
   if (g.failures) rows.push([g.failures + " failures on " + status.node, "warn"]);
   return card(g.name, kind, line, rows);
 }
 
 function machine(n, status) {
-  const role = n.standby ? n.role + ", on standby by order" : n.role;
+  const role = n.role + (n.standby ? ", on standby by order" : "") + (n.quarantined ? ", in quarantine" : "");
   const dead = n.role === "dead" || n.role === "refused";
-  const kind = dead ? "bad" : n.standby || n.role === "observer" || !n.same_file ? "warn" : "good";
+  const kind = dead ? "bad" : n.standby || n.quarantined || n.role === "observer" || !n.same_file ? "warn" : "good";
   const rows = n.paths.map((p) => ["path " + p.name + ": " + p.state, p.state === "up" ? "" : "warn"]);
   if (n.name === status.node) rows.push(["this node", "quiet"]);
   else if (n.silent_ms === null) rows.push(["never heard", "warn"]);
@@ -80,7 +87,7 @@ function show(status) {
   $("uptime").textContent = span(status.uptime_ms);
   $("view").textContent = status.view
     ? "view " + status.view.epoch + ": " + status.view.members.join(", ") : "no view yet";
-  $("health").textContent = status.health;
+  $("health").textContent = status.health + (status.maintenance ? ", maintenance" : "");
   $("health").className = status.health === "healthy" ? "good" : "warn";
   fill("concerns", status.concerns.map((c) => el("li", c)));
   fill("groups", status.groups.map((g) => group(g, status)));

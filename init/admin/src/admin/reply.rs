@@ -118,6 +118,11 @@ impl From<Refused> for Failure {
                 "the peer is heard: it is alive",
                 "use move or standby; takeover-anyway is for a peer that you know to be dead",
             ),
+            Refusal::Untouched => (
+                StatusCode::CONFLICT,
+                "nothing is moved: maintenance is on, or this group is not managed",
+                "end it with maintenance off, or manage the group again, then try again",
+            ),
             Refusal::NotNow => (
                 StatusCode::CONFLICT,
                 "this node is leaving, or is refused because another machine carries its identity",

@@ -49,8 +49,17 @@ impl App {
 
     async fn command(&self, operator: Name, command: Command) -> Answer<api::Done> {
         let forgotten_by = match command {
-            Command::Standby(..) | Command::Move(..) => "a power loss of all nodes at once",
-            Command::TakeoverAnyway | Command::Cleanup(_) | Command::Leave => "",
+            Command::Standby(_, true)
+            | Command::Move(..)
+            | Command::Maintenance(true)
+            | Command::Manage(_, false) => "a power loss of all nodes at once",
+            // What ends a wish leaves nothing to forget.
+            Command::Standby(_, false)
+            | Command::Maintenance(false)
+            | Command::Manage(_, true)
+            | Command::TakeoverAnyway
+            | Command::Cleanup(_)
+            | Command::Leave => "",
         };
         self.order(Ask::Command { command, operator }, forgotten_by)
             .await
@@ -101,6 +110,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/v1/log", get(log))
         .route("/v1/standby", post(standby))
         .route("/v1/move", post(move_group))
+        .route("/v1/maintenance", post(maintenance))
+        .route("/v1/manage", post(manage))
         .route("/v1/takeover-anyway", post(takeover_anyway))
         .route("/v1/cleanup", post(cleanup))
         .route("/v1/drill", post(drill))
@@ -193,7 +204,25 @@ async fn move_group(
 ) -> Answer<api::Done> {
     let group = app.group_id(&wish.group)?;
     let node = app.node_id(&wish.node)?;
-    app.command(operator, Command::Move(group, node)).await
+    app.command(operator, Command::Move(group, node, wish.once))
+        .await
+}
+
+async fn maintenance(
+    State(app): Shared,
+    Operator(operator): Operator,
+    Wish(wish): Wish<api::Maintenance>,
+) -> Answer<api::Done> {
+    app.command(operator, Command::Maintenance(wish.on)).await
+}
+
+async fn manage(
+    State(app): Shared,
+    Operator(operator): Operator,
+    Wish(wish): Wish<api::Manage>,
+) -> Answer<api::Done> {
+    let group = app.group_id(&wish.group)?;
+    app.command(operator, Command::Manage(group, wish.on)).await
 }
 
 async fn takeover_anyway(State(app): Shared, Operator(operator): Operator) -> Answer<api::Done> {
@@ -243,7 +272,8 @@ async fn not_found() -> Failure {
     Failure::new(
         StatusCode::NOT_FOUND,
         "there is nothing here",
-        "the API is under /v1: status, log, standby, move, takeover-anyway, cleanup, drill, halt",
+        "the API is under /v1: status, log, standby, move, maintenance, manage, takeover-anyway, \
+         cleanup, drill, halt",
     )
 }
 

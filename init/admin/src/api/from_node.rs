@@ -33,8 +33,13 @@ impl From<&status::Status> for Status {
                 timeout_ms: ms(*granted),
             }),
             gate: if node.gate { Gate::Kernel } else { Gate::None },
+            maintenance: node.maintenance,
             nodes: node.nodes.iter().map(Node::from).collect(),
-            groups: node.groups.iter().map(Group::from).collect(),
+            groups: node
+                .groups
+                .iter()
+                .map(|group| self::group(node, group))
+                .collect(),
             counters: node.counters.into(),
             last_event: node.last_event.as_str().to_owned(),
         };
@@ -82,6 +87,8 @@ impl From<&status::NodeStatus> for Node {
             name: node.name.as_str().to_owned(),
             role: node.role.into(),
             standby: node.standby,
+            quarantined: node.quarantined,
+            carries: node.carries,
             boot: node.boot.map(|boot| format!("{boot:016x}")),
             silent_ms: node.silent.map(ms),
             same_file: node.same_file,
@@ -99,16 +106,23 @@ impl From<&status::PathStatus> for Path {
     }
 }
 
-impl From<&status::GroupStatus> for Group {
-    fn from(group: &status::GroupStatus) -> Group {
-        Group {
-            name: group.name.as_str().to_owned(),
-            holder: group.holder.as_ref().map(|name| name.as_str().to_owned()),
-            epoch: group.epoch,
-            state: group.state.into(),
-            failures: group.failures,
-            members: group.members.iter().map(Member::from).collect(),
-        }
+fn group(node: &status::Status, group: &status::GroupStatus) -> Group {
+    let named = |name: &status::Name| name.as_str().to_owned();
+    let runs_on = group.runs_on.iter();
+    Group {
+        name: named(&group.name),
+        managed: group.managed,
+        clones: group.clones,
+        holder: group.holder.as_ref().map(named),
+        nodes: runs_on
+            .filter_map(|at| node.nodes.get(at.index()))
+            .map(|node| named(&node.name))
+            .collect(),
+        waits_for: group.waits_for.as_ref().map(named),
+        epoch: group.epoch,
+        state: group.state.into(),
+        failures: group.failures,
+        members: group.members.iter().map(Member::from).collect(),
     }
 }
 

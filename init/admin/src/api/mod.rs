@@ -40,6 +40,9 @@ pub struct Status {
     /// What silences the VIPs of this node when it is stuck.
     #[serde(default)]
     pub gate: Gate,
+    /// Whether operators want nothing touched at all.
+    #[serde(default)]
+    pub maintenance: bool,
     /// All nodes of the cluster file.
     pub nodes: Vec<Node>,
     /// All groups of the cluster file.
@@ -193,6 +196,12 @@ pub struct Node {
     pub role: Role,
     /// Whether an operator put it on standby.
     pub standby: bool,
+    /// Whether it died too often and runs nothing until an operator calls it online.
+    #[serde(default)]
+    pub quarantined: bool,
+    /// Whether anything of any group is up there, on its way up or down included.
+    #[serde(default)]
+    pub carries: bool,
     /// Its boot id, once confirmed.
     pub boot: Option<String>,
     /// Silence since its last fresh heartbeat.
@@ -217,8 +226,20 @@ pub struct Path {
 pub struct Group {
     /// From the file.
     pub name: String,
-    /// Who holds it.
+    /// False while it is watched only: nobody starts, stops or moves it.
+    #[serde(default = "yes")]
+    pub managed: bool,
+    /// On how many nodes it runs at once when all is well; `null` when one holds it.
+    #[serde(default)]
+    pub clones: Option<u8>,
+    /// Who holds it; of clones nobody does.
     pub holder: Option<String>,
+    /// Where all of it runs: several nodes of clones.
+    #[serde(default)]
+    pub nodes: Vec<String>,
+    /// The group without which the answering node does not start it, although it should.
+    #[serde(default)]
+    pub waits_for: Option<String>,
     /// The tenure's epoch.
     pub epoch: u64,
     /// What the answering node does with it.
@@ -227,6 +248,11 @@ pub struct Group {
     pub failures: u8,
     /// Its members on the answering node.
     pub members: Vec<Member>,
+}
+
+/// What an older node, which does not say, means.
+fn yes() -> bool {
+    true
 }
 
 /// One member of a group on the node that answers.
@@ -311,6 +337,28 @@ pub struct Move {
     pub group: String,
     /// Where to.
     pub node: String,
+    /// Only this time: the group does not prefer that node from now on. Left out when false:
+    /// older nodes do not know it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub once: bool,
+}
+
+/// `POST /v1/maintenance`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maintenance {
+    /// True: start, stop and move nothing, and judge no failure. False: it is over.
+    pub on: bool,
+}
+
+/// `POST /v1/manage`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manage {
+    /// Which group.
+    pub group: String,
+    /// True: act on it again. False: watch it only.
+    pub on: bool,
 }
 
 /// `POST /v1/cleanup`.

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use kodo_engine::surface::PathState;
+use kodo_engine::{NodeId, NodeSet};
 use kodo_node::Now;
 use kodo_node::status::{
     Counters, GroupState, GroupStatus, MemberStatus, NodeStatus, PathStatus, Role, Status, View,
@@ -52,6 +53,7 @@ pub(crate) fn healthy() -> Status {
             epoch: 3,
             members: [name("node1"), name("node2")].into_iter().collect(),
         }),
+        maintenance: false,
         nodes: heapless::Vec::new(),
         groups: heapless::Vec::new(),
         watchdog: Some((name("i6300esb"), Now::from_secs(5))),
@@ -85,6 +87,8 @@ pub(crate) fn healthy() -> Status {
             name: name(node),
             role,
             standby: false,
+            quarantined: false,
+            carries: role == Role::Active,
             boot: Some(boot),
             silent,
             same_file: true,
@@ -98,6 +102,10 @@ pub(crate) fn healthy() -> Status {
     };
     let group = GroupStatus {
         name: name("www"),
+        managed: true,
+        clones: None,
+        runs_on: NodeSet::only(NodeId(0)),
+        waits_for: None,
         holder: Some(name("node1")),
         epoch: 2,
         state: GroupState::Started,

@@ -1,4 +1,4 @@
-//! `[[group]]`: members, where it may run, and when it moves.
+//! `[[group]]`: members, where it may run, what it weighs. When it moves is `moves`'s subject.
 
 use core::ops::Range;
 
@@ -7,21 +7,36 @@ use kodo_engine::operator::tag;
 use toml::Spanned;
 
 use super::nodes::Nodes;
-use super::resources::{Resources, at_least};
-use super::{Unique, take, too_many};
-use crate::cluster::{Failback, Group, Member};
+use super::resources::Resources;
+use super::{Unique, clones, moves, plain, suggest, take, too_many};
+use crate::cluster::{Group, Member};
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::leaf::{Name, Text, nearest};
+use crate::leaf::{Name, Text};
 use crate::raw;
 use crate::read::Entry;
 
 /// All groups, where the first guarded one says so, and the members of the first other one
-/// that has no VIP.
+/// that has no VIP and is no clone.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     pub(super) list: Vec<Group>,
+    /// Of each in `list`.
+    pub(super) places: Vec<Places>,
+    /// Whether all of them could be read.
+    pub(super) complete: bool,
     pub(super) guarded: Option<Range<usize>>,
     pub(super) bare: Option<Range<usize>>,
+}
+
+/// Where a group's words are, those that it has.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) name: Range<usize>,
+    pub(super) prefer: Option<Range<usize>>,
+    pub(super) weight: Option<Range<usize>>,
+    pub(super) clones: Option<Range<usize>>,
+    /// Nodes where it never runs.
+    pub(super) never: Vec<Spanned<usize>>,
 }
 
 /// Reads all groups. References are judged when everything they may name could be read.
@@ -39,7 +54,10 @@ pub(super) fn read(
     let mut tags = Unique::new();
     let mut used: Unique<Member> = Unique::new();
     let mut complete = readable && resources.complete;
-    let mut groups = Groups::default();
+    let mut groups = Groups {
+        complete: readable,
+        ..Groups::default()
+    };
     for Entry { value: raw, .. } in tables {
         let name = take(sink, raw.name);
         if let Some(name) = &name
@@ -72,51 +90,62 @@ pub(super) fn read(
         }
         let place = raw.members.span();
         let members = members(sink, raw.members, resources, &mut used, &mut complete);
+        let prefer_place = raw.prefer.as_ref().map(Spanned::span);
         let prefer = prefer(sink, raw.prefer, nodes);
-        let failback = match raw.failback {
-            Some(text) => take(sink, text).map(Spanned::into_inner),
-            None => Some(Failback::Manual),
-        };
-        let threshold = match raw.migration_threshold {
-            Some(value) if *value.get_ref() == 0 => {
-                sink.push(
-                    Diagnostic::error(
-                        value.span(),
-                        "a `migration_threshold` of 0 would ban every node at once",
-                    )
-                    .help("write 1 to leave a node at the first failure")
-                    .fix("1"),
-                );
-                1
-            }
-            value => value.map_or(3, Spanned::into_inner),
-        };
         let guarded = raw.guarded.filter(|guarded| *guarded.get_ref());
         if let Some(guarded) = &guarded {
             groups.guarded.get_or_insert(guarded.span());
         }
-        let guarded = guarded.is_some();
+        let moves = moves::read(
+            sink,
+            moves::Words {
+                failback: raw.failback,
+                delay: raw.failback_delay,
+                stickiness: raw.stickiness,
+                threshold: raw.migration_threshold,
+                failure_timeout: raw.failure_timeout,
+                clones: raw.clones.as_ref().map(Spanned::span),
+                name: name.as_ref().map_or(place.clone(), Spanned::span),
+            },
+            &members,
+            resources,
+        );
+        let wanted = raw.clones.is_some();
+        let clones = raw.clones.and_then(|text| take(sink, text));
+        if let Some(clones) = &clones {
+            clones::members(sink, clones, &members, guarded.as_ref());
+        }
         let vip = members
             .iter()
-            .any(|member| matches!(member, Member::Vip(_)));
-        if !guarded && !vip {
+            .any(|member| matches!(member.get_ref(), Member::Vip(_)));
+        if guarded.is_none() && !vip && !wanted {
             groups.bare.get_or_insert(place);
         }
-        let failure_timeout =
-            at_least(sink, raw.failure_timeout, "failure_timeout", 600_000, 1_000);
-        if let (Some(name), Some(failback), Some(failure_timeout)) =
-            (name, failback, failure_timeout)
-        {
-            groups.list.push(Group {
-                name: name.into_inner().0,
-                guarded,
-                members,
-                prefer,
-                failback,
-                migration_threshold: threshold,
-                failure_timeout,
-            });
-        }
+        let (Some(name), Some(moves), true) = (name, moves, wanted == clones.is_some()) else {
+            groups.complete = false;
+            continue;
+        };
+        groups.places.push(Places {
+            name: name.span(),
+            prefer: prefer_place,
+            weight: raw.weight.as_ref().map(Spanned::span),
+            clones: clones.as_ref().map(Spanned::span),
+            never: Vec::new(),
+        });
+        groups.list.push(Group {
+            name: name.into_inner().0,
+            guarded: guarded.is_some(),
+            members: plain(members),
+            prefer,
+            locations: Vec::new(),
+            priority: raw.priority.map_or(0, Spanned::into_inner),
+            weight: raw.weight.map_or(0, Spanned::into_inner),
+            clones: clones.map(|clones| clones::wanted(clones.into_inner())),
+            stickiness: moves.stickiness,
+            failback: moves.failback,
+            migration_threshold: moves.threshold,
+            failure_timeout: moves.failure_timeout,
+        });
     }
     if complete {
         unused(sink, resources, &used);
@@ -137,7 +166,7 @@ fn members(
     resources: &Resources,
     used: &mut Unique<Member>,
     complete: &mut bool,
-) -> Vec<Member> {
+) -> Vec<Spanned<Member>> {
     let span = list.span();
     if list.get_ref().is_empty() {
         *complete = false;
@@ -149,7 +178,7 @@ fn members(
     }
     let spans: Vec<_> = list.get_ref().iter().map(Spanned::span).collect();
     too_many(sink, "members in this group", &spans, limits::MEMBERS);
-    let mut members: Vec<(Member, Range<usize>)> = Vec::new();
+    let mut members: Vec<Spanned<Member>> = Vec::new();
     for text in list.into_inner() {
         let Some(name) = take(sink, text) else {
             *complete = false;
@@ -184,26 +213,20 @@ fn members(
             );
             continue;
         }
-        members.push((member, place));
+        members.push(Spanned::new(place, member));
     }
     // Clients would reach an address behind which nothing answers yet.
-    let early = members
-        .iter()
-        .enumerate()
-        .find_map(|(position, (member, place))| {
-            let later = members[position + 1..]
-                .iter()
-                .any(|(other, _)| matches!(other, Member::Service(_)));
-            (matches!(member, Member::Vip(_)) && later).then(|| place.clone())
-        });
-    if let Some(place) = early {
+    let service = |member: &Spanned<Member>| matches!(member.get_ref(), Member::Service(_));
+    let last = members.iter().rposition(service).unwrap_or(0);
+    let early = members[..last].iter().find(|member| !service(member));
+    if let Some(member) = early {
         sink.push(
-            Diagnostic::note(place, "this VIP is up before the service behind it")
+            Diagnostic::note(member.span(), "this VIP is up before the service behind it")
                 .because("members are started first to last and stopped last to first; until the service is ready, clients are refused")
                 .help("name the VIP after its service"),
         );
     }
-    members.into_iter().map(|(member, _)| member).collect()
+    members
 }
 
 fn unknown(sink: &mut Sink<'_>, place: Range<usize>, name: &str, resources: &Resources) {
@@ -214,12 +237,9 @@ fn unknown(sink: &mut Sink<'_>, place: Range<usize>, name: &str, resources: &Res
         .chain(resources.vips.iter().map(|vip| vip.name.as_str()))
         .collect();
     let item = Diagnostic::error(place, format!("there is no service or VIP `{name}`"));
-    sink.push(match nearest(name, known.iter().copied()) {
-        Some(near) => item
-            .help(format!("did you mean `{near}`?"))
-            .fix(format!("\"{near}\"")),
-        None if known.is_empty() => item.help("describe it in a `[[service]]` or `[[vip]]` table"),
-        None => item.help(format!("the file has: {}", known.join(", "))),
+    sink.push(match known[..] {
+        [] => item.help("describe it in a `[[service]]` or `[[vip]]` table"),
+        _ => suggest(item, name, &known),
     });
 }
 
@@ -234,53 +254,24 @@ fn prefer(
             .collect();
     };
     let span = list.span();
-    let known: Vec<&str> = nodes
-        .list
-        .iter()
-        .filter_map(|node| node.name.as_ref())
-        .map(|name| name.get_ref().as_str())
-        .collect();
     let mut seen = Unique::new();
     let mut order = Vec::new();
     let mut sound = true;
     for text in list.into_inner() {
-        let Some(name) = take(sink, text) else {
+        let wanted = "`prefer` names the nodes that may run the group";
+        let Some(node) = nodes.named(sink, text, wanted) else {
             sound = false;
             continue;
         };
-        let (place, name) = (name.span(), name.into_inner().0);
-        let Some(position) = nodes
-            .list
-            .iter()
-            .position(|node| node.title() == name && node.name.is_some())
-        else {
-            sound = false;
-            if nodes.complete {
-                let item = Diagnostic::error(place, format!("there is no node `{name}`"));
-                sink.push(match nearest(&name, known.iter().copied()) {
-                    Some(near) => item
-                        .help(format!("did you mean `{near}`?"))
-                        .fix(format!("\"{near}\"")),
-                    None => item.help(format!("the file has: {}", known.join(", "))),
-                });
-            }
-            continue;
-        };
-        if let Some(voter) = &nodes.list[position].voter {
-            sink.push(
-                Diagnostic::error(place, format!("`{name}` is a voter"))
-                    .see(voter.clone(), "it runs nothing")
-                    .because("`prefer` names the nodes that may run the group")
-                    .help("remove it here, or remove its `voter`"),
-            );
-            sound = false;
-            continue;
-        }
+        let (place, position) = (node.span(), node.into_inner());
         if let Some(first) = seen.insert(position, place.clone()) {
             sink.push(
-                Diagnostic::error(place, format!("`{name}` is named twice"))
-                    .see(first, "here")
-                    .help("remove one of the two"),
+                Diagnostic::error(
+                    place,
+                    format!("`{}` is named twice", nodes.list[position].title()),
+                )
+                .see(first, "here")
+                .help("remove one of the two"),
             );
             sound = false;
             continue;

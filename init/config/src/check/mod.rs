@@ -5,13 +5,21 @@
 //! once. Nothing here stops at the first mistake.
 
 mod arbiter;
+mod circles;
+mod clash;
+mod clones;
+mod constraints;
 mod groups;
 mod lines;
+mod locations;
+mod moves;
 mod nodes;
 mod paths;
 mod policy;
 mod remarks;
 mod resources;
+mod room;
+mod rules;
 mod split;
 mod timing;
 mod wires;
@@ -22,7 +30,7 @@ use toml::Spanned;
 
 use crate::cluster::{Cluster, EvenSplit};
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::leaf::{Leaf, Text};
+use crate::leaf::{Leaf, Text, nearest};
 use crate::read::File;
 use crate::secrets::Loader;
 
@@ -55,7 +63,11 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
         admin.as_ref(),
         readable,
     );
-    let groups = groups::read(sink, file.groups, &nodes, &resources, readable);
+    let mut groups = groups::read(sink, file.groups, &nodes, &resources, readable);
+    locations::read(sink, file.locations, &nodes, &mut groups);
+    clones::count(sink, &nodes, &mut groups);
+    let constraints = constraints::read(sink, file.colocations, file.orders, &nodes, &groups);
+    room::judge(sink, &nodes, &groups);
     let general = general?;
     arbiter::judge(
         sink,
@@ -72,8 +84,10 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
     if sink.failed() {
         return None;
     }
+    let rules = rules::all(&nodes, &groups, &constraints);
+    let names: Vec<_> = groups.places.into_iter().map(|of| of.name).collect();
     let public = resources.vips.first().map_or(0, |vip| vip.lan);
-    Some(Cluster {
+    let cluster = Cluster {
         name: general.name?.into_inner(),
         keys: general.keys,
         timing: timing?.value,
@@ -82,7 +96,7 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
             .even_split
             .map_or(EvenSplit::None, Spanned::into_inner),
         witness: witness.and_then(|witness| witness.value),
-        ping: general.ping.into_iter().map(Spanned::into_inner).collect(),
+        ping: plain(general.ping),
         drills: general.drills.is_some_and(Spanned::into_inner),
         admin: admin.map(|admin| admin.value),
         watchdog: watchdog?.value,
@@ -94,9 +108,13 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
         services: resources.services,
         vips: resources.vips,
         groups: groups.list,
+        colocations: plain(constraints.colocations),
+        orders: plain(constraints.orders),
         paths: paths::publish(paths?, public),
         notes: Vec::new(),
-    })
+    };
+    clash::judge(sink, &cluster, rules, &names);
+    Some(cluster)
 }
 
 /// Takes a value out of its leaf; tells the flaw when it did not read.
@@ -126,6 +144,21 @@ fn take_all<T>(sink: &mut Sink<'_>, texts: Option<Vec<Text<T>>>) -> Vec<Spanned<
         .flatten()
         .filter_map(|text| take(sink, text))
         .collect()
+}
+
+/// A name that nothing has, and those that there are.
+fn suggest(item: Diagnostic, name: &str, known: &[&str]) -> Diagnostic {
+    match nearest(name, known.iter().copied()) {
+        Some(near) => item
+            .help(format!("did you mean `{near}`?"))
+            .fix(format!("\"{near}\"")),
+        None => item.help(format!("the file has: {}", known.join(", "))),
+    }
+}
+
+/// Without places.
+fn plain<T>(list: Vec<Spanned<T>>) -> Vec<T> {
+    list.into_iter().map(Spanned::into_inner).collect()
 }
 
 /// Things that must differ, and where each was seen first.

@@ -9,10 +9,10 @@ use kodo_node::limits as node;
 use toml::Spanned;
 
 use super::wires::{distinct, own_networks, same_networks};
-use super::{Unique, take, take_all, too_many};
+use super::{Unique, suggest, take, take_all, too_many};
 use crate::cluster::{self, Cidr, NicId, Role};
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::leaf::Name;
+use crate::leaf::{Name, Text};
 use crate::raw;
 use crate::read::{Entry, NodeEntry};
 
@@ -40,6 +40,8 @@ pub(super) struct Node {
     pub(super) votes: Spanned<u8>,
     /// Where the file makes it a voter.
     pub(super) voter: Option<Range<usize>>,
+    /// As written; without one it has no limit.
+    pub(super) capacity: Option<Spanned<u16>>,
     pub(super) nics: Vec<Nic>,
     pub(super) serial: Vec<Serial>,
 }
@@ -99,6 +101,7 @@ impl Node {
             name: self.name?.into_inner(),
             votes: self.votes.into_inner(),
             voter: self.voter.is_some(),
+            capacity: self.capacity.map_or(u16::MAX, Spanned::into_inner),
             nics: self.nics.into_iter().map(plain).collect::<Option<_>>()?,
             serial: self
                 .serial
@@ -109,6 +112,40 @@ impl Node {
                 })
                 .collect(),
         })
+    }
+}
+
+impl Nodes {
+    /// Position of the node that a name means, and where it was named; tells a name that
+    /// is no node, or a voter where `wanted` is a node that runs groups.
+    pub(super) fn named(
+        &self,
+        sink: &mut Sink<'_>,
+        text: Text<Name>,
+        wanted: &str,
+    ) -> Option<Spanned<usize>> {
+        let name = take(sink, text)?;
+        let (place, name) = (name.span(), name.into_inner().0);
+        let known = || self.list.iter().filter_map(|node| node.name.as_ref());
+        let same = |node: &Node| node.name.is_some() && node.title() == name;
+        let Some(position) = self.list.iter().position(same) else {
+            if self.complete {
+                let known: Vec<&str> = known().map(|name| name.get_ref().as_str()).collect();
+                let item = Diagnostic::error(place, format!("there is no node `{name}`"));
+                sink.push(suggest(item, &name, &known));
+            }
+            return None;
+        };
+        if let Some(voter) = &self.list[position].voter {
+            sink.push(
+                Diagnostic::error(place, format!("`{name}` is a voter"))
+                    .see(voter.clone(), "it runs nothing")
+                    .because(wanted)
+                    .help("remove it here, or remove its `voter`"),
+            );
+            return None;
+        }
+        Some(Spanned::new(place, position))
     }
 }
 
@@ -180,9 +217,9 @@ fn somebody_runs(sink: &mut Sink<'_>, list: &[Node]) -> bool {
 
 fn one(sink: &mut Sink<'_>, table: NodeEntry, complete: &mut bool) -> Node {
     *complete &= table.table.is_some();
-    let (name, votes, voter) = match table.table {
-        Some(raw) => (take(sink, raw.name), raw.votes, raw.voter),
-        None => (None, None, None),
+    let (name, votes, voter, capacity) = match table.table {
+        Some(raw) => (take(sink, raw.name), raw.votes, raw.voter, raw.capacity),
+        None => (None, None, None, None),
     };
     *complete &= name.is_some();
     let voter = voter
@@ -210,6 +247,13 @@ fn one(sink: &mut Sink<'_>, table: NodeEntry, complete: &mut bool) -> Node {
                 .help("give it 1 vote, or remove the node"),
         );
     }
+    if let Some((voter, capacity)) = voter.as_ref().zip(capacity.as_ref()) {
+        sink.push(
+            Diagnostic::error(capacity.span(), "a voter has no capacity")
+                .see(voter.clone(), "it runs nothing")
+                .help("remove `capacity` here, or `voter` if the node runs groups"),
+        );
+    }
     let ports: Vec<_> = table.nics.iter().map(|nic| nic.span.clone()).collect();
     let lines: Vec<_> = table.serial.iter().map(|line| line.span.clone()).collect();
     too_many(sink, "ports on one node", &ports, node::PORTS);
@@ -219,6 +263,7 @@ fn one(sink: &mut Sink<'_>, table: NodeEntry, complete: &mut bool) -> Node {
         name: name.map(string),
         votes,
         voter,
+        capacity,
         nics: table
             .nics
             .into_iter()

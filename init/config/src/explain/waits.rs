@@ -2,7 +2,7 @@
 
 use super::bounds::{Bounds, kinds};
 use super::page::{Page, ms};
-use crate::cluster::{Cluster, Failback, Member, Service, SplitBrain};
+use crate::cluster::{Cluster, Failback, Group, Member, Service, SplitBrain};
 use crate::time::Show;
 
 /// Every kind of failure of one machine or one cable.
@@ -40,6 +40,14 @@ pub(super) fn failures(page: &mut Page, cluster: &Cluster, bounds: &Bounds) {
             "The preferred node returns (failback = \"auto\")",
             "stop + S",
             "One move, once it is a healthy member.",
+        );
+    }
+    let delayed = |group: &Group| matches!(group.failback, Failback::Delayed(_));
+    if cluster.groups.iter().any(delayed) {
+        page.case(
+            "The preferred node returns (failback = \"delayed\")",
+            "delay + stop + S",
+            "One move, once it has been a healthy member for the group's failback_delay.",
         );
     }
 }

@@ -25,13 +25,14 @@ fn core() -> Core {
         over: Some((5, NodeId(1))),
     };
     let assigned = Some(Assigned {
-        node: Some(NodeId(0)),
+        nodes: NodeSet::only(NodeId(0)),
         cause: Cause::Failover,
     });
     let group = GroupLine {
         tag: tag("www"),
         claim,
         banned: false,
+        phase: Phase::Running,
         assigned,
     };
     Core {
@@ -95,9 +96,9 @@ fn known_answer() {
         [register()].into_iter(),
         limits::FRAME,
     );
-    // layout version 2; the MAC was computed apart, with Python's hmac
+    // layout version 3; the MAC was computed apart, with Python's hmac
     let expect = concat!(
-        "02",               // version
+        "03",               // version
         "6f646f6b",         // cluster id
         "00",               // sender
         "10806056",         // path: tag of "lan"
@@ -114,11 +115,12 @@ fn known_answer() {
         "ac0202",           // newest epoch, plan
         "01aca1ac12",       // one group: tag of "www"
         "01ac02010501",     // holding, tenure 300 over (5, node 1)
-        "0001010001",       // not banned, assigned to node 0, failover
+        "000201",           // not banned, running, planned
+        "0101",             // on node 0, failover
         "01",               // one echo
         "011032547698badcfee607e5070501",
         "000101ab020401", // standby of node 1, by node 1
-        "a9b40dac96c4b6ee159da4e6b2014c62",
+        "cbeffe270846457883f1e3da4fc7ff61",
     );
     assert_eq!(hex(&frame), expect);
 }
@@ -190,13 +192,14 @@ fn the_floor_holds_for_the_largest_values() {
         over: Some((most, NodeId(31))),
     };
     let assigned = Some(Assigned {
-        node: Some(NodeId(31)),
+        nodes: NodeSet(u32::MAX),
         cause: Cause::Health,
     });
     let group = GroupLine {
         tag: u32::MAX,
         claim,
         banned: true,
+        phase: Phase::Stopping,
         assigned,
     };
     let core = Core {
@@ -343,7 +346,7 @@ fn authentic_bodies_out_of_range_are_malformed() {
         line(&|line| line.claim.over = Some((300, NodeId(1)))),
         line(&|line| {
             line.assigned = Some(Assigned {
-                node: Some(NodeId(9)),
+                nodes: NodeSet::only(NodeId(9)),
                 cause: Cause::Move,
             });
         }),

@@ -338,6 +338,9 @@ impl Engine {
         for node in self.others() {
             let n = node.index();
             if view.members.contains(node) {
+                if !old.contains(node) {
+                    self.joined_at[n] = now;
+                }
                 self.absent[n] = Absent::default();
                 let good = limits::BACKOFF * self.config.timing.deadtime;
                 let backoff = &mut self.backoff[n];

@@ -218,6 +218,7 @@ impl Engine {
             tag: self.registers.tag(group),
             claim: own.claim,
             banned: self.is_barred(group),
+            phase: own.phase,
             assigned: self.plan.lines[group.index()],
         }
     }

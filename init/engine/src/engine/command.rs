@@ -3,8 +3,8 @@
 //! Owns the checks before a wish is taken. A wish becomes a register that spreads
 //! with the beats; what follows from it is placement's business.
 
-use super::Engine;
-use crate::operator::Key;
+use super::{Engine, Exits};
+use crate::operator::{Key, ONCE};
 use crate::surface::{Ack, Command, Event, Gone, Refusal, Role};
 use crate::types::{GroupId, NodeId, NodeSet, Now};
 
@@ -41,8 +41,22 @@ impl Engine {
                 }
                 self.registers
                     .write(Key::Standby(node), u8::from(on), self.epoch, me);
+                if !on && self.registers.quarantined(node) {
+                    self.exits[node.index()] = Exits::default();
+                    self.registers
+                        .write(Key::Quarantine(node), 0, self.epoch, me);
+                }
             }
-            Command::Move(group, node) => {
+            Command::Maintenance(on) => {
+                self.registers
+                    .write(Key::Maintenance, u8::from(on), self.epoch, me);
+            }
+            Command::Manage(group, on) => {
+                self.known_group(group)?;
+                let key = Key::Unmanaged(self.registers.tag(group));
+                self.registers.write(key, u8::from(!on), self.epoch, me);
+            }
+            Command::Move(group, node, once) => {
                 self.known_node(node)?;
                 self.known_group(group)?;
                 self.may_move(group, node)?;
@@ -50,7 +64,7 @@ impl Engine {
                 self.epoch += 1;
                 self.registers.write(
                     Key::Prefer(self.registers.tag(group)),
-                    node.0,
+                    if once { node.0 | ONCE } else { node.0 },
                     self.epoch,
                     me,
                 );
@@ -109,11 +123,14 @@ impl Engine {
 
     /// Whether a group could be moved to a node now.
     fn may_move(&self, group: GroupId, node: NodeId) -> Result<(), Refusal> {
-        if !self.config.groups[group.index()].prefer.contains(&node) {
+        if !self.config.groups[group.index()].may_run(node) {
             return Err(Refusal::Unknown);
         }
         if self.is_frozen() {
             return Err(Refusal::Frozen);
+        }
+        if self.is_pinned(group) {
+            return Err(Refusal::Untouched);
         }
         let here = node == self.config.me;
         let word = self.peers[node.index()]

@@ -66,7 +66,7 @@ impl Engine {
                 .life
                 .as_ref()
                 .is_some_and(|life| life.said.claim(group).may_act());
-            if !held || !self.config.groups[n].prefer.contains(&self.config.me) {
+            if !held || !self.config.groups[n].may_run(self.config.me) {
                 continue;
             }
             for m in 0..self.config.groups[n].members.len() {

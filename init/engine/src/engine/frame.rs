@@ -146,6 +146,8 @@ impl Engine {
         let (now, sender) = (arrival.now, beat.core.sender);
         let registers = &self.registers;
         let said = Said::new(beat, self.config.me, self.boot, |tag| registers.group(tag));
+        let old = self.peers[sender.index()].life.as_ref();
+        let left = old.is_some_and(|life| life.said.standing == Standing::Leaving);
         let before = self.peers[sender.index()].believe(arrival, said);
         // Whoever somebody hears is not dead.
         self.vouched = self.vouched.minus(beat.core.mesh).without(sender);
@@ -162,6 +164,9 @@ impl Engine {
                     uptime: arrival.uptime,
                     silent,
                 });
+                if !left {
+                    self.count_exit(now, sender);
+                }
                 self.changed();
             }
             (Standpoint::News, Some(before)) => {

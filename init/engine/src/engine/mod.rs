@@ -15,10 +15,12 @@ mod frame;
 mod gate;
 mod lease;
 mod place;
+mod quarantine;
 mod report;
 mod run;
 mod same;
 mod status;
+mod wish;
 
 use heapless::Deque;
 
@@ -84,6 +86,9 @@ pub struct Engine {
     granted: [Granted; limits::NODES],
     clients: [Clients; limits::NODES],
     backoff: [Backoff; limits::NODES],
+    /// When each node last became a member of our view.
+    joined_at: [Now; limits::NODES],
+    exits: [Exits; limits::NODES],
     twin: Twin,
     role: Role,
     view: Option<View>,
@@ -179,6 +184,14 @@ struct Backoff {
     at: Now,
 }
 
+/// How often a node restarted without leaving, lately.
+#[derive(Clone, Copy, Debug, Default, Hash)]
+struct Exits {
+    count: u8,
+    /// The last one.
+    at: Now,
+}
+
 /// Waiting for the others after boot.
 #[derive(Clone, Copy, Debug, Default, Hash)]
 struct Lonely {
@@ -269,6 +282,8 @@ impl Engine {
             }; limits::NODES],
             clients: [Clients::default(); limits::NODES],
             backoff: [Backoff::default(); limits::NODES],
+            joined_at: [Now::ZERO; limits::NODES],
+            exits: [Exits::default(); limits::NODES],
             twin: Twin::default(),
             role: Role::Observer,
             view: None,

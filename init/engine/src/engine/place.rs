@@ -8,9 +8,10 @@
 use super::Engine;
 use crate::claims::Hold;
 use crate::codec::{Assigned, Standing};
+use crate::config::Failback;
 use crate::limits;
-use crate::placement::{self, Placed, Scene};
-use crate::surface::{Cause, Event, Role};
+use crate::placement::{self, Nodes, Placed, Scene, State, Step};
+use crate::surface::{Cause, Event, Phase, Role};
 use crate::timers::Timer;
 use crate::types::{GroupId, NodeId, NodeSet, Now};
 
@@ -49,13 +50,23 @@ impl Engine {
 
     fn make_plan(&mut self, now: Now, members: NodeSet) {
         let nodes = self.survey(now, members);
+        let groups = self.config.groups.len();
+        let mut states = [State::default(); limits::GROUPS];
+        for (n, state) in states.iter_mut().take(groups).enumerate() {
+            *state = self.state(now, GroupId::from_index(n), members);
+        }
+        let placed = placement::place(&Scene {
+            groups: &self.config.groups,
+            colocations: &self.config.colocations,
+            capacity: &self.config.capacity,
+            nodes,
+            states: &states[..groups],
+        });
         let mut lines = self.plan.lines;
-        for (n, slot) in lines.iter_mut().take(self.config.groups.len()).enumerate() {
-            let group = GroupId::from_index(n);
-            let placed = placement::place(&self.scene(now, group, &nodes));
+        for (n, (slot, placed)) in lines.iter_mut().zip(placed).enumerate() {
             let line = assigned(placed, *slot);
             if slot.replace(line) != Some(line) {
-                self.tell(group, placed, line);
+                self.tell(GroupId::from_index(n), placed, line);
             }
         }
         if lines != self.plan.lines {
@@ -66,20 +77,20 @@ impl Engine {
     /// Says where a group goes, when that is news.
     fn tell(&mut self, group: GroupId, placed: Placed, line: Assigned) {
         let before = self.plan.lines[group.index()];
-        let moved = before.is_none_or(|before| before.node != line.node);
-        if moved && matches!(placed, Placed::Go(..)) {
+        let moved = before.is_none_or(|before| before.nodes != line.nodes);
+        if moved && matches!(placed.step, Step::Go(..)) {
             self.log(Event::Plan {
                 group,
-                to: line.node,
+                to: line.nodes,
                 cause: line.cause,
             });
         }
-        let unplaced = matches!(placed, Placed::Keep(_) | Placed::Nowhere);
+        let unplaced = matches!(placed.step, Step::Keep | Step::Nowhere);
         let known = core::mem::replace(&mut self.groups[group.index()].unplaced, unplaced);
         if unplaced && !known {
             self.log(Event::NoEligible {
                 group,
-                kept: line.node,
+                kept: line.nodes.lowest(),
             });
         }
     }
@@ -107,10 +118,10 @@ impl Engine {
                 self.groups[n].moved_at = Some(now);
             }
             let wish = self.registers.prefer(GroupId::from_index(n));
-            if let Some((node, epoch)) = wish
-                && line.is_some_and(|line| line.node == Some(node))
+            if let Some(wish) = wish
+                && line.is_some_and(|line| line.nodes.contains(wish.node))
             {
-                self.groups[n].obeyed = epoch;
+                self.groups[n].obeyed = wish.epoch;
             }
         }
         self.plan = super::Plan { version, lines };
@@ -118,9 +129,14 @@ impl Engine {
     }
 
     /// What placement must know of the nodes, for all groups alike.
-    fn survey(&mut self, now: Now, members: NodeSet) -> Survey {
+    fn survey(&mut self, now: Now, members: NodeSet) -> Nodes {
         let timing = self.config.timing;
-        let mut survey = Survey::default();
+        let mut survey = Nodes {
+            members,
+            frozen: self.is_frozen(),
+            ..Nodes::default()
+        };
+        let quarantined = self.quarantined(members);
         for node in members.iter() {
             let me = node == self.config.me;
             let leaves = if me {
@@ -141,9 +157,11 @@ impl Engine {
                 self.timers.set(Timer::Place, at);
             }
             let marks = [
-                (&mut survey.members, true),
                 (&mut survey.leaving, leaves),
-                (&mut survey.standby, self.registers.standby(node)),
+                (
+                    &mut survey.standby,
+                    self.registers.standby(node) || quarantined.contains(node),
+                ),
                 (&mut survey.foreign, self.registers.standby_is_foreign(node)),
                 (&mut survey.reachable, clients.reachable == Some(true)),
                 (&mut survey.lost, lost_at.is_some_and(|at| now >= at)),
@@ -159,7 +177,28 @@ impl Engine {
         survey
     }
 
-    fn scene(&mut self, now: Now, group: GroupId, nodes: &Survey) -> Scene<'_> {
+    /// Members in quarantine, as long as others are left to run things.
+    fn quarantined(&self, members: NodeSet) -> NodeSet {
+        let quarantined = |node: &NodeId| self.registers.quarantined(*node);
+        let standby = |node: &NodeId| self.registers.standby(*node);
+        let out: NodeSet = members.iter().filter(quarantined).collect();
+        let able = members.minus(out);
+        let able = able
+            .iter()
+            .filter(|node| !standby(node) && self.runs_any(*node));
+        match able.count() {
+            0 => NodeSet::EMPTY,
+            _ => out,
+        }
+    }
+
+    /// Whether the file lets a node run anything: a voter does not.
+    fn runs_any(&self, node: NodeId) -> bool {
+        self.config.groups.iter().any(|group| group.may_run(node))
+    }
+
+    /// What placement must know of one group.
+    fn state(&mut self, now: Now, group: GroupId, members: NodeSet) -> State {
         let n = group.index();
         let damped_until = self.groups[n]
             .moved_at
@@ -168,6 +207,8 @@ impl Engine {
             self.timers.set(Timer::Place, at);
         }
         let barred = self.is_barred(group);
+        let waiting = self.waiting(now, group, members);
+        let clone = self.is_clone(group);
         let (me, own) = (self.config.me, &self.groups[n]);
         let word = |node: NodeId| {
             self.peers[node.index()]
@@ -179,75 +220,64 @@ impl Engine {
             true => barred,
             false => word(*node).is_some_and(|word| word.banned),
         };
-        let hold = |node: NodeId| {
-            if node == me {
-                own.claim.hold
-            } else {
-                word(node).map_or(Hold::Never, |word| word.claim.hold)
+        let holds = |node: &NodeId| {
+            if clone {
+                let phase = self.phase_on(*node, group);
+                return matches!(phase, Phase::Starting | Phase::Running);
             }
+            let hold = match *node == me {
+                true => own.claim.hold,
+                false => word(*node).map_or(Hold::Never, |word| word.claim.hold),
+            };
+            hold == Hold::Holding
         };
         let tenure = own
             .claim
             .tenure
             .max(own.known.iter().copied().max().unwrap_or(0));
-        Scene {
-            order: &self.config.groups[n].prefer,
-            failback: self.config.groups[n].failback,
-            members: nodes.members.iter().filter(has).collect(),
-            leaving: nodes.leaving,
-            standby: nodes.standby,
-            foreign: nodes.foreign,
-            banned: nodes.members.iter().filter(banned).collect(),
-            reachable: nodes.reachable,
-            lost: nodes.lost,
-            found: nodes.found,
-            unsteady: nodes.unsteady,
-            holder: nodes
-                .members
-                .iter()
-                .find(|node| hold(*node) == Hold::Holding),
-            planned: self.plan.lines[n].and_then(|line| line.node),
-            prefer: self
-                .registers
-                .prefer(group)
-                .map(|(node, epoch)| (node, tenure < epoch && own.obeyed != epoch)),
-            frozen: self.is_frozen(),
+        let prefer = self.registers.prefer(group).and_then(|wish| {
+            let pending = tenure < wish.epoch && own.obeyed != wish.epoch;
+            (pending || wish.lasting).then_some((wish.node, pending))
+        });
+        State {
+            known: members.iter().filter(has).collect(),
+            banned: members.iter().filter(banned).collect(),
+            holders: members.iter().filter(holds).collect(),
+            planned: self.plan.lines[n].map_or(NodeSet::EMPTY, |line| line.nodes),
+            prefer,
+            waiting,
             damped: damped_until.is_some_and(|until| now < until),
-            first: tenure == 0,
+            first: clone || tenure == 0,
+            pinned: self.is_pinned(group),
         }
+    }
+
+    /// Members whose return is too recent for a delayed failback of a group.
+    fn waiting(&mut self, now: Now, group: GroupId, members: NodeSet) -> NodeSet {
+        let Failback::Delayed(delay) = self.config.groups[group.index()].failback else {
+            return NodeSet::EMPTY;
+        };
+        let mut waiting = NodeSet::EMPTY;
+        for node in members.iter() {
+            let over = self.joined_at[node.index()] + delay;
+            if now < over {
+                self.timers.set(Timer::Place, over);
+                waiting = waiting.with(node);
+            }
+        }
+        waiting
     }
 }
 
 /// A plan's line for what placement found; where it stays, the cause stays too.
 fn assigned(placed: Placed, before: Option<Assigned>) -> Assigned {
-    match placed {
-        Placed::Go(node, cause) => Assigned {
-            node: Some(node),
-            cause,
-        },
-        Placed::Stay(node) | Placed::Keep(node) => {
-            let cause = before.map_or(Cause::Failover, |line| line.cause);
-            Assigned {
-                node: Some(node),
-                cause,
-            }
-        }
-        Placed::Nowhere => Assigned {
-            node: None,
-            cause: Cause::Move,
-        },
+    let cause = match placed.step {
+        Step::Go(cause) => cause,
+        Step::Stay | Step::Keep => before.map_or(Cause::Failover, |line| line.cause),
+        Step::Nowhere => Cause::Move,
+    };
+    Assigned {
+        nodes: placed.nodes,
+        cause,
     }
-}
-
-/// Sets of members by what is known of them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Survey {
-    members: NodeSet,
-    leaving: NodeSet,
-    standby: NodeSet,
-    foreign: NodeSet,
-    reachable: NodeSet,
-    lost: NodeSet,
-    found: NodeSet,
-    unsteady: NodeSet,
 }

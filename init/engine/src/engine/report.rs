@@ -4,8 +4,8 @@
 //! stop is under way) change nothing: the answer to the newer request follows.
 
 use super::Engine;
-use crate::group::{Member, Phase};
-use crate::surface::{Event, Fatal, Report};
+use crate::group::Member;
+use crate::surface::{Event, Fatal, Phase, Report};
 use crate::types::{GroupId, Now, ResourceId};
 
 impl Engine {
@@ -58,9 +58,12 @@ impl Engine {
 
     fn count_failure(&mut self, now: Now, id: GroupId, resource: ResourceId) {
         let threshold = self.config.groups[id.index()].migration_threshold;
+        let judged = !self.is_pinned(id);
         let group = &mut self.groups[id.index()];
-        group.failures = group.failures.saturating_add(1);
-        group.failed_at = now;
+        if judged {
+            group.failures = group.failures.saturating_add(1);
+            group.failed_at = now;
+        }
         let failures = group.failures;
         let active = matches!(group.phase, Phase::Starting | Phase::Running);
         self.log(Event::Failed {
@@ -68,7 +71,7 @@ impl Engine {
             failures,
             threshold,
         });
-        if threshold > 0 && failures >= threshold && active {
+        if judged && threshold > 0 && failures >= threshold && active {
             self.ban(now, id);
         }
     }

@@ -4,29 +4,17 @@
 //! certainty that no other node may still act as a holder. A stop needs nothing: a
 //! lost lease or a newer tenure stops the exclusive resources first, all at once.
 
+use super::wish::Wish;
 use super::{Engine, Small};
 use crate::claims::{self, Claim, Hold, Verdict};
 use crate::codec::Standing;
 use crate::config::{ResourceKind, SplitBrain, Tie};
-use crate::group::{self, Member, Phase};
+use crate::group::{self, Member};
 use crate::limits;
 use crate::membership::Authority;
-use crate::surface::{Cause, Event, Fatal, Gone, Reason, Role, View};
+use crate::surface::{Cause, Event, Fatal, Gone, Phase, Reason, Role, View};
 use crate::timers::Timer;
 use crate::types::{GroupId, NodeId, Now, ResourceId};
-
-/// What this node should do with a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    /// Run it.
-    Run(Cause),
-    /// Not run it.
-    Rest(Reason),
-    /// Not run it, and at once.
-    Yield,
-    /// Go on as it is: nobody has planned it yet.
-    AsIs,
-}
 
 impl Engine {
     pub(super) fn run(&mut self, now: Now) {
@@ -149,26 +137,12 @@ impl Engine {
         self.holds_lease(now) && epoch(self.view) > epoch(theirs)
     }
 
-    fn wish(&self, now: Now, id: GroupId) -> Wish {
-        if !self.holds_lease(now) {
-            return Wish::Yield;
-        }
-        if self.role == Role::Leaving {
-            return Wish::Rest(Reason::Shutdown);
-        }
-        let banned = self.is_barred(id);
-        match self.plan.lines[id.index()] {
-            None => Wish::AsIs,
-            // this plan is older than the ban: the coordinator makes another
-            Some(line) if line.node == Some(self.config.me) && banned => Wish::AsIs,
-            Some(line) if line.node == Some(self.config.me) => Wish::Run(line.cause),
-            Some(line) => Wish::Rest(line.cause.reason()),
-        }
-    }
-
     /// Whether no other node may still act as a holder.
     fn may_take(&mut self, now: Now, id: GroupId) -> bool {
         // What we said of ourselves when we agreed to a newer view must stay true.
+        if self.is_clone(id) {
+            return true;
+        }
         let me = self.config.me;
         let mut may = self.ballot.is_none_or(|ballot| ballot.coordinator == me);
         let guarded = self.config.groups[id.index()].guarded;
@@ -235,8 +209,7 @@ impl Engine {
     /// A member follows the plan that we follow, and says under it that it holds nothing.
     /// One that never runs the group need not follow.
     fn has_let_go(&self, node: NodeId, id: GroupId) -> bool {
-        let runs =
-            self.config.groups[id.index()].prefer.contains(&node) || self.other_file.contains(node);
+        let runs = self.config.groups[id.index()].may_run(node) || self.other_file.contains(node);
         self.peers[node.index()].alive().is_some_and(|life| {
             let said = &life.said;
             let follows = said.plan == self.plan.version || !runs;
@@ -263,9 +236,19 @@ impl Engine {
         )
     }
 
-    /// A new tenure begins.
+    /// A new tenure begins; an instance of a clone has none.
     fn begin(&mut self, now: Now, id: GroupId, cause: Cause) {
         let reason = cause.reason();
+        let group = &mut self.groups[id.index()];
+        (group.phase, group.since, group.reason) = (Phase::Starting, now, reason);
+        self.changed();
+        if self.is_clone(id) {
+            return self.log(Event::Starting {
+                group: id,
+                epoch: 0,
+                reason,
+            });
+        }
         self.epoch += 1;
         let (epoch, me) = (self.epoch, self.config.me);
         let over = self.groups[id.index()].newest_other(me);
@@ -275,7 +258,6 @@ impl Engine {
             tenure: epoch,
             over,
         };
-        (group.phase, group.since, group.reason) = (Phase::Starting, now, reason);
         (group.yielding, group.release_by, group.kept) = (false, None, None);
         let released = |node: NodeId| {
             let life = self.peers[node.index()].alive();
@@ -304,13 +286,15 @@ impl Engine {
                 reason,
             }),
         }
-        self.changed();
     }
 
     /// Stops a group in order.
     fn end(&mut self, now: Now, id: GroupId, reason: Reason) {
+        let exclusive = !self.is_clone(id);
         let group = &mut self.groups[id.index()];
-        group.claim.hold = Hold::Releasing;
+        if exclusive {
+            group.claim.hold = Hold::Releasing;
+        }
         (group.phase, group.since, group.reason) = (Phase::Stopping, now, reason);
         self.log(Event::Stopping { group: id, reason });
         self.changed();
@@ -339,6 +323,14 @@ impl Engine {
             if self.config.resources[resource.index()].kind == ResourceKind::Vip {
                 self.stop(now, resource, Reason::Yield);
             }
+        }
+    }
+
+    /// Says once that a group waits for another one.
+    pub(super) fn awaits(&mut self, id: GroupId, first: Option<GroupId>) {
+        let known = core::mem::replace(&mut self.groups[id.index()].awaits, first);
+        if let Some(first) = first.filter(|first| known != Some(*first)) {
+            self.log(Event::Awaits { group: id, first });
         }
     }
 

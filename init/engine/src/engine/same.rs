@@ -31,6 +31,8 @@ impl Hash for Engine {
             granted,
             clients,
             backoff,
+            joined_at,
+            exits,
             twin,
             role,
             view,
@@ -73,7 +75,7 @@ impl Hash for Engine {
         (config.me, config.file_hash, boot, now, deadline).hash(to);
         (sends, beats, rng, carriers).hash(to);
         (peers, other_file, absent, granted).hash(to);
-        (clients, backoff, twin, role).hash(to);
+        (clients, backoff, joined_at, exits, twin, role).hash(to);
         (view, view_since, ballot, ballot_since, agreed, left_out).hash(to);
         (epoch, lonely, torn_since, vouched, written_off, pledged).hash(to);
         (lease, witness, gates).hash(to);

@@ -4,9 +4,8 @@ use super::Engine;
 use crate::claims::Claim;
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::group::Phase;
-use crate::surface::{GroupStatus, PathState, Role, RunState, View};
-use crate::types::{BootId, GroupId, NodeId, Now, PathId, ResourceId};
+use crate::surface::{GroupStatus, PathState, Phase, Role, RunState, View};
+use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId, ResourceId};
 
 impl Engine {
     /// Where this node stands.
@@ -77,6 +76,45 @@ impl Engine {
     /// Whether an operator put a node on standby.
     pub fn standby(&self, node: NodeId) -> bool {
         self.registers.standby(node)
+    }
+
+    /// Whether a node died too often and runs nothing until an operator calls it online.
+    pub fn in_quarantine(&self, node: NodeId) -> bool {
+        self.registers.quarantined(node)
+    }
+
+    /// Whether operators want nothing touched at all.
+    pub fn maintenance(&self) -> bool {
+        self.registers.maintenance()
+    }
+
+    /// Whether a group is acted on, maintenance aside; if not, it is watched only.
+    pub fn managed(&self, group: GroupId) -> bool {
+        !self.registers.unmanaged(group)
+    }
+
+    /// Nodes on which all of a group runs, as far as heard: several of a clone.
+    pub fn runs_on(&self, group: GroupId) -> NodeSet {
+        let nodes = NodeSet::first(self.config.nodes.len());
+        let runs = |node: &NodeId| self.phase_on(*node, group) == Phase::Running;
+        nodes.iter().filter(runs).collect()
+    }
+
+    /// Whether anything of any group is up on a node, on its way up or down included, as
+    /// far as heard.
+    pub fn carries(&self, node: NodeId) -> bool {
+        let mut groups = (0..self.config.groups.len()).map(GroupId::from_index);
+        groups.any(|group| self.phase_on(node, group) != Phase::Idle)
+    }
+
+    /// What a group waits for that the plan wants here and that is not up.
+    pub fn waits_for(&self, id: GroupId) -> Option<GroupId> {
+        let group = self.groups.get(id.index())?;
+        let wanted =
+            self.plan.lines[id.index()].is_some_and(|line| line.nodes.contains(self.config.me));
+        let up = matches!(group.phase, Phase::Starting | Phase::Running);
+        let waits = wanted && !up && !self.is_pinned(id);
+        group.awaits.filter(|_| waits)
     }
 
     /// Whether a node holds at least one group, as far as heard.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kodo_engine::config::{
-    Config, Failback, Group, Name, Path, Resource, ResourceKind, SplitBrain, Timing,
+    Config, Failback, Group, Name, Path, Resource, ResourceKind, SplitBrain, Timing, ranked,
 };
 use kodo_engine::surface::{
     Command, Effect, Event, Fatal, Level, Reason, Refusal, Reject, Report, Role,
@@ -26,6 +26,8 @@ pub(crate) const ALL: [PathId; 3] = [LAN, CROSSOVER, SERIAL];
 pub(crate) const WWW: GroupId = GroupId(0);
 pub(crate) const WEB: ResourceId = ResourceId(0);
 pub(crate) const VIP: ResourceId = ResourceId(1);
+/// Resources of a file, at most.
+pub(crate) const RESOURCES: usize = 4;
 /// The first two machines; more are twins and strangers.
 pub(crate) const A: usize = 0;
 pub(crate) const B: usize = 1;
@@ -34,7 +36,7 @@ pub(crate) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     text.try_into().expect("short")
 }
 
@@ -89,16 +91,20 @@ pub(crate) fn pair(me: u8) -> Config {
         .into_iter()
         .collect(),
         groups: [Group {
-            name: name("www"),
-            guarded: false,
-            members: [WEB, VIP].into_iter().collect(),
-            prefer: [NodeId(0), NodeId(1)].into_iter().collect(),
             failback: Failback::Auto,
-            migration_threshold: 3,
             failure_timeout: ms(60_000),
+            ..Group::new(
+                name("www"),
+                [WEB, VIP].into_iter().collect(),
+                ranked(2, &[NodeId(0), NodeId(1)]),
+            )
         }]
         .into_iter()
         .collect(),
+        capacity: (0..2).map(|_| 0).collect(),
+        colocations: Default::default(),
+        orders: Default::default(),
+        quarantine: None,
     }
 }
 
@@ -128,13 +134,13 @@ pub(crate) struct Machine {
     paused: Option<Duration>,
     stalled: bool,
     inbox: VecDeque<(PathId, Vec<u8>)>,
-    pub(crate) manners: [Manners; 2],
+    pub(crate) manners: [Manners; RESOURCES],
     /// Acts as the owner of this resource; a VIP is seen outside only through its gate.
-    pub(crate) acts: [bool; 2],
+    pub(crate) acts: [bool; RESOURCES],
     /// Until when the VIP's gate is open, on its own clock; `None` before the first word.
     pub(crate) gate: Option<Duration>,
-    pub(crate) starts: [Vec<Reason>; 2],
-    pub(crate) stops: [Vec<Reason>; 2],
+    pub(crate) starts: [Vec<Reason>; RESOURCES],
+    pub(crate) stops: [Vec<Reason>; RESOURCES],
     pub(crate) announced: u32,
     pub(crate) probed: u32,
     pub(crate) fed: u32,
@@ -260,11 +266,16 @@ impl World {
             paused: None,
             stalled: false,
             inbox: VecDeque::new(),
-            manners: [manners(40, 60), manners(15, 3)],
-            acts: [false; 2],
+            manners: [
+                manners(40, 60),
+                manners(15, 3),
+                manners(70, 50),
+                manners(30, 20),
+            ],
+            acts: [false; RESOURCES],
             gate: None,
-            starts: [Vec::new(), Vec::new()],
-            stops: [Vec::new(), Vec::new()],
+            starts: Default::default(),
+            stops: Default::default(),
             announced: 0,
             probed: 0,
             fed: 0,
@@ -296,7 +307,7 @@ impl World {
         machine.stopped = Duration::ZERO;
         (machine.paused, machine.stalled, machine.reset) = (None, false, None);
         machine.inbox.clear();
-        machine.acts = [false; 2];
+        machine.acts = [false; RESOURCES];
         machine.gate = None;
         machine.next_ping = self.now;
         let before = (self.gauge)();
@@ -310,7 +321,7 @@ impl World {
     pub(crate) fn power_off(&mut self, n: usize) {
         let machine = &mut self.machines[n];
         machine.engine = None;
-        machine.acts = [false; 2];
+        machine.acts = [false; RESOURCES];
         machine.inbox.clear();
         self.flights.retain(|flight| flight.to != n);
         self.judge();
@@ -510,7 +521,7 @@ impl World {
             Effect::FeedWatchdog => self.machines[n].fed += 1,
             Effect::ResetSelf(fatal) => {
                 self.machines[n].reset = Some(fatal);
-                self.machines[n].acts = [false; 2];
+                self.machines[n].acts = [false; RESOURCES];
             }
             Effect::Log(event) => {
                 let mut text = String::new();
@@ -581,7 +592,7 @@ impl World {
     }
 
     pub(crate) fn serves(&self, n: usize) -> bool {
-        self.machines[n].acts == [true; 2] && self.open(n)
+        self.machines[n].acts[..2] == [true; 2] && self.open(n)
     }
 
     pub(crate) fn members(&self) -> [bool; 2] {

@@ -44,6 +44,8 @@ pub const RELAY: Target = Target {
 fn run_json(bytes: &[u8]) {
     json::<api::Standby>(bytes);
     json::<api::Move>(bytes);
+    json::<api::Maintenance>(bytes);
+    json::<api::Manage>(bytes);
     json::<api::Cleanup>(bytes);
     json::<api::Drill>(bytes);
     json::<api::Halt>(bytes);
@@ -83,6 +85,9 @@ fn documents() -> Vec<Vec<u8>> {
     let mut documents: Vec<Vec<u8>> = [
         r#"{"node":"node1","on":true}"#,
         r#"{"group":"www","node":"node2"}"#,
+        r#"{"group":"www","node":"node2","once":true}"#,
+        r#"{"on":true}"#,
+        r#"{"group":"www","on":false}"#,
         r#"{"group":"www"}"#,
         r#"{"kind":"pid1-stuck"}"#,
         r#"{"kind":"power-off"}"#,

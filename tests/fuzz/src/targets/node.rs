@@ -246,12 +246,14 @@ impl World {
         let (what, which) = (program.byte(), program.byte());
         let node = NodeId(which % 3);
         let group = GroupId(which / 3 % 2);
-        let command = match what % 9 {
+        let command = match what % 11 {
             0 => Command::Standby(node, which < 128),
-            1 => Command::Move(group, node),
+            1 => Command::Move(group, node, which >= 128),
             2 => Command::TakeoverAnyway,
             3 => Command::Cleanup(group),
             4 => Command::Leave,
+            9 => Command::Maintenance(which < 128),
+            10 => Command::Manage(group, which < 128),
             5 => return self.input(at, Input::Operator(Token(1), Request::Status)),
             6 => {
                 let request = Request::Log {

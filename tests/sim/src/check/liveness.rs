@@ -81,8 +81,13 @@ impl Liveness {
             bound,
             calm: plan.calm,
             home: (0..plan.cluster.group_count())
-                .map(|group| plan.cluster.prefer(group)[0])
-                .map(|home| (plan.cluster.auto_failback && same).then_some(home))
+                .map(|group| {
+                    let file = &plan.cluster;
+                    let delayed = file.groups.get(group).is_some_and(|g| g.delay.is_some());
+                    let free = file.rules.is_empty() && file.capacity.is_none() && !delayed;
+                    let home = file.prefer(group)[0];
+                    (file.auto_failback && same && free).then_some(home)
+                })
                 .collect(),
             placed: None,
             served: None,

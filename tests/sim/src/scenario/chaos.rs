@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
+use super::Scenario;
 use super::draft::{Draft, SETTLED, ms, secs};
-use super::{Scenario, promises_suffice};
 use crate::plan::{Fault, GroupPlan, On, Part, Policy, Quality, Tape, Way, Wire, Wish};
 
 pub(super) const RANDOM: Scenario = Scenario {
@@ -26,7 +26,7 @@ pub(super) const RANDOM: Scenario = Scenario {
         draft.plan.healed = start;
         draft.plan.patience = Some(ms(500));
     },
-    judge: promises_suffice,
+    judge: |plan, facts, _| super::policy::rules_held(plan, facts),
 };
 
 /// Most often a pair, as often as not three or more.
@@ -65,10 +65,14 @@ fn size(draft: &mut Draft) {
         let group = |first| GroupPlan {
             prefer: prefer(first),
             guarded: false,
+            ..GroupPlan::default()
         };
         file.groups = (0..groups).map(group).collect();
         // One of them holds data.
         file.groups[0].guarded = policy != Policy::Accept && draft.rng.chance(300);
+        if draft.rng.chance(400) {
+            draft.plan.cluster.rules = super::policy::any(&mut draft.rng, runners);
+        }
     }
 }
 
@@ -81,7 +85,7 @@ fn vary(draft: &mut Draft) {
     if rng.chance(200) {
         draft.plan.cluster.baud = None;
     }
-    draft.plan.cluster.failure_timeout = rng.time(secs(2), secs(20));
+    draft.plan.cluster.failure_timeout = rng.time(ms(2100), secs(20));
     draft.plan.cluster.watchdog = secs(rng.range(2, 5));
     for machine in &mut draft.plan.machines {
         if rng.chance(300) {
@@ -198,6 +202,7 @@ pub(super) fn any(draft: &mut Draft) -> Fault {
         return witness(draft, nodes);
     }
     let wire = wire(draft, nodes);
+    let groups = draft.plan.cluster.group_count();
     let rng = &mut draft.rng;
     let who = rng.index(nodes);
     let serial = matches!(wire, Wire::Serial | Wire::Line(_));
@@ -235,11 +240,12 @@ pub(super) fn any(draft: &mut Draft) -> Fault {
         26 => Fault::Junk { to: who, every },
         _ => {
             let to = rng.index(nodes);
+            let group = rng.index(groups);
             Fault::Operator(
                 who,
                 rng.pick(&[
                     Wish::Move(to),
-                    Wish::Move(to),
+                    Wish::MoveOf(group, to),
                     Wish::Standby(to),
                     Wish::Online(to),
                     Wish::Cleanup,

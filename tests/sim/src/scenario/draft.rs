@@ -60,6 +60,8 @@ pub fn calm(seed: u64) -> Plan {
             policy: Policy::Ping,
             pings: true,
             groups: Vec::new(),
+            rules: Vec::new(),
+            capacity: None,
             auto_failback: false,
             migration_threshold: 3,
             failure_timeout: secs(20),

@@ -208,6 +208,7 @@ pub(super) const N_PLUS_ONE: Scenario = Scenario {
             .map(|node| GroupPlan {
                 prefer: vec![node, 3],
                 guarded: false,
+                ..GroupPlan::default()
             })
             .collect();
         let at = draft.moment();
@@ -249,6 +250,7 @@ pub(super) const MUTUAL_STANDBY: Scenario = Scenario {
             .map(|prefer| GroupPlan {
                 prefer,
                 guarded: false,
+                ..GroupPlan::default()
             })
             .to_vec();
         draft.plan.cluster.auto_failback = true;

@@ -11,6 +11,7 @@ mod links;
 mod many;
 mod nodes;
 mod parts;
+mod policy;
 mod services;
 mod traps;
 mod witness;
@@ -124,6 +125,10 @@ static ALL: &[Scenario] = &[
     traps::AMNESIAC_GRANTOR,
     traps::MIXED_TIMING,
     traps::GUARDED,
+    policy::SPARE_HAS_ROOM,
+    policy::APART,
+    policy::TOGETHER_IN_ORDER,
+    policy::FAILBACK_DELAYED,
     witness::WITNESS_POWER_LOSS,
     witness::WITNESS_LOST,
     witness::WITNESS_RESTARTS,

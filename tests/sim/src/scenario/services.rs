@@ -86,6 +86,7 @@ pub(super) const GUARDED_SPLIT: Scenario = Scenario {
         draft.plan.cluster.groups = vec![GroupPlan {
             prefer: vec![0, 1],
             guarded: true,
+            ..GroupPlan::default()
         }];
         let at = draft.moment();
         draft.split(at, secs(9), [0].into_iter().collect());

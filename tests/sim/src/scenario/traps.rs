@@ -19,6 +19,7 @@ pub(super) const TORN_MESH: Scenario = Scenario {
         draft.plan.cluster.groups = vec![GroupPlan {
             prefer,
             guarded: false,
+            ..GroupPlan::default()
         }];
         let at = draft.moment();
         let torn = draft.rng.pick(&[150, 300, 500]);
@@ -240,6 +241,7 @@ pub(super) const WRITTEN_OFF_RETURN: Scenario = Scenario {
         draft.plan.cluster.groups = vec![GroupPlan {
             prefer: [owner].into_iter().chain(order.iter().copied()).collect(),
             guarded: false,
+            ..GroupPlan::default()
         }];
         let at = draft.moment();
         let torn = at + secs(3) + draft.rng.time(ms(0), secs(1));
@@ -413,7 +415,11 @@ pub(super) const GUARDED: Scenario = Scenario {
         let prefer = draft.some(3, 3);
         let owner = prefer[0];
         let guarded = true;
-        draft.plan.cluster.groups = vec![GroupPlan { prefer, guarded }];
+        draft.plan.cluster.groups = vec![GroupPlan {
+            prefer,
+            guarded,
+            ..GroupPlan::default()
+        }];
         draft.plan.cluster.watchdog = secs(draft.rng.range(2, 4));
         let at = draft.moment();
         let lasts = draft.rng.time(ms(200), secs(9));
@@ -450,5 +456,6 @@ fn any_order(draft: &mut Draft) {
     draft.plan.cluster.groups = vec![GroupPlan {
         prefer,
         guarded: false,
+        ..GroupPlan::default()
     }];
 }

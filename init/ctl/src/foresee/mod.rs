@@ -1,0 +1,461 @@
+//! What a cluster would do: events one after the other, and after each of them placement.
+//!
+//! Owns the translation of events into what placement looks at, and of places into what is
+//! stopped and started, in the file's order. Placement itself is the engine's: nothing is
+//! judged here. Knows no time: every stop and start succeeds at once, and what time decides
+//! (damping, settling, a delayed failback) lasts until an event says that it is over.
+//! Speaks to no node.
+
+#[cfg(test)]
+mod cases;
+mod words;
+
+use kodo_engine::config::{Config, Failback, Order};
+use kodo_engine::placement::{Nodes, Placed, Scene, State, Step, Verdict, place, verdict};
+use kodo_engine::surface::Cause;
+use kodo_engine::types::{GroupId, NodeId, NodeSet};
+
+pub(crate) use words::{Event, WORDS, Word, action, group, judged, node, pair};
+
+/// A cluster at one moment, everything carried out.
+#[derive(Clone, Debug)]
+pub(crate) struct Future {
+    config: Config,
+    /// As placement sees them, quarantine and other files aside.
+    nodes: Nodes,
+    quarantined: NodeSet,
+    /// Nodes that run another file than the rest.
+    other_file: NodeSet,
+    maintenance: bool,
+    unmanaged: Vec<bool>,
+    /// `pinned` and what the nodes decide together is filled in when it is placed.
+    states: Vec<State>,
+    placed: Vec<Placed>,
+    /// Wishes that end when they are fulfilled.
+    once: Vec<bool>,
+    /// Nothing was placed yet: what has no place is news.
+    fresh: bool,
+}
+
+/// Something that a node does with a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Stop(GroupId, NodeId),
+    Start(GroupId, NodeId, Why),
+    /// It stays where it may not run: there is no better place.
+    Keep(GroupId, NodeId),
+    /// It has no place any more.
+    Down(GroupId),
+    /// It has a place, and waits for the other group to run.
+    Wait(GroupId, GroupId),
+}
+
+/// Why a group is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Placement says so.
+    Placed(Cause),
+    /// The other group, which it needs, was started before.
+    After(GroupId),
+}
+
+impl Future {
+    /// A healthy cluster without the nodes that are `down`, nothing running yet.
+    pub(crate) fn new(config: Config, down: NodeSet) -> Future {
+        let members = NodeSet::first(config.nodes.len()).minus(down);
+        let groups = config.groups.len();
+        Future {
+            nodes: Nodes {
+                members,
+                reachable: members,
+                found: members,
+                ..Nodes::default()
+            },
+            quarantined: NodeSet::EMPTY,
+            other_file: NodeSet::EMPTY,
+            maintenance: false,
+            unmanaged: vec![false; groups],
+            states: vec![
+                State {
+                    first: true,
+                    ..State::default()
+                };
+                groups
+            ],
+            placed: vec![Placed::default(); groups],
+            once: vec![false; groups],
+            fresh: true,
+            config,
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where each group runs.
+    pub(crate) fn runs(&self, group: GroupId) -> NodeSet {
+        self.states[group.index()].holders
+    }
+
+    /// Groups run there already, however they came there.
+    pub(crate) fn put(&mut self, runs: &[(GroupId, NodeId)]) {
+        for (group, _) in runs {
+            self.states[group.index()].holders = NodeSet::EMPTY;
+        }
+        for (group, node) in runs {
+            let state = &mut self.states[group.index()];
+            state.holders = state.holders.with(*node);
+            state.planned = state.holders;
+            state.first = false;
+            self.placed[group.index()] = Placed {
+                nodes: state.holders,
+                step: Step::Stay,
+            };
+        }
+    }
+
+    /// What speaks for or against a group on each node, as things are now.
+    pub(crate) fn why(&self, group: GroupId) -> Vec<(NodeId, Verdict)> {
+        let (nodes, states) = self.seen();
+        let scene = self.scene(nodes, &states);
+        let all = NodeSet::first(self.config.nodes.len());
+        all.iter()
+            .map(|node| (node, verdict(&scene, &self.placed, group.index(), node)))
+            .collect()
+    }
+
+    /// Something happens; what follows from it comes with [`Future::settle`].
+    ///
+    /// # Errors
+    /// When the nodes would refuse it.
+    pub(crate) fn happen(&mut self, event: Event) -> Result<(), String> {
+        let nodes = &mut self.nodes;
+        match event {
+            Event::Fail(node) => self.fail(node),
+            Event::Join(node) => self.join(node),
+            Event::Standby(node) => {
+                if !self.other_file.is_empty() {
+                    return Err("refused: the nodes run different files".to_owned());
+                }
+                nodes.standby = nodes.standby.with(node);
+            }
+            Event::StandbyElsewhere(node) => {
+                nodes.standby = nodes.standby.with(node);
+                nodes.foreign = nodes.foreign.with(node);
+            }
+            Event::Online(node) => {
+                nodes.standby = nodes.standby.without(node);
+                nodes.foreign = nodes.foreign.without(node);
+                self.quarantined = self.quarantined.without(node);
+            }
+            Event::Quarantine(node) => self.quarantined = self.quarantined.with(node),
+            Event::Leave(node) => nodes.leaving = nodes.leaving.with(node),
+            Event::LoseClients(node) => {
+                nodes.reachable = nodes.reachable.without(node);
+                nodes.found = nodes.found.without(node);
+                nodes.lost = nodes.lost.with(node);
+                nodes.unsteady = nodes.unsteady.with(node);
+            }
+            Event::RegainClients(node) => {
+                nodes.reachable = nodes.reachable.with(node);
+                nodes.found = nodes.found.with(node);
+                nodes.lost = nodes.lost.without(node);
+            }
+            Event::OtherFile(node) => self.other_file = self.other_file.with(node),
+            Event::SameFile(node) => self.other_file = self.other_file.without(node),
+            Event::Broken(group, node) => {
+                let banned = &mut self.states[group.index()].banned;
+                *banned = banned.with(node);
+            }
+            Event::Cleanup(group) => self.states[group.index()].banned = NodeSet::EMPTY,
+            Event::Move(group, node, once) => {
+                self.may_move(group, node)?;
+                self.states[group.index()].prefer = Some((node, true));
+                self.once[group.index()] = once;
+            }
+            Event::Maintenance(on) => self.maintenance = on,
+            Event::Manage(group, yes) => self.unmanaged[group.index()] = !yes,
+            Event::Wait => {
+                nodes.unsteady = nodes.unsteady.minus(nodes.reachable);
+                for state in &mut self.states {
+                    state.waiting = NodeSet::EMPTY;
+                    state.damped = false;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, node: NodeId) {
+        let nodes = &mut self.nodes;
+        for set in [
+            &mut nodes.members,
+            &mut nodes.leaving,
+            &mut nodes.reachable,
+            &mut nodes.found,
+            &mut nodes.lost,
+            &mut nodes.unsteady,
+            &mut self.other_file,
+        ] {
+            *set = set.without(node);
+        }
+        for state in &mut self.states {
+            state.holders = state.holders.without(node);
+            // its fail counts are gone with its memory
+            state.banned = state.banned.without(node);
+        }
+    }
+
+    fn join(&mut self, node: NodeId) {
+        if self.nodes.members.contains(node) {
+            return;
+        }
+        let nodes = &mut self.nodes;
+        for set in [&mut nodes.members, &mut nodes.reachable, &mut nodes.found] {
+            *set = set.with(node);
+        }
+        for (state, group) in self.states.iter_mut().zip(&self.config.groups) {
+            if matches!(group.failback, Failback::Delayed(_)) {
+                state.waiting = state.waiting.with(node);
+            }
+        }
+    }
+
+    /// As the engine judges an operator's command.
+    fn may_move(&self, group: GroupId, node: NodeId) -> Result<(), String> {
+        let state = &self.states[group.index()];
+        let why = if !self.config.groups[group.index()].may_run(node) {
+            "the file does not let it run there"
+        } else if !self.other_file.is_empty() {
+            "the nodes run different files"
+        } else if self.is_pinned(group.index()) {
+            "it is left alone"
+        } else if !self.nodes.members.contains(node) {
+            "the node is not a member"
+        } else if state.banned.contains(node) || self.nodes.standby.contains(node) {
+            "the node is on standby, or the group failed there"
+        } else {
+            return Ok(());
+        };
+        Err(format!("refused: {why}"))
+    }
+
+    /// All nodes get another file at once. What nodes and groups are called says which are
+    /// the same.
+    ///
+    /// What is stopped because the new file does not have it comes back as people read it.
+    pub(crate) fn apply(&mut self, config: &Config) -> Vec<String> {
+        let node = |old: NodeId| {
+            let name = &self.config.nodes[old.index()];
+            let new = config.nodes.iter().position(|known| known == name);
+            new.map(NodeId::from_index)
+        };
+        let nodes = |old: NodeSet| -> NodeSet { old.iter().filter_map(node).collect() };
+        let known = |name| config.groups.iter().any(|group| &group.name == name);
+        let gone = self.config.groups.iter().enumerate();
+        let gone = gone.filter(|(_, group)| !known(&group.name));
+        let stops = gone.flat_map(|(n, _)| {
+            let runs = self.states[n].holders;
+            let stop = move |node| Action::Stop(GroupId::from_index(n), node);
+            runs.iter().map(stop)
+        });
+        let stops = stops
+            .map(|stop| words::action(&self.config, stop))
+            .collect();
+        let mut new = Future::new(config.clone(), NodeSet::EMPTY);
+        let own = &self.nodes;
+        let unknown = NodeSet::first(config.nodes.len())
+            .minus(nodes(NodeSet::first(self.config.nodes.len())));
+        new.nodes = Nodes {
+            members: nodes(own.members).union(unknown),
+            leaving: nodes(own.leaving),
+            standby: nodes(own.standby),
+            foreign: nodes(own.foreign),
+            reachable: nodes(own.reachable).union(unknown),
+            lost: nodes(own.lost),
+            found: nodes(own.found).union(unknown),
+            unsteady: nodes(own.unsteady),
+            frozen: false,
+        };
+        new.quarantined = nodes(self.quarantined);
+        new.maintenance = self.maintenance;
+        for (n, group) in config.groups.iter().enumerate() {
+            let same = |old: &kodo_engine::config::Group| old.name == group.name;
+            let Some(old) = self.config.groups.iter().position(same) else {
+                continue;
+            };
+            let state = &self.states[old];
+            new.states[n] = State {
+                holders: nodes(state.holders),
+                planned: nodes(state.planned),
+                banned: nodes(state.banned),
+                waiting: nodes(state.waiting),
+                prefer: state
+                    .prefer
+                    .and_then(|(old, pending)| Some((node(old)?, pending))),
+                ..*state
+            };
+            new.unmanaged[n] = self.unmanaged[old];
+            new.once[n] = self.once[old];
+        }
+        *self = new;
+        stops
+    }
+
+    fn is_pinned(&self, group: usize) -> bool {
+        self.maintenance || self.unmanaged[group]
+    }
+
+    /// What placement looks at.
+    fn seen(&self) -> (Nodes, Vec<State>) {
+        let mut nodes = self.nodes;
+        let out = self.quarantined.both(nodes.members);
+        let groups = &self.config.groups;
+        let able = nodes.members.minus(out).minus(nodes.standby);
+        let able =
+            |node: NodeId| groups.iter().any(|group| group.may_run(node)) && able.contains(node);
+        // quarantine never leaves a cluster without a node to run things
+        if nodes.members.iter().any(able) {
+            nodes.standby = nodes.standby.union(out);
+        }
+        nodes.frozen = !self.other_file.is_empty();
+        let state = |(n, state): (usize, &State)| State {
+            known: nodes.members,
+            first: state.first || self.config.groups[n].clones.is_some(),
+            pinned: self.is_pinned(n),
+            ..*state
+        };
+        let states = self.states.iter().enumerate().map(state).collect();
+        (nodes, states)
+    }
+
+    fn scene<'a>(&'a self, nodes: Nodes, states: &'a [State]) -> Scene<'a> {
+        Scene {
+            groups: &self.config.groups,
+            colocations: &self.config.colocations,
+            capacity: &self.config.capacity,
+            nodes,
+            states,
+        }
+    }
+
+    /// What is done about the present state, in its order; it is carried out at once.
+    pub(crate) fn settle(&mut self) -> Vec<Action> {
+        let (nodes, states) = self.seen();
+        let placed = place(&self.scene(nodes, &states)).to_vec();
+        let sequence = self.sequence();
+        let runs: Vec<NodeSet> = self.states.iter().map(|state| state.holders).collect();
+        let mut stops = Vec::new();
+        let mut starts = Vec::new();
+        // groups whose run was interrupted, and those that do not run
+        let mut halted = vec![false; placed.len()];
+        for group in sequence.iter().copied() {
+            let id = GroupId::from_index(group);
+            let (before, after) = (runs[group], placed[group].nodes);
+            let missing = self.musts(group).find(|order| {
+                let first = order.first.index();
+                !self.is_pinned(group) && self.states[first].holders.is_empty()
+            });
+            let again = self
+                .musts(group)
+                .find(|order| halted[order.first.index()] && !self.is_pinned(group));
+            let goal = match missing {
+                Some(_) => NodeSet::EMPTY,
+                None if self.is_pinned(group) => before,
+                None => after,
+            };
+            let kept = if again.is_some() {
+                NodeSet::EMPTY
+            } else {
+                before.both(goal)
+            };
+            halted[group] = kept.is_empty();
+            stops.push(
+                before
+                    .minus(kept)
+                    .iter()
+                    .map(move |node| Action::Stop(id, node)),
+            );
+            let why = match (placed[group].step, again) {
+                (Step::Go(cause), _) => Why::Placed(cause),
+                (_, Some(order)) => Why::After(order.first),
+                // it had waited for the file's order, or for its node to be back
+                (_, None) => Why::Placed(Cause::Start),
+            };
+            let new = goal.minus(kept).iter();
+            starts.extend(new.map(|node| Action::Start(id, node, why)));
+            starts.extend(self.unwell(group, before, placed[group], missing));
+            self.states[group].holders = goal;
+        }
+        self.carry_out(&placed);
+        let stops = stops.into_iter().rev().flatten();
+        stops.chain(starts).collect()
+    }
+
+    /// What is to be said of a group that is not well placed, when that is news.
+    fn unwell(
+        &self,
+        group: usize,
+        before: NodeSet,
+        placed: Placed,
+        missing: Option<Order>,
+    ) -> Option<Action> {
+        let id = GroupId::from_index(group);
+        let old = self.placed[group];
+        let down = placed.step == Step::Nowhere;
+        match (placed.step, missing) {
+            (Step::Keep, _) if old != placed => placed.node().map(|node| Action::Keep(id, node)),
+            _ if down && !(old.nodes.is_empty() && before.is_empty() && !self.fresh) => {
+                Some(Action::Down(id))
+            }
+            _ if down => None,
+            (_, Some(order)) if !before.is_empty() || old.nodes != placed.nodes => {
+                Some(Action::Wait(id, order.first))
+            }
+            _ => None,
+        }
+    }
+
+    fn carry_out(&mut self, placed: &[Placed]) {
+        for (n, placed) in placed.iter().enumerate() {
+            let state = &mut self.states[n];
+            state.planned = placed.nodes;
+            state.first &= state.holders.is_empty();
+            state.damped |= placed.step == Step::Go(Cause::Health);
+            if let Some((node, pending)) = &mut state.prefer
+                && placed.nodes.contains(*node)
+            {
+                *pending = false;
+                if self.once[n] {
+                    state.prefer = None;
+                }
+            }
+        }
+        self.placed = placed.to_vec();
+        self.fresh = false;
+    }
+
+    /// Orders that a group must keep.
+    fn musts(&self, group: usize) -> impl Iterator<Item = Order> {
+        let orders = self.config.orders.iter().copied();
+        orders.filter(move |order| order.must && order.then.index() == group)
+    }
+
+    /// Groups, each after those that start before it; otherwise as in the file.
+    fn sequence(&self) -> Vec<usize> {
+        let mut left: Vec<usize> = (0..self.config.groups.len()).collect();
+        let mut sequence = Vec::new();
+        while !left.is_empty() {
+            let waits = |group: usize| {
+                let orders = self.config.orders.iter();
+                let mut firsts = orders.filter(|order| order.then.index() == group);
+                firsts.any(|order| left.contains(&order.first.index()))
+            };
+            let next = left.iter().position(|group| !waits(*group));
+            // the file's reader refuses circles
+            sequence.push(left.remove(next.unwrap_or(0)));
+        }
+        sequence
+    }
+}

@@ -1,0 +1,271 @@
+//! The words for events, actions and verdicts: the same on the command line and in cases.
+//!
+//! Owns their spelling. Decides nothing.
+
+use kodo_engine::config::Config;
+use kodo_engine::placement::Verdict;
+use kodo_engine::surface::Cause;
+use kodo_engine::types::{GroupId, NodeId};
+
+use super::{Action, Why};
+
+/// Something that happens to a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Fail(NodeId),
+    Join(NodeId),
+    Leave(NodeId),
+    Standby(NodeId),
+    StandbyElsewhere(NodeId),
+    Online(NodeId),
+    Quarantine(NodeId),
+    LoseClients(NodeId),
+    RegainClients(NodeId),
+    OtherFile(NodeId),
+    SameFile(NodeId),
+    Broken(GroupId, NodeId),
+    Cleanup(GroupId),
+    /// The last says that the wish ends when it is fulfilled.
+    Move(GroupId, NodeId, bool),
+    Maintenance(bool),
+    Manage(GroupId, bool),
+    /// Whatever was too recent is not any more.
+    Wait,
+}
+
+/// What an event is called, and what it is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Word {
+    pub(crate) name: &'static str,
+    pub(crate) takes: Takes,
+    pub(crate) help: &'static str,
+}
+
+/// How an event's value becomes one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Takes {
+    Node(fn(NodeId) -> Event),
+    Group(fn(GroupId) -> Event),
+    Pair(fn(GroupId, NodeId) -> Event),
+    Switch(fn(bool) -> Event),
+    Nothing(Event),
+    /// Another cluster file: no event of its own.
+    File,
+}
+
+const fn word(name: &'static str, takes: Takes, help: &'static str) -> Word {
+    Word { name, takes, help }
+}
+
+/// All events.
+pub(crate) const WORDS: &[Word] = &[
+    word(
+        "fail",
+        Takes::Node(Event::Fail),
+        "It loses power, and is known to be gone",
+    ),
+    word(
+        "join",
+        Takes::Node(Event::Join),
+        "It is a healthy member (again), and has reached the clients for a while",
+    ),
+    word(
+        "leave",
+        Takes::Node(Event::Leave),
+        "It is halted in order: it gives everything up first",
+    ),
+    word(
+        "standby",
+        Takes::Node(Event::Standby),
+        "As `kodo standby NODE`",
+    ),
+    word(
+        "standby-elsewhere",
+        Takes::Node(Event::StandbyElsewhere),
+        "After a split heals it turns out that the other part was told `kodo standby NODE`",
+    ),
+    word(
+        "online",
+        Takes::Node(Event::Online),
+        "As `kodo online NODE`; ends a quarantine too",
+    ),
+    word(
+        "quarantine",
+        Takes::Node(Event::Quarantine),
+        "It has died too often",
+    ),
+    word(
+        "lose-clients",
+        Takes::Node(Event::LoseClients),
+        "It does not reach the clients any more, for longer than the settling time",
+    ),
+    word(
+        "regain-clients",
+        Takes::Node(Event::RegainClients),
+        "It has reached the clients again for the settling time; failbacks to it still wait",
+    ),
+    word(
+        "other-file",
+        Takes::Node(Event::OtherFile),
+        "It runs another cluster file than the rest: voluntary moves freeze",
+    ),
+    word(
+        "same-file",
+        Takes::Node(Event::SameFile),
+        "It runs the same cluster file again",
+    ),
+    word(
+        "broken",
+        Takes::Pair(Event::Broken),
+        "The group's failures on the node reach `migration_threshold`",
+    ),
+    word(
+        "cleanup",
+        Takes::Group(Event::Cleanup),
+        "As `kodo cleanup GROUP`",
+    ),
+    word(
+        "move",
+        Takes::Pair(|group, node| Event::Move(group, node, false)),
+        "As `kodo move GROUP NODE`: it prefers the node from then on",
+    ),
+    word(
+        "move-once",
+        Takes::Pair(|group, node| Event::Move(group, node, true)),
+        "The same, but it prefers the node only until it is there",
+    ),
+    word(
+        "maintenance",
+        Takes::Switch(Event::Maintenance),
+        "Nothing is touched until it is over",
+    ),
+    word(
+        "unmanage",
+        Takes::Group(|group| Event::Manage(group, false)),
+        "The group is left alone",
+    ),
+    word(
+        "manage",
+        Takes::Group(|group| Event::Manage(group, true)),
+        "The group is looked after again",
+    ),
+    word(
+        "wait",
+        Takes::Nothing(Event::Wait),
+        "Time passes: damping, a failback's delay and waiting for a steady node are over",
+    ),
+    word("apply", Takes::File, "All nodes get another cluster file"),
+];
+
+impl Takes {
+    /// What stands for the value in help; `None` when there is none.
+    pub(crate) fn value_name(self) -> Option<&'static str> {
+        match self {
+            Takes::Node(_) => Some("NODE"),
+            Takes::Group(_) => Some("GROUP"),
+            Takes::Pair(_) => Some("GROUP=NODE"),
+            Takes::Switch(_) => Some("on|off"),
+            Takes::File => Some("FILE"),
+            Takes::Nothing(_) => None,
+        }
+    }
+
+    /// The event about a value; `None` for another file.
+    ///
+    /// # Errors
+    /// When the cluster file does not have what the value names.
+    pub(crate) fn event(self, config: &Config, value: &str) -> Result<Option<Event>, String> {
+        Ok(Some(match self {
+            Takes::Node(event) => event(node(config, value)?),
+            Takes::Group(event) => event(group(config, value)?),
+            Takes::Pair(event) => {
+                let (group, node) = pair(config, value)?;
+                event(group, node)
+            }
+            Takes::Switch(event) => match value {
+                "on" => event(true),
+                "off" => event(false),
+                _ => return Err(format!("`{value}` is neither on nor off")),
+            },
+            Takes::Nothing(event) => event,
+            Takes::File => return Ok(None),
+        }))
+    }
+}
+
+pub(crate) fn node(config: &Config, name: &str) -> Result<NodeId, String> {
+    let found = config.nodes.iter().position(|node| node == name);
+    found
+        .map(NodeId::from_index)
+        .ok_or_else(|| format!("there is no node `{name}` in the file"))
+}
+
+pub(crate) fn group(config: &Config, name: &str) -> Result<GroupId, String> {
+    let found = config.groups.iter().position(|group| group.name == name);
+    found
+        .map(GroupId::from_index)
+        .ok_or_else(|| format!("there is no group `{name}` in the file"))
+}
+
+/// `GROUP=NODE`
+pub(crate) fn pair(config: &Config, text: &str) -> Result<(GroupId, NodeId), String> {
+    let (one, other) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` is not GROUP=NODE"))?;
+    Ok((group(config, one)?, node(config, other)?))
+}
+
+fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Start => "first start",
+        Cause::Failover => "failover",
+        Cause::Failback => "failback",
+        Cause::Move => "operator's wish",
+        Cause::Health => "clients out of reach",
+        Cause::Displaced => "makes room, or follows",
+    }
+}
+
+/// An action as people read it.
+pub(crate) fn action(config: &Config, action: Action) -> String {
+    let group = |id: GroupId| config.groups[id.index()].name.as_str();
+    let node = |id: NodeId| config.nodes[id.index()].as_str();
+    match action {
+        Action::Stop(id, at) => format!("stop {} on {}", group(id), node(at)),
+        Action::Start(id, at, Why::Placed(why)) => {
+            format!("start {} on {} ({})", group(id), node(at), cause(why))
+        }
+        Action::Start(id, at, Why::After(first)) => {
+            format!(
+                "start {} on {} (after {})",
+                group(id),
+                node(at),
+                group(first)
+            )
+        }
+        Action::Keep(id, at) => format!("keep {} on {}", group(id), node(at)),
+        Action::Down(id) => format!("{} is down", group(id)),
+        Action::Wait(id, first) => format!("{} waits for {}", group(id), group(first)),
+    }
+}
+
+/// What speaks for or against a group on a node.
+pub(crate) fn judged(config: &Config, at: NodeId, verdict: Verdict) -> String {
+    let group = |id: GroupId| config.groups[id.index()].name.as_str();
+    let text = match verdict {
+        Verdict::NotMember => "not a member".to_owned(),
+        Verdict::OtherFile => "its file does not have the group".to_owned(),
+        Verdict::Never => "the file does not let it run there".to_owned(),
+        Verdict::Leaving => "leaves".to_owned(),
+        Verdict::Standby => "on standby".to_owned(),
+        Verdict::Banned => "it failed there".to_owned(),
+        Verdict::Without(with) => format!("{} is not there", group(with)),
+        Verdict::Apart(other) => format!("{} is there", group(other)),
+        Verdict::Full { weight, free } => format!("no room: takes {weight} of {free}"),
+        Verdict::Open { score, serves } => {
+            let serves = if serves { "" } else { ", clients out of reach" };
+            format!("open, worth {score}{serves}")
+        }
+    };
+    format!("{}: {text}", config.nodes[at.index()])
+}
