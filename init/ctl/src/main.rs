@@ -1,10 +1,9 @@
 //! `kodo`, the operator's command.
 //!
 //! Owns the words on the command line, the conversation with a node's admin API and what
-//! a person reads of it; [`offline`] and
-//! [`simulate`] are what needs no node, and [`witness`] a service of
-//! its own. Decides nothing: a node that refuses says why, and this repeats it. Needs no
-//! privilege and no cluster key, only an operator's token.
+//! a person reads of it; [`offline`] and [`simulate`] are what needs no node, and [`witness`]
+//! a service of its own. Decides nothing: a node that refuses says why, and this repeats it.
+//! Needs no privilege and no cluster key, only an operator's token.
 
 mod cli;
 mod client;

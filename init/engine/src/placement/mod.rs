@@ -18,7 +18,8 @@
 //!    that is asked for is as good as its own: where an operator's open wish points, or a
 //!    better place by `failback`; of the group itself or of one that it must be with, and
 //!    where the wish for one points that must be with it. Nobody else leaves for a wish; of
-//!    as many that leave, a wish that stays open counts like one of them;
+//!    as many that leave, a wish that stays open counts like one of them. Wishes that cannot
+//!    all be fulfilled are, one after the other;
 //! 5. the sum of scores is higher: locations, stickiness at the own place, colocations, and
 //!    an operator's last wish before all of them.
 //!
