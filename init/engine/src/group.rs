@@ -63,6 +63,8 @@ pub(crate) struct Group {
     pub(crate) known: [u64; limits::NODES],
     /// The epoch of the operator's preference that was followed last.
     pub(crate) obeyed: u64,
+    /// The epoch of the last one that was followed, and that the group has left since.
+    pub(crate) left: u64,
     /// The last move for reachability.
     pub(crate) moved_at: Option<Now>,
     /// The peer's tenure against which it was kept, so that it is said once.
@@ -90,6 +92,7 @@ impl Group {
             cleaned: None,
             known: [0; limits::NODES],
             obeyed: 0,
+            left: 0,
             moved_at: None,
             kept: None,
             unguarded: false,

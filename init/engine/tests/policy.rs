@@ -278,6 +278,19 @@ fn a_move_once_leaves_no_preference() {
 }
 
 #[test]
+fn a_move_once_stays_although_home_is_back() {
+    let mut world = three(|config| config.groups[0].failback = Failback::Auto);
+    let once = Command::Move(WWW, NodeId(2), true);
+    world.command(A, once).expect("taken");
+    world.until("moved", ms(2000), |w| w.serves(C));
+    never(&mut world, ms(10_000), |w| !w.serves(C));
+    // what moves it on ends the wish
+    world.power_off(C);
+    world.until("home", ms(2500), |w| w.serves(A));
+    world.one_owner();
+}
+
+#[test]
 fn a_node_that_dies_again_and_again_is_given_nothing() {
     let rule = |config: &mut Config| {
         config.quarantine = Some(Quarantine {

@@ -423,13 +423,11 @@ impl Future {
             state.planned = placed.nodes;
             state.first &= state.holders.is_empty();
             state.damped |= placed.step == Step::Go(Cause::Health);
-            if let Some((node, pending)) = &mut state.prefer
-                && placed.nodes.contains(*node)
-            {
-                *pending = false;
-                if self.once[n] {
-                    state.prefer = None;
-                }
+            match &mut state.prefer {
+                Some((node, pending)) if placed.nodes.contains(*node) => *pending = false,
+                // A move once holds until something else moves the group on.
+                Some((_, false)) if self.once[n] => state.prefer = None,
+                _ => {}
             }
         }
         self.placed = placed.to_vec();

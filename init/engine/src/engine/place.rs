@@ -118,10 +118,11 @@ impl Engine {
                 self.groups[n].moved_at = Some(now);
             }
             let wish = self.registers.prefer(GroupId::from_index(n));
-            if let Some(wish) = wish
-                && line.is_some_and(|line| line.nodes.contains(wish.node))
-            {
+            let Some(wish) = wish else { continue };
+            if line.is_some_and(|line| line.nodes.contains(wish.node)) {
                 self.groups[n].obeyed = wish.epoch;
+            } else if self.groups[n].obeyed == wish.epoch {
+                self.groups[n].left = wish.epoch;
             }
         }
         self.plan = super::Plan { version, lines };
@@ -235,15 +236,18 @@ impl Engine {
             .claim
             .tenure
             .max(own.known.iter().copied().max().unwrap_or(0));
+        let planned = self.plan.lines[n].map_or(NodeSet::EMPTY, |line| line.nodes);
         let prefer = self.registers.prefer(group).and_then(|wish| {
             let pending = tenure < wish.epoch && own.obeyed != wish.epoch;
-            (pending || wish.lasting).then_some((wish.node, pending))
+            // A move once holds until something else moves the group on.
+            let holds = planned.contains(wish.node) && own.left != wish.epoch;
+            (pending || wish.lasting || holds).then_some((wish.node, pending))
         });
         State {
             known: members.iter().filter(has).collect(),
             banned: members.iter().filter(banned).collect(),
             holders: members.iter().filter(holds).collect(),
-            planned: self.plan.lines[n].map_or(NodeSet::EMPTY, |line| line.nodes),
+            planned,
             prefer,
             waiting,
             damped: damped_until.is_some_and(|until| now < until),
