@@ -28,7 +28,7 @@ const MOUNTS: [(&str, &str, &str, Guard); 9] = [
 const OPTIONAL: [&str; 2] = ["pstore", "efivarfs"];
 
 /// Fail fast, quietly: below `/proc/sys`. Those that a kernel lacks are left out.
-const SETTINGS: [(&str, &str); 17] = [
+const SETTINGS: [(&str, &str); 18] = [
     // Reset one second after a panic; make everything doubtful a panic.
     ("kernel/panic", "1"),
     ("kernel/panic_on_oops", "1"),
@@ -48,6 +48,9 @@ const SETTINGS: [(&str, &str); 17] = [
     ("kernel/printk_devkmsg", "on\n"),
     ("kernel/sysrq", "0"),
     ("kernel/dmesg_restrict", "1"),
+    // In a user namespace of its own a service would have every capability over it, and with
+    // them the kernel's less trodden paths.
+    ("user/max_user_namespaces", "0"),
     // Routing between the LAN and the crossover is nobody's business.
     ("net/ipv4/ip_forward", "0"),
 ];

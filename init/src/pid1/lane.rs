@@ -60,6 +60,7 @@ impl Lane {
             arguments: &["init".to_owned(), name.to_owned()],
             environment: &[],
             directory: Path::new("/"),
+            root: None,
             give: &give,
             cgroup: None,
             confinement: None,

@@ -27,6 +27,7 @@ pub mod netlink;
 pub mod packet;
 pub mod poll;
 pub mod process;
+pub mod root;
 mod sandbox;
 pub mod schedule;
 pub mod seqpacket;

@@ -12,6 +12,7 @@ use std::path::Path;
 use rustix::process::{Pid, WaitOptions};
 
 use crate::confine::Confinement;
+use crate::root::{self, Root};
 use crate::{Error, Result};
 
 /// What a child finds at a descriptor number.
@@ -26,14 +27,16 @@ pub struct Give<'fd> {
 /// Everything about a process to start.
 #[derive(Debug)]
 pub struct Spawn<'a> {
-    /// The program file.
+    /// The program file, as the child sees it.
     pub program: &'a Path,
     /// Its arguments, the zeroth included.
     pub arguments: &'a [String],
     /// Its whole environment, `NAME=value`.
     pub environment: &'a [String],
-    /// Its working directory.
+    /// Its working directory, as the child sees it.
     pub directory: &'a Path,
+    /// A file system, process numbers and a host name of its own; `None` shares ours.
+    pub root: Option<&'a Root>,
     /// Its open descriptors. 0, 1 and 2 are `/dev/null` where not given; all else is closed.
     pub give: &'a [Give<'a>],
     /// The cgroup (v2) directory that it is born in.
@@ -99,7 +102,10 @@ impl Spawn<'_> {
         let environment = c_strings(self.environment)?;
         let arguments = pointers(&arguments);
         let environment = pointers(&environment);
+        let owner = self.confinement.as_ref().map_or(0, |confined| confined.id);
+        let root = self.root.map(|root| root.prepare(owner)).transpose()?;
         let prepared = Prepared {
+            root: root.as_ref(),
             program: &program,
             directory: &directory,
             arguments: &arguments,
@@ -108,7 +114,8 @@ impl Spawn<'_> {
         };
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
 
-        let Some(child) = clone_with(self.cgroup)? else {
+        let namespaces = if root.is_some() { root::NAMESPACES } else { 0 };
+        let Some(child) = clone_with(self.cgroup, namespaces)? else {
             drop(reader);
             let error = self.become_child(&prepared);
             let _ = rustix::io::write(&writer, &crate::errno(&error).to_ne_bytes());
@@ -148,6 +155,9 @@ impl Spawn<'_> {
         rustix::process::setsid()?;
         let oom = open_existing("/proc/self/oom_score_adj")?;
         rustix::io::write(&oom, prepared.oom_score.as_bytes())?;
+        if let Some(root) = prepared.root {
+            root.enter()?;
+        }
         rustix::process::chdir(prepared.directory.as_c_str())?;
         self.place_descriptors()?;
         if let Some(confinement) = &self.confinement {
@@ -199,6 +209,7 @@ pub const GIVEN: usize = 6;
 
 /// What the child needs that takes memory to make.
 struct Prepared<'a> {
+    root: Option<&'a root::Prepared>,
     program: &'a CString,
     directory: &'a CString,
     arguments: &'a [*const libc::c_char],
@@ -228,12 +239,12 @@ fn place(descriptor: &OwnedFd, number: RawFd) -> Result<()> {
 /// Too wide for the type that libc gave it.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// `clone3`: `None` in the child.
-fn clone_with(cgroup: Option<BorrowedFd<'_>>) -> Result<Option<Child>> {
+/// `clone3` into new namespaces: `None` in the child.
+fn clone_with(cgroup: Option<BorrowedFd<'_>>, namespaces: libc::c_int) -> Result<Option<Child>> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain data; all zero is a valid value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = u64::try_from(libc::CLONE_PIDFD).unwrap_or(0);
+    args.flags = u64::try_from(libc::CLONE_PIDFD | namespaces).unwrap_or(0);
     args.pidfd = (&raw mut pidfd) as u64;
     args.exit_signal = u64::try_from(libc::SIGCHLD).unwrap_or(0);
     if let Some(cgroup) = cgroup {

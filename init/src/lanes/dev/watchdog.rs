@@ -151,6 +151,7 @@ fn helper(watchdog: Watchdog) -> Result<OwnedFd> {
         arguments: &["init".to_owned(), feeder::NAME.to_owned()],
         environment: &[],
         directory: Path::new("/"),
+        root: None,
         give: &[
             Give {
                 number: CHANNEL,

@@ -100,6 +100,7 @@ impl Service {
             arguments: &self.setup.arguments,
             environment: &environment,
             directory: Path::new("/"),
+            root: None,
             give: &give,
             cgroup: Some(self.cgroup.directory.as_fd()),
             confinement: Some(Confinement {
@@ -263,6 +264,7 @@ impl OwnChild {
             arguments: &["init".to_owned(), self.which.name().to_owned()],
             environment: &[],
             directory: Path::new("/"),
+            root: None,
             give: &give,
             cgroup: Some(cgroup.directory.as_fd()),
             confinement: Some(Confinement {

@@ -10,6 +10,7 @@ fn shell<'a>(arguments: &'a [String], give: &'a [Give<'a>]) -> Spawn<'a> {
         arguments,
         environment: &[],
         directory: Path::new("/"),
+        root: None,
         give,
         cgroup: None,
         confinement: None,
