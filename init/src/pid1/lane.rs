@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use kodo_sys::process::{Give, Spawn};
+use kodo_sys::root::Home;
 use kodo_sys::seqpacket::{self, Channel};
 use kodo_sys::{AsFd, BorrowedFd, Result};
 use serde::Serialize;
@@ -60,7 +61,7 @@ impl Lane {
             arguments: &["init".to_owned(), name.to_owned()],
             environment: &[],
             directory: Path::new("/"),
-            root: None,
+            home: Home::Ours,
             give: &give,
             cgroup: None,
             confinement: None,

@@ -12,7 +12,7 @@ use std::path::Path;
 use rustix::process::{Pid, WaitOptions};
 
 use crate::confine::Confinement;
-use crate::root::{self, Root};
+use crate::root::{self, Home};
 use crate::{Error, Result};
 
 /// What a child finds at a descriptor number.
@@ -35,8 +35,8 @@ pub struct Spawn<'a> {
     pub environment: &'a [String],
     /// Its working directory, as the child sees it.
     pub directory: &'a Path,
-    /// A file system, process numbers and a host name of its own; `None` shares ours.
-    pub root: Option<&'a Root>,
+    /// Whose file system and process numbers it has.
+    pub home: Home<'a>,
     /// Its open descriptors. 0, 1 and 2 are `/dev/null` where not given; all else is closed.
     pub give: &'a [Give<'a>],
     /// The cgroup (v2) directory that it is born in.
@@ -103,7 +103,10 @@ impl Spawn<'_> {
         let arguments = pointers(&arguments);
         let environment = pointers(&environment);
         let owner = self.confinement.as_ref().map_or(0, |confined| confined.id);
-        let root = self.root.map(|root| root.prepare(owner)).transpose()?;
+        let root = match self.home {
+            Home::Own(root) => Some(root.prepare(owner)?),
+            Home::Ours | Home::With(_) => None,
+        };
         let prepared = Prepared {
             root: root.as_ref(),
             program: &program,
@@ -115,6 +118,10 @@ impl Spawn<'_> {
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
 
         let namespaces = if root.is_some() { root::NAMESPACES } else { 0 };
+        let numbered = match self.home {
+            Home::With(pidfd) => Some(root::Numbered::with(pidfd)?),
+            Home::Ours | Home::Own(_) => None,
+        };
         let Some(child) = clone_with(self.cgroup, namespaces)? else {
             drop(reader);
             let error = self.become_child(&prepared);
@@ -122,7 +129,7 @@ impl Spawn<'_> {
             // SAFETY: ends this process without running anything of the parent's.
             unsafe { libc::_exit(127) };
         };
-        drop(writer);
+        drop((writer, numbered));
 
         // Closed by a successful exec; else it carries the errno.
         let mut code = [0; 4];
@@ -155,8 +162,10 @@ impl Spawn<'_> {
         rustix::process::setsid()?;
         let oom = open_existing("/proc/self/oom_score_adj")?;
         rustix::io::write(&oom, prepared.oom_score.as_bytes())?;
-        if let Some(root) = prepared.root {
-            root.enter()?;
+        match (prepared.root, self.home) {
+            (Some(root), _) => root.enter()?,
+            (None, Home::With(pidfd)) => root::join(pidfd)?,
+            (None, _) => {}
         }
         rustix::process::chdir(prepared.directory.as_c_str())?;
         self.place_descriptors()?;

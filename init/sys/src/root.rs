@@ -5,6 +5,9 @@
 //! granted, a `/proc` that shows its own processes. No `/sys`, no cgroups, no sockets of
 //! others. Never decides what is in the root: the image does.
 //!
+//! A second process can join the first one there: a probe or a hook that must see what the
+//! service sees.
+//!
 //! The steps run between `clone` and `exec` as root, make system calls only and allocate
 //! nothing. The initial RAM file system cannot be pivoted away from
 //! (`Documentation/filesystems/ramfs-rootfs-initramfs.rst`), so the new root is moved over
@@ -15,10 +18,24 @@ use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{FileType, Mode};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use crate::Result;
+
+/// Where a child lives.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Home<'a> {
+    /// In the file system and among the processes of this one.
+    #[default]
+    Ours,
+    /// In a root of its own.
+    Own(&'a Root),
+    /// Where the process behind this pidfd lives, which has a root of its own.
+    With(BorrowedFd<'a>),
+}
 
 /// A child's own file system.
 #[derive(Clone, Debug)]
@@ -93,8 +110,44 @@ fn c_path(path: &Path) -> Result<CString> {
 
 /// Which namespaces such a child is cloned into: mounts, processes, System V memory and
 /// message queues, host name.
-pub(crate) const NAMESPACES: libc::c_int =
-    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+pub(crate) const NAMESPACES: libc::c_int = JOINED | libc::CLONE_NEWPID;
+/// Those that a process can join once it runs.
+const JOINED: libc::c_int = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+
+/// Moves the calling process, which is about to execute a program, to where the process
+/// behind `pidfd` lives; its working directory becomes the root there.
+pub(crate) fn join(pidfd: BorrowedFd<'_>) -> Result<()> {
+    set_namespace(pidfd, JOINED)
+}
+
+/// While this lives, the calling thread's children get their numbers among the processes of
+/// another one.
+#[derive(Debug)]
+pub(crate) struct Numbered {
+    ours: OwnedFd,
+}
+
+impl Numbered {
+    pub(crate) fn with(pidfd: BorrowedFd<'_>) -> Result<Numbered> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let ours = rustix::fs::open(c"/proc/self/ns/pid", flags, Mode::empty())?;
+        set_namespace(pidfd, libc::CLONE_NEWPID)?;
+        Ok(Numbered { ours })
+    }
+}
+
+impl Drop for Numbered {
+    fn drop(&mut self) {
+        // One's own namespace can always be joined.
+        let _ = set_namespace(std::os::fd::AsFd::as_fd(&self.ours), libc::CLONE_NEWPID);
+    }
+}
+
+fn set_namespace(of: BorrowedFd<'_>, which: libc::c_int) -> Result<()> {
+    // SAFETY: takes a descriptor and flags; no memory is involved.
+    crate::check(unsafe { libc::setns(of.as_raw_fd(), which) })?;
+    Ok(())
+}
 
 impl Prepared {
     /// Makes this the root of the calling process, which lives in [`NAMESPACES`] of its own.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use kodo_sys::Result;
 use kodo_sys::process::{Give, Spawn};
+use kodo_sys::root::Home;
 use kodo_sys::seqpacket;
 use kodo_sys::watchdog::Watchdog;
 
@@ -151,7 +152,7 @@ fn helper(watchdog: Watchdog) -> Result<OwnedFd> {
         arguments: &["init".to_owned(), feeder::NAME.to_owned()],
         environment: &[],
         directory: Path::new("/"),
-        root: None,
+        home: Home::Ours,
         give: &[
             Give {
                 number: CHANNEL,

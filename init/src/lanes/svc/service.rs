@@ -9,6 +9,7 @@ use kodo_node::io::Token;
 use kodo_sys::Result;
 use kodo_sys::confine::{Confinement, Files};
 use kodo_sys::process::{self, Give, Send, Spawn};
+use kodo_sys::root::Home;
 
 use super::cgroup::{Bounds, Cgroup, Tree};
 use super::output::Lines;
@@ -100,7 +101,7 @@ impl Service {
             arguments: &self.setup.arguments,
             environment: &environment,
             directory: Path::new("/"),
-            root: None,
+            home: Home::Ours,
             give: &give,
             cgroup: Some(self.cgroup.directory.as_fd()),
             confinement: Some(Confinement {
@@ -264,7 +265,7 @@ impl OwnChild {
             arguments: &["init".to_owned(), self.which.name().to_owned()],
             environment: &[],
             directory: Path::new("/"),
-            root: None,
+            home: Home::Ours,
             give: &give,
             cgroup: Some(cgroup.directory.as_fd()),
             confinement: Some(Confinement {

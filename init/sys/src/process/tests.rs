@@ -10,7 +10,7 @@ fn shell<'a>(arguments: &'a [String], give: &'a [Give<'a>]) -> Spawn<'a> {
         arguments,
         environment: &[],
         directory: Path::new("/"),
-        root: None,
+        home: Home::Ours,
         give,
         cgroup: None,
         confinement: None,

@@ -1,13 +1,14 @@
 //! A shell in a root of its own, asked what it can see and do. The root holds the shell,
 //! its libraries and nothing else, so everything is asked with what the shell has built in.
 
-use std::io::Read;
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use super::Root;
+use super::{Home, Root};
 use crate::confine::{Confinement, Files};
-use crate::process::{Give, Spawn, is_root};
+use crate::process::{Child, Give, Spawn, is_root};
 
 /// The shell and what its loader needs, as Debian lays them out.
 const SHELL: [&str; 3] = [
@@ -32,26 +33,39 @@ fn shell() -> tempfile::TempDir {
     directory
 }
 
-/// What the shell says to a script, and whether it could be started at all.
-fn ask(script: &str, writable: &[&str]) -> crate::Result<String> {
-    let directory = shell();
-    let root = Root {
-        directory: directory.path().to_path_buf(),
+fn root_of(directory: &Path, writable: &[&str]) -> Root {
+    Root {
+        directory: directory.to_path_buf(),
         writable: writable.iter().map(PathBuf::from).collect(),
         room: 64 << 10,
-    };
+    }
+}
+
+/// A shell that runs a script, and what it will write.
+fn start(script: &str, home: Home<'_>, input: Option<&OwnedFd>) -> crate::Result<(Child, File)> {
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let arguments = ["sh".into(), "-c".into(), script.to_owned()];
-    let give = [1, 2].map(|number| Give {
-        number,
-        descriptor: writer.as_fd(),
-    });
-    Spawn {
+    let mut give = vec![];
+    for number in [1, 2] {
+        let descriptor = writer.as_fd();
+        give.push(Give { number, descriptor });
+    }
+    if let Some(input) = input {
+        let descriptor = input.as_fd();
+        give.push(Give {
+            number: 0,
+            descriptor,
+        });
+    }
+    let child = Spawn {
         program: Path::new("/bin/sh"),
         arguments: &arguments,
         environment: &[],
-        directory: Path::new("/data"),
-        root: Some(&root),
+        directory: match home {
+            Home::Ours => Path::new("/"),
+            Home::Own(_) | Home::With(_) => Path::new("/data"),
+        },
+        home,
         give: &give,
         cgroup: None,
         confinement: Some(Confinement {
@@ -65,9 +79,16 @@ fn ask(script: &str, writable: &[&str]) -> crate::Result<String> {
         die_with_parent: true,
     }
     .start()?;
-    drop(writer);
+    Ok((child, File::from(reader)))
+}
+
+/// What a shell in a root of its own says to a script, if it could be started.
+fn ask(script: &str, writable: &[&str]) -> crate::Result<String> {
+    let directory = shell();
+    let root = root_of(directory.path(), writable);
+    let (_, mut reader) = start(script, Home::Own(&root), None)?;
     let mut text = String::new();
-    std::fs::File::from(reader).read_to_string(&mut text)?;
+    reader.read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -118,4 +139,34 @@ fn a_writable_place_outside_is_refused_before_anything_is_started() {
         let refused = ask("echo started", &[path]).unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput, "{path}");
     }
+}
+
+#[test]
+fn a_second_process_joins_the_first_one() {
+    if !is_root() {
+        return;
+    }
+    let directory = shell();
+    let root = root_of(directory.path(), &["/run/own"]);
+    let (input, release) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let script = "echo secret > /run/own/file; echo ready; read line";
+    let (first, reader) = start(script, Home::Own(&root), Some(&input)).unwrap();
+    let mut reader = BufReader::new(reader);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+
+    let script =
+        "read line < /run/own/file; echo $line; [ $$ -gt 1 ] && kill -0 1 && echo beside it; pwd";
+    let (_, mut second) = start(script, Home::With(first.pidfd.as_fd()), None).unwrap();
+    let mut text = String::new();
+    second.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "secret\nbeside it\n/data\n");
+
+    // And this process's own children are numbered as before.
+    let (third, mut reader) = start("echo $$", Home::Ours, None).unwrap();
+    text.clear();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text.trim(), third.pid.to_string());
+    drop(release);
 }
