@@ -33,6 +33,8 @@ pub struct Cluster {
     pub even_split: EvenSplit,
     /// Who breaks ties, exactly with [`SplitBrain::Witness`].
     pub witness: Option<Witness>,
+    /// When a node that dies again and again is no longer given anything.
+    pub quarantine: Option<Quarantine>,
     /// Addresses whose answers prove that this side reaches the public network.
     pub ping: Vec<IpAddr>,
     /// Whether operators may break nodes on purpose.
@@ -135,6 +137,15 @@ pub enum EvenSplit {
     None,
     /// The one with the first node of the file.
     First,
+}
+
+/// When a node that dies again and again is no longer given anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Quarantine {
+    /// At so many deaths.
+    pub exits: u8,
+    /// Each at most so long after the one before.
+    pub window: Duration,
 }
 
 /// A program on another host that speaks for at most one half of the cluster at a time.

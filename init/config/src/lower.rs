@@ -216,7 +216,10 @@ impl Cluster {
                 then: GroupId(id(order.then)),
                 must: order.must,
             })),
-            quarantine: None,
+            quarantine: self.quarantine.map(|rule| engine::Quarantine {
+                exits: rule.exits,
+                window: rule.window,
+            }),
         }
     }
 

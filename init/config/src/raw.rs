@@ -26,6 +26,8 @@ pub(crate) struct General {
     pub(crate) ping: Option<Spanned<Vec<Text<IpAddr>>>>,
     pub(crate) even_split: Option<Text<EvenSplit>>,
     pub(crate) last_man_standing: Option<Spanned<bool>>,
+    pub(crate) quarantine_exits: Option<Spanned<u8>>,
+    pub(crate) quarantine_window: Option<Text<Duration>>,
 }
 
 /// `[witness]`

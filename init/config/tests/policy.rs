@@ -163,6 +163,26 @@ fn every_new_meaning_changes_the_hash() {
     assert_eq!(accepted(&same).file_hash(), hashes[0]);
 }
 
+#[test]
+fn quarantine_is_off_until_the_file_says_when() {
+    let with = |lines: &str| {
+        let text = example().replace("split_brain", &format!("{lines}split_brain"));
+        accepted(&text)
+    };
+    let rule = |lines: &str| with(lines).node("node1").unwrap().engine.quarantine;
+    assert_eq!(rule(""), None);
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let quarantine = |exits, window| Some(engine::Quarantine { exits, window });
+    assert_eq!(rule("quarantine_exits = 3\n"), quarantine(3, minutes(10)));
+    let both = "quarantine_exits = 3\nquarantine_window = \"1h\"\n";
+    assert_eq!(rule(both), quarantine(3, minutes(60)));
+    let hashes = ["", "quarantine_exits = 3\n", "quarantine_exits = 4\n", both];
+    let mut hashes = hashes.map(|lines| with(lines).file_hash()).to_vec();
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 4);
+}
+
 /// What the guide shows is a cluster file, once its nodes and services are described.
 #[test]
 fn the_guide_shows_what_is_accepted() {

@@ -16,6 +16,7 @@ mod moves;
 mod nodes;
 mod paths;
 mod policy;
+mod quarantine;
 mod remarks;
 mod resources;
 mod room;
@@ -96,6 +97,7 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
             .even_split
             .map_or(EvenSplit::None, Spanned::into_inner),
         witness: witness.and_then(|witness| witness.value),
+        quarantine: general.quarantine,
         ping: plain(general.ping),
         drills: general.drills.is_some_and(Spanned::into_inner),
         admin: admin.map(|admin| admin.value),

@@ -7,8 +7,8 @@ use core::time::Duration;
 use kodo_engine::Key;
 use toml::Spanned;
 
-use super::{Unique, take, take_all, timing};
-use crate::cluster::{Admin, EvenSplit, Profile, SplitBrain, Token, Watchdog, Witness};
+use super::{Unique, quarantine, take, take_all, timing};
+use crate::cluster::{Admin, EvenSplit, Profile, Quarantine, SplitBrain, Token, Watchdog, Witness};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::leaf::{Hex256, Leaf, Text};
 use crate::raw;
@@ -34,6 +34,7 @@ pub(super) struct General {
     /// Where `ping` is, when it names anybody.
     pub(super) ping_span: Option<Range<usize>>,
     pub(super) even_split: Option<Spanned<EvenSplit>>,
+    pub(super) quarantine: Option<Quarantine>,
 }
 
 /// `[witness]` with the places of its values.
@@ -105,6 +106,7 @@ pub(super) fn general(
         ping,
         ping_span,
         even_split: raw.even_split.and_then(|text| take(sink, text)),
+        quarantine: quarantine::read(sink, raw.quarantine_exits, raw.quarantine_window),
     }
 }
 
