@@ -108,8 +108,13 @@ fn judge_group(
             "{name} is not managed: it is watched only, and nobody takes it over"
         ));
     }
+    if let Some(node) = &group.stuck_on {
+        concerns.push(format!(
+            "{name} could not be stopped on {node}: nobody touches it there until it is cleaned up"
+        ));
+    }
     let here = group.holder.as_ref() == Some(&status.node);
-    if group.state == GroupState::Blocked && !here {
+    if group.state == GroupState::Blocked && !here && group.stuck_on.is_none() {
         concerns.push(format!("{name} cannot be started on {}", status.node));
     }
     if group.failures > 0 {
@@ -150,6 +155,7 @@ fn judge_holder(status: &Status, group: &Group, concerns: &mut Vec<String>) {
         }),
         Some(holder) if *holder == status.node => match group.state {
             GroupState::Started => {}
+            GroupState::Blocked if group.stuck_on.is_some() => {}
             state => concerns.push(format!("{name} is {} on {holder}", state.word())),
         },
         Some(holder) => {

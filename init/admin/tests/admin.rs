@@ -185,6 +185,7 @@ fn refusals_say_what_to_do() {
         (Refused::Engine(Refusal::PeerAlive), 409),
         (Refused::Engine(Refusal::Frozen), 409),
         (Refused::Engine(Refusal::Untouched), 409),
+        (Refused::Engine(Refusal::Blocked), 409),
         (Refused::Engine(Refusal::NotNow), 409),
         (Refused::DrillsForbidden, 403),
     ] {

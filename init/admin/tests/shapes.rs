@@ -50,7 +50,7 @@ fn status_of_a_healthy_pair() {
             ],
             "groups": [
                 {"name": "www", "managed": true, "clones": null, "holder": "node1",
-                 "nodes": ["node1"], "waits_for": null,
+                 "nodes": ["node1"], "waits_for": null, "stuck_on": null,
                  "epoch": 2, "state": "started", "failures": 0,
                  "members": [member("web"), member("vip")]},
             ],
@@ -91,7 +91,7 @@ fn a_witness_that_answers_is_no_concern() {
 #[test]
 fn every_fault_is_a_concern_and_says_where() {
     type Break = fn(&mut Status);
-    let cases: [(&str, Break); 23] = [
+    let cases: [(&str, Break); 24] = [
         (
             "node1 is in no view and decides nothing: fresh from boot, or left out by the others",
             |s| {
@@ -103,6 +103,13 @@ fn every_fault_is_a_concern_and_says_where() {
             |s| s.maintenance = true,
         ),
         ("www runs nowhere", |s| s.groups[0].holder = None),
+        (
+            "www could not be stopped on node1: nobody touches it there until it is cleaned up",
+            |s| {
+                s.groups[0].state = GroupState::Blocked;
+                s.groups[0].stuck_on = Some("node1".try_into().unwrap());
+            },
+        ),
         ("www runs nowhere: node1 waits for db", |s| {
             s.groups[0].holder = None;
             s.groups[0].waits_for = Some("db".try_into().unwrap());
@@ -270,7 +277,10 @@ fn a_newer_reader_survives_an_older_node() {
     };
     forget("", &["maintenance", "gate", "witness"]);
     forget("/nodes/0", &["quarantined", "carries"]);
-    forget("/groups/0", &["managed", "clones", "nodes", "waits_for"]);
+    forget(
+        "/groups/0",
+        &["managed", "clones", "nodes", "waits_for", "stuck_on"],
+    );
     let read: api::Status = serde_json::from_value(value).unwrap();
     assert!(!read.maintenance && !read.nodes[0].quarantined);
     assert!(read.groups[0].managed && read.groups[0].nodes.is_empty());
@@ -361,6 +371,7 @@ fn largest() -> Status {
     group.clones = Some(u8::MAX);
     group.runs_on = NodeSet(u32::MAX);
     group.waits_for = Some(name.clone());
+    group.stuck_on = Some(name.clone());
     group.epoch = u64::MAX;
     let mut member = group.members[0].clone();
     member.name = name;

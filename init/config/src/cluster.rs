@@ -365,6 +365,19 @@ pub struct Group {
     pub migration_threshold: u8,
     /// Time without a failure after which the count is forgotten.
     pub failure_timeout: Duration,
+    /// A failed start bans the node at once; otherwise it is one failure more.
+    pub start_failure_is_fatal: bool,
+    /// What happens when a stop fails.
+    pub on_stop_failure: OnStopFailure,
+}
+
+/// What happens when something of a group cannot be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum OnStopFailure {
+    /// The node resets itself.
+    Fence,
+    /// The group stays where it is, untouched, until an operator has looked.
+    Block,
 }
 
 /// A member of a group, by its position among its kind.

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::cluster::{
-    Bond, Cidr, EvenSplit, Mac, PciAddress, Profile, Role, ServiceKind, SplitBrain, Worth,
+    Bond, Cidr, EvenSplit, Mac, OnStopFailure, PciAddress, Profile, Role, ServiceKind, SplitBrain,
+    Worth,
 };
 use crate::leaf::{Choice, Clones, Hex256, Name, Text};
 
@@ -146,6 +147,8 @@ pub(crate) struct Group {
     pub(crate) failback_delay: Option<Text<Duration>>,
     pub(crate) migration_threshold: Option<Spanned<u8>>,
     pub(crate) failure_timeout: Option<Text<Duration>>,
+    pub(crate) start_failure_is_fatal: Option<Spanned<bool>>,
+    pub(crate) on_stop_failure: Option<Text<OnStopFailure>>,
 }
 
 /// `[[location]]`
@@ -230,6 +233,12 @@ impl Choice for Failback {
         ("delayed", Self::Delayed),
         ("manual", Self::Manual),
     ];
+}
+
+impl Choice for OnStopFailure {
+    const WHAT: &'static str = "a rule for stops that fail";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("fence", Self::Fence), ("block", Self::Block)];
 }
 
 impl Choice for OrderKind {

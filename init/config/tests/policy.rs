@@ -52,7 +52,7 @@ fn file(capacities: &[Option<u16>], groups: &[String]) -> String {
 fn example() -> String {
     let groups = [
         "priority = -3\nweight = 2\nfailback = \"delayed\"\nfailback_delay = \"5m\"\nstickiness = 7\n",
-        "prefer = [\"node3\", \"node1\"]\n",
+        "prefer = [\"node3\", \"node1\"]\nstart_failure_is_fatal = false\non_stop_failure = \"block\"\n",
         "clones = \"all\"\n",
     ];
     file(&[Some(4), None, Some(9)], &groups.map(String::from))
@@ -104,6 +104,12 @@ fn the_nodes_get_what_the_file_says() {
         first.failback,
         engine::Failback::Delayed(Duration::from_secs(300))
     );
+    let stops = [first, second].map(|group| group.on_stop_failure);
+    assert_eq!(
+        stops,
+        [engine::OnStopFailure::Fence, engine::OnStopFailure::Block]
+    );
+    assert!(first.start_failure_is_fatal && !second.start_failure_is_fatal);
     assert_eq!(third.clones, Some(2), "of those that may run it");
     assert_eq!(config.capacity[..], [4, u16::MAX, 9]);
     assert_eq!(
@@ -146,6 +152,8 @@ fn every_new_meaning_changes_the_hash() {
         ("weight = 2", "weight = 3"),
         ("\"5m\"", "\"6m\""),
         ("stickiness = 7", "stickiness = 8"),
+        ("fatal = false", "fatal = true"),
+        ("\"block\"", "\"fence\""),
         ("clones = \"all\"", "clones = 1"),
         ("capacity = 9", "capacity = 8"),
         ("score = 50", "score = 51"),

@@ -160,6 +160,9 @@ fn group_row(status: &Status, group: &Group) -> Vec<String> {
     if let Some(first) = &group.waits_for {
         remarks.push(format!("WAITS for {first} on {}", status.node));
     }
+    if let Some(node) = &group.stuck_on {
+        remarks.push(format!("CANNOT BE STOPPED on {node}"));
+    }
     if !group.managed {
         remarks.push("NOT MANAGED by order".to_owned());
     }
@@ -527,6 +530,10 @@ ALERTS
                 "db",
                 json!({"holder": null, "state": "stopped", "waits_for": "www"})
             ),
+            group(
+                "mail",
+                json!({"holder": "node2", "state": "stopped", "stuck_on": "node2"})
+            ),
         ]);
         let read: Status = serde_json::from_value(value).unwrap();
         let expected = "\
@@ -534,10 +541,11 @@ web: healthy, as node1 sees it, up 12 min
 MAINTENANCE: nothing is started, stopped or moved
 
 GROUPS
-  dns   on node1, node2          started   web, vip
-  ntp   on node2 (ONLY 1 of 2)                        WAITS for dns on node1
-  www   on node1                 started   web, vip   NOT MANAGED by order, 1 failure on node1
-  db    NOWHERE                                       WAITS for www on node1
+  dns    on node1, node2          started   web, vip
+  ntp    on node2 (ONLY 1 of 2)                        WAITS for dns on node1
+  www    on node1                 started   web, vip   NOT MANAGED by order, 1 failure on node1
+  db     NOWHERE                                       WAITS for www on node1
+  mail   on node2                                      CANNOT BE STOPPED on node2
 
 NODES
   node1   active    answers you

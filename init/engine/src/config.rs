@@ -178,6 +178,19 @@ pub struct Group {
     pub migration_threshold: u8,
     /// Time without a new failure after which the count is forgotten.
     pub failure_timeout: Now,
+    /// A failed start bans it at once; otherwise it is one failure more.
+    pub start_failure_is_fatal: bool,
+    /// What happens when a stop fails.
+    pub on_stop_failure: OnStopFailure,
+}
+
+/// What happens when something of a group cannot be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStopFailure {
+    /// The node resets itself: who cannot stop must not be followed.
+    Fence,
+    /// The group stays where it is, and is not touched until an operator has looked.
+    Block,
 }
 
 /// When a group returns to a more preferred node.
@@ -250,6 +263,8 @@ impl Group {
             failback: Failback::Manual,
             migration_threshold: 3,
             failure_timeout: Now::from_secs(600),
+            start_failure_is_fatal: true,
+            on_stop_failure: OnStopFailure::Fence,
         }
     }
 

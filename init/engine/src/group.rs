@@ -25,6 +25,8 @@ pub(crate) enum Member {
     Blocked,
     /// Stop was asked for.
     Stopping { by: Now },
+    /// A stop did not succeed: it may still act, and is not touched any more.
+    Stuck,
 }
 
 impl Member {
@@ -33,7 +35,7 @@ impl Member {
             Member::Idle => RunState::Stopped,
             Member::Starting { .. } => RunState::Starting,
             Member::Running | Member::Failed => RunState::Started,
-            Member::Blocked => RunState::Blocked,
+            Member::Blocked | Member::Stuck => RunState::Blocked,
             Member::Stopping { .. } => RunState::Stopping,
         }
     }
@@ -49,6 +51,8 @@ pub(crate) struct Group {
     pub(crate) reason: Reason,
     /// What others are told.
     pub(crate) claim: Claim,
+    /// From this member on everything is stopped before the start goes on.
+    pub(crate) redo: Option<usize>,
     /// Stopping with the exclusive resources first, all at once.
     pub(crate) yielding: bool,
     /// The exclusive resources must be down by then.
@@ -84,6 +88,7 @@ impl Group {
             since: Now::ZERO,
             reason: Reason::Start,
             claim: Claim::default(),
+            redo: None,
             yielding: false,
             release_by: None,
             failures: 0,

@@ -77,6 +77,7 @@ impl Event {
             | Event::Conflict { .. }
             | Event::LeaseEnded { .. }
             | Event::StartFailed { .. }
+            | Event::StopBlocked { .. }
             | Event::AddressTaken { .. }
             | Event::NoEligible { .. }
             | Event::Quarantined { .. }

@@ -125,6 +125,8 @@ pub enum Refusal {
     Frozen,
     /// Maintenance, or the group is not managed: nothing is moved.
     Untouched,
+    /// Its stop failed on a node: it stays there until an operator has looked.
+    Blocked,
     /// Takeover-anyway on a node that is leaving, or refused as a twin.
     NotNow,
 }
@@ -279,6 +281,11 @@ pub enum Event {
     },
     /// A failed resource runs again in place.
     Recovered { resource: ResourceId },
+    /// A stop failed, and the file says that the group is left as it is then.
+    StopBlocked {
+        group: GroupId,
+        resource: ResourceId,
+    },
     /// A start did not succeed, or took too long.
     StartFailed { resource: ResourceId, overdue: bool },
     /// A stranger answers for a VIP that this node wants to bind.
@@ -379,6 +386,8 @@ pub enum Phase {
     Running,
     /// Its members stop in reverse order.
     Stopping,
+    /// A stop failed: it is as it is, and is not touched any more.
+    Blocked,
 }
 
 /// Why the coordinator gave a group to a node. Travels in the plan.
@@ -470,7 +479,8 @@ pub enum RunState {
     Started,
     /// On its way down.
     Stopping,
-    /// It may not run here at present: fail count, or a stranger on the VIP.
+    /// It may not run here at present: fail count, or a stranger on the VIP; or a stop failed,
+    /// and it is not touched any more.
     Blocked,
 }
 

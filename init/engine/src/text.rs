@@ -321,6 +321,14 @@ impl<W: Write> Text<'_, W> {
                     ": start failed"
                 })
             }
+            Event::StopBlocked { group, resource } => {
+                self.group(group)?;
+                self.put(" is blocked: ")?;
+                self.resource(resource)?;
+                self.put(
+                    " could not be stopped; it stays as it is until an operator says `cleanup`",
+                )
+            }
             Event::AddressTaken { resource } => {
                 self.resource(resource)?;
                 self.put(": another host on the network answers for this address; not bound until it goes away")

@@ -5,71 +5,11 @@ mod world;
 
 use std::time::Duration;
 
-use kodo_engine::config::{
-    Colocation, Config, Failback, Group, Order, Quarantine, Resource, ResourceKind, SplitBrain,
-    Together, ranked,
-};
+use kodo_engine::config::{Colocation, Config, Failback, Order, Quarantine, Together};
 use kodo_engine::surface::{Command, Reason, Refusal, Report};
-use kodo_engine::{GroupId, NodeId, NodeSet, ResourceId};
+use kodo_engine::{NodeId, ResourceId};
 
-use world::{A, B, WEB, WWW, World, ms, name};
-
-const DB: GroupId = GroupId(1);
-const BASE: ResourceId = ResourceId(2);
-const C: usize = 2;
-
-/// Three machines with a majority to decide: www as ever, and `db` of one service.
-fn three(edit: impl Fn(&mut Config)) -> World {
-    let edit = |config: &mut Config| {
-        let _ = config.nodes.push(name("node3"));
-        let _ = config.votes.push(1);
-        let _ = config.capacity.push(0);
-        config.split_brain = SplitBrain::QUORUM;
-        for path in &mut config.paths {
-            path.ends = NodeSet::first(3);
-            path.budget = path.budget.max(400);
-        }
-        let resource = Resource {
-            name: name("base"),
-            kind: ResourceKind::Service,
-            start_timeout: ms(5000),
-            stop_timeout: ms(5000),
-        };
-        let _ = config.resources.push(resource);
-        let all = [NodeId(0), NodeId(1), NodeId(2)];
-        config.groups[0].location = ranked(3, &all);
-        let db = Group::new(
-            name("db"),
-            [BASE].into_iter().collect(),
-            ranked(3, &[NodeId(1), NodeId(0), NodeId(2)]),
-        );
-        let _ = config.groups.push(db);
-        edit(config);
-    };
-    let mut world = World::new(edit);
-    let mut third = world::pair(2);
-    edit(&mut third);
-    world.add(third);
-    for n in [A, B, C] {
-        world.power_on(n);
-    }
-    world.until("three members, www is served", ms(6000), |w| {
-        settled(w, &[A, B, C]) && (A..=C).any(|n| w.serves(n))
-    });
-    world.run(ms(2000));
-    world
-}
-
-/// All of these are members of one view of just them.
-fn settled(world: &World, machines: &[usize]) -> bool {
-    machines.iter().all(|n| {
-        let view = world.machines[*n]
-            .engine
-            .as_ref()
-            .and_then(kodo_engine::Engine::view);
-        view.is_some_and(|view| view.members.len() == machines.len())
-    })
-}
+use world::{A, B, BASE, C, DB, WEB, WWW, World, ms, settled, three};
 
 fn order(config: &mut Config, must: bool) {
     let _ = config.orders.push(Order {

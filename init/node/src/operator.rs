@@ -132,6 +132,7 @@ fn why(refusal: Refusal) -> &'static str {
         Refusal::PeerAlive => "the peer is heard: it is alive",
         Refusal::Frozen => "the nodes run different cluster files",
         Refusal::Untouched => "maintenance is on, or the group is not managed",
+        Refusal::Blocked => "its stop failed on a node: it stays there until `cleanup`",
         Refusal::NotNow => "this node is leaving, or refused as a twin",
     }
 }

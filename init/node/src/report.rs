@@ -142,6 +142,7 @@ impl Node {
                 .engine
                 .waits_for(id)
                 .map(|first| self.group_name(first)),
+            stuck_on: self.engine.stuck_on(id).map(|node| self.name_of(node)),
             epoch: seen.epoch,
             state: state(seen.state),
             failures: seen.failures,

@@ -164,6 +164,8 @@ pub struct GroupStatus {
     pub runs_on: NodeSet,
     /// The group without which it is not started here, although it should run here.
     pub waits_for: Option<Name>,
+    /// The node on which it could not be stopped: it stays there until `cleanup`.
+    pub stuck_on: Option<Name>,
     /// The tenure's epoch.
     pub epoch: u64,
     /// What this node does with it.

@@ -20,6 +20,8 @@ pub(crate) enum Vip {
     Up,
     /// The helper removes it, and then this is reported.
     Removing(Report),
+    /// The helper could not remove it.
+    Kept,
 }
 
 /// What happened to a VIP.
@@ -67,7 +69,7 @@ impl Vip {
             // An add that failed or is overdue may still happen: it is undone first.
             (Vip::Adding, Cue::Added(false)) => (Vip::Removing(Report::StartFailed), Step::Remove),
             // Removed even when it was never bound: cheap, and certain.
-            (Vip::Down | Vip::Probing | Vip::Adding | Vip::Up, Cue::Stop) => {
+            (Vip::Down | Vip::Probing | Vip::Adding | Vip::Up | Vip::Kept, Cue::Stop) => {
                 (Vip::Removing(Report::Stopped), Step::Remove)
             }
             (Vip::Removing(_), Cue::Stop) => {
@@ -75,10 +77,11 @@ impl Vip {
                 return None;
             }
             (Vip::Removing(report), Cue::Removed(true)) => (Vip::Down, Step::Report(report)),
-            (Vip::Removing(_), Cue::Removed(false)) => (
-                Vip::Removing(Report::Stopped),
-                Step::Report(Report::StopFailed),
-            ),
+            (Vip::Removing(_), Cue::Removed(false)) => {
+                (Vip::Kept, Step::Report(Report::StopFailed))
+            }
+            // The answer was overdue, and came after all.
+            (Vip::Kept, Cue::Removed(true)) => (Vip::Down, Step::Report(Report::Stopped)),
             _ => return None,
         };
         *self = next;
@@ -153,6 +156,20 @@ mod tests {
     fn a_remove_that_fails_is_never_called_stopped() {
         let steps = play(&[Cue::Stop, Cue::Removed(false)]);
         assert_eq!(steps[1], Some(Step::Report(Report::StopFailed)));
+    }
+
+    #[test]
+    fn a_remove_that_failed_can_be_asked_for_again() {
+        let steps = play(&[
+            Cue::Stop,
+            Cue::Removed(false),
+            Cue::Stop,
+            Cue::Removed(true),
+        ]);
+        assert_eq!(
+            steps[2..],
+            [Some(Step::Remove), Some(Step::Report(Report::Stopped))]
+        );
     }
 
     #[test]

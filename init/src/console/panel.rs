@@ -92,6 +92,9 @@ fn summary(status: &Status) -> Vec<String> {
         if let Some(first) = &group.waits_for {
             let _ = write!(line, "  {YELLOW}waits for {first}{RESET}");
         }
+        if let Some(node) = &group.stuck_on {
+            let _ = write!(line, "  {RED}cannot be stopped on {node}{RESET}");
+        }
         if !group.managed {
             let _ = write!(line, "  {YELLOW}not managed{RESET}");
         }
@@ -235,6 +238,7 @@ mod tests {
             clones: None,
             runs_on: NodeSet::EMPTY,
             waits_for: None,
+            stuck_on: None,
             holder: Some(name("node1")),
             epoch: 3,
             state: GroupState::Started,

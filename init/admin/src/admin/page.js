@@ -63,6 +63,7 @@ function group(g, status) {
     ? g.members.map((m) => [m.name + ": " + m.state, m.state === "started" ? "" : "warn"])
     : [[status.node + ": " + g.state, g.state === "blocked" ? "warn" : "quiet"]];
   if (g.waits_for) rows.push([status.node + " waits for " + g.waits_for, "warn"]);
+  if (g.stuck_on) rows.push(["cannot be stopped on " + g.stuck_on, "bad"]);
   if (!g.managed) rows.push(["not managed: watched only", "warn"]);
   if (g.failures) rows.push([g.failures + " failures on " + status.node, "warn"]);
   return card(g.name, kind, line, rows);

@@ -123,6 +123,11 @@ impl From<Refused> for Failure {
                 "nothing is moved: maintenance is on, or this group is not managed",
                 "end it with maintenance off, or manage the group again, then try again",
             ),
+            Refusal::Blocked => (
+                StatusCode::CONFLICT,
+                "the group is blocked: a stop failed on a node, and it stays there",
+                "see to what could not be stopped there, then clean up the group",
+            ),
             Refusal::NotNow => (
                 StatusCode::CONFLICT,
                 "this node is leaving, or is refused because another machine carries its identity",

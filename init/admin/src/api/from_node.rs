@@ -119,6 +119,7 @@ fn group(node: &status::Status, group: &status::GroupStatus) -> Group {
             .map(|node| named(&node.name))
             .collect(),
         waits_for: group.waits_for.as_ref().map(named),
+        stuck_on: group.stuck_on.as_ref().map(named),
         epoch: group.epoch,
         state: group.state.into(),
         failures: group.failures,

@@ -240,6 +240,9 @@ pub struct Group {
     /// The group without which the answering node does not start it, although it should.
     #[serde(default)]
     pub waits_for: Option<String>,
+    /// The node on which it could not be stopped: it stays there until `cleanup`.
+    #[serde(default)]
+    pub stuck_on: Option<String>,
     /// The tenure's epoch.
     pub epoch: u64,
     /// What the answering node does with it.

@@ -106,6 +106,7 @@ pub(crate) fn healthy() -> Status {
         clones: None,
         runs_on: NodeSet::only(NodeId(0)),
         waits_for: None,
+        stuck_on: None,
         holder: Some(name("node1")),
         epoch: 2,
         state: GroupState::Started,

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::nodes::Nodes;
 use super::resources::Resources;
-use super::{Unique, clones, moves, plain, suggest, take, too_many};
+use super::{Unique, clones, failures, moves, plain, suggest, take, too_many};
 use crate::cluster::{Group, Member};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::leaf::{Name, Text};
@@ -110,6 +110,7 @@ pub(super) fn read(
             &members,
             resources,
         );
+        let failures = failures::read(sink, raw.start_failure_is_fatal, raw.on_stop_failure);
         let wanted = raw.clones.is_some();
         let clones = raw.clones.and_then(|text| take(sink, text));
         if let Some(clones) = &clones {
@@ -121,7 +122,8 @@ pub(super) fn read(
         if guarded.is_none() && !vip && !wanted {
             groups.bare.get_or_insert(place);
         }
-        let (Some(name), Some(moves), true) = (name, moves, wanted == clones.is_some()) else {
+        let known = wanted == clones.is_some();
+        let (Some(name), Some(moves), Some(failures), true) = (name, moves, failures, known) else {
             groups.complete = false;
             continue;
         };
@@ -145,6 +147,8 @@ pub(super) fn read(
             failback: moves.failback,
             migration_threshold: moves.threshold,
             failure_timeout: moves.failure_timeout,
+            start_failure_is_fatal: failures.start_is_fatal,
+            on_stop_failure: failures.on_stop,
         });
     }
     if complete {

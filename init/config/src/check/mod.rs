@@ -9,6 +9,7 @@ mod circles;
 mod clash;
 mod clones;
 mod constraints;
+mod failures;
 mod groups;
 mod lines;
 mod locations;

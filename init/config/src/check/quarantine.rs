@@ -31,7 +31,9 @@ pub(super) fn read(
         if let Some(place) = place {
             sink.push(
                 Diagnostic::error(place, "`quarantine_window` counts nothing here")
-                    .because("no node is put into quarantine unless the file says after how many deaths")
+                    .because(
+                        "no node is put into quarantine unless the file says after how many deaths",
+                    )
                     .help("add a line such as `quarantine_exits = 3`, or remove this one"),
             );
         }

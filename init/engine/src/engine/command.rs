@@ -132,6 +132,9 @@ impl Engine {
         if self.is_pinned(group) {
             return Err(Refusal::Untouched);
         }
+        if self.stuck_on(group).is_some() {
+            return Err(Refusal::Blocked);
+        }
         let here = node == self.config.me;
         let word = self.peers[node.index()]
             .alive()

@@ -8,6 +8,7 @@
 mod agree;
 mod arbiter;
 mod beat;
+mod block;
 mod command;
 mod detect;
 mod fit;
@@ -16,6 +17,7 @@ mod gate;
 mod lease;
 mod place;
 mod quarantine;
+mod recover;
 mod report;
 mod run;
 mod same;

@@ -119,7 +119,10 @@ impl Engine {
             }
             let wish = self.registers.prefer(GroupId::from_index(n));
             let Some(wish) = wish else { continue };
-            if line.is_some_and(|line| line.nodes.contains(wish.node)) {
+            if self.blocked_on(GroupId::from_index(n)).is_some() {
+                // it never left: the wish is open until it has been there
+                self.groups[n].obeyed = 0;
+            } else if line.is_some_and(|line| line.nodes.contains(wish.node)) {
                 self.groups[n].obeyed = wish.epoch;
             } else if self.groups[n].obeyed == wish.epoch {
                 self.groups[n].left = wish.epoch;
@@ -243,16 +246,21 @@ impl Engine {
             let holds = planned.contains(wish.node) && own.left != wish.epoch;
             (pending || wish.lasting || holds).then_some((wish.node, pending))
         });
+        // what cannot be stopped is where it is, whatever the plan was
+        let stuck = match clone {
+            true => None,
+            false => self.blocked_on(group).map(NodeSet::only),
+        };
         State {
             known: members.iter().filter(has).collect(),
             banned: members.iter().filter(banned).collect(),
-            holders: members.iter().filter(holds).collect(),
-            planned,
+            holders: stuck.unwrap_or_else(|| members.iter().filter(holds).collect()),
+            planned: stuck.unwrap_or(planned),
             prefer,
             waiting,
             damped: damped_until.is_some_and(|until| now < until),
             first: clone || tenure == 0,
-            pinned: self.is_pinned(group),
+            pinned: self.is_pinned(group) || stuck.is_some(),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::Engine;
 use crate::group::Member;
-use crate::surface::{Event, Fatal, Phase, Report};
+use crate::surface::{Event, Phase, Report};
 use crate::types::{GroupId, Now, ResourceId};
 
 impl Engine {
@@ -21,7 +21,8 @@ impl Engine {
     fn take_report(&mut self, now: Now, resource: ResourceId, report: Report) {
         let n = resource.index();
         match (self.resources[n], report) {
-            (_, Report::StopFailed) => self.reset(Fatal::StopFailed, Some(resource)),
+            (_, Report::StopFailed) => self.stop_failed(now, resource),
+            (Member::Stuck, Report::Stopped) => self.stuck_no_more(now, resource),
             (Member::Stopping { .. }, Report::Stopped) => self.resources[n] = Member::Idle,
             (Member::Starting { .. }, Report::AddressTaken) => {
                 self.resources[n] = Member::Blocked;
@@ -43,7 +44,7 @@ impl Engine {
                 self.log(Event::Recovered { resource });
             }
             // the answer to an older request, or news of what runs anyway
-            (Member::Idle | Member::Stopping { .. }, _)
+            (Member::Idle | Member::Stopping { .. } | Member::Stuck, _)
             | (_, Report::Started | Report::Recovered) => {}
             // down for certain without having been asked, and nobody restarts it
             (_, Report::StartFailed | Report::Stopped) => self.start_failed(now, resource, false),
@@ -51,12 +52,13 @@ impl Engine {
                 self.resources[n] = Member::Failed;
                 if let Some(group) = self.group_of(resource) {
                     self.count_failure(now, group, resource);
+                    self.member_failed(now, group, resource);
                 }
             }
         }
     }
 
-    fn count_failure(&mut self, now: Now, id: GroupId, resource: ResourceId) {
+    pub(super) fn count_failure(&mut self, now: Now, id: GroupId, resource: ResourceId) {
         let threshold = self.config.groups[id.index()].migration_threshold;
         let judged = !self.is_pinned(id);
         let group = &mut self.groups[id.index()];

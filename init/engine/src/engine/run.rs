@@ -30,7 +30,10 @@ impl Engine {
                 (Wish::Rest(reason), Phase::Starting | Phase::Running) => {
                     self.end(now, group, reason);
                 }
-                (Wish::Yield, Phase::Starting | Phase::Running | Phase::Stopping) => {
+                (
+                    Wish::Yield,
+                    Phase::Starting | Phase::Running | Phase::Stopping | Phase::Blocked,
+                ) => {
                     self.give_way(now, group);
                 }
                 _ => {}
@@ -65,9 +68,14 @@ impl Engine {
             self.timers
                 .set(Timer::Run, group.failed_at + file.failure_timeout);
         }
-        let Some(until) = group.banned_until else {
+        let until = group.banned_until;
+        if cleaned {
+            self.unblock(now, id);
+        }
+        let Some(until) = until else {
             return;
         };
+        let group = &mut self.groups[id.index()];
         if cleaned || now >= until {
             group.banned_until = None;
             self.log(Event::Banned {
@@ -289,12 +297,13 @@ impl Engine {
     }
 
     /// Stops a group in order.
-    fn end(&mut self, now: Now, id: GroupId, reason: Reason) {
+    pub(super) fn end(&mut self, now: Now, id: GroupId, reason: Reason) {
         let exclusive = !self.is_clone(id);
         let group = &mut self.groups[id.index()];
-        if exclusive {
+        if exclusive && group.claim.may_act() {
             group.claim.hold = Hold::Releasing;
         }
+        group.redo = None;
         (group.phase, group.since, group.reason) = (Phase::Stopping, now, reason);
         self.log(Event::Stopping { group: id, reason });
         self.changed();
@@ -335,9 +344,12 @@ impl Engine {
     }
 
     /// Asks for the stop of a resource that is not down and not yet stopping.
-    fn stop(&mut self, now: Now, resource: ResourceId, reason: Reason) {
+    pub(super) fn stop(&mut self, now: Now, resource: ResourceId, reason: Reason) {
         let member = &mut self.resources[resource.index()];
-        if !matches!(member, Member::Idle | Member::Stopping { .. }) {
+        if !matches!(
+            member,
+            Member::Idle | Member::Stopping { .. } | Member::Stuck
+        ) {
             *member = Member::Stopping {
                 by: now + self.config.resources[resource.index()].stop_timeout,
             };
@@ -351,22 +363,30 @@ impl Engine {
         match self.groups[id.index()].phase {
             Phase::Starting => self.advance_start(now, id),
             Phase::Stopping => self.advance_stop(now, id),
+            Phase::Blocked => self.let_go(id),
             Phase::Idle | Phase::Running => {}
         }
     }
 
     fn advance_start(&mut self, now: Now, id: GroupId) {
+        if self.redo(now, id) {
+            return;
+        }
         for m in 0..self.config.groups[id.index()].members.len() {
             let resource = self.config.groups[id.index()].members[m];
             match self.resources[resource.index()] {
-                Member::Running | Member::Failed => {}
+                Member::Running => {}
                 Member::Idle => {
                     let by = now + self.config.resources[resource.index()].start_timeout;
                     self.resources[resource.index()] = Member::Starting { by };
                     self.act(Small::Start(resource, self.groups[id.index()].reason));
                     return;
                 }
-                Member::Starting { .. } | Member::Blocked | Member::Stopping { .. } => return,
+                Member::Starting { .. }
+                | Member::Failed
+                | Member::Blocked
+                | Member::Stopping { .. }
+                | Member::Stuck => return,
             }
         }
         let took = now - self.groups[id.index()].since;
@@ -380,7 +400,6 @@ impl Engine {
         let reason = self.groups[id.index()].reason;
         let file = &self.config.groups[id.index()];
         let down = |resource: &ResourceId| self.resources[resource.index()] == Member::Idle;
-        let released = group::exclusive(&self.config, file).all(|resource| down(&resource));
         let next = file
             .members
             .iter()
@@ -390,18 +409,28 @@ impl Engine {
         if let Some(resource) = next {
             self.stop(now, resource, reason);
         }
+        self.let_go(id);
+        if next.is_some_and(|next| self.resources[next.index()] == Member::Stuck) {
+            self.block(now, id);
+        }
+        if next.is_none() {
+            let group = &mut self.groups[id.index()];
+            (group.phase, group.since, group.yielding) = (Phase::Idle, now, false);
+            self.log(Event::Stopped { group: id });
+            self.changed();
+        }
+    }
+
+    /// Its exclusive resources are down for certain: another node may take it.
+    fn let_go(&mut self, id: GroupId) {
+        let down = |resource: ResourceId| self.resources[resource.index()] == Member::Idle;
+        let released = group::exclusive(&self.config, &self.config.groups[id.index()]).all(down);
         let group = &mut self.groups[id.index()];
         if released && group.claim.hold == Hold::Releasing {
             group.claim.hold = Hold::Released;
             group.release_by = None;
             let epoch = group.claim.tenure;
             self.log(Event::Released { group: id, epoch });
-            self.changed();
-        }
-        if next.is_none() {
-            let group = &mut self.groups[id.index()];
-            (group.phase, group.since, group.yielding) = (Phase::Idle, now, false);
-            self.log(Event::Stopped { group: id });
             self.changed();
         }
     }
@@ -423,43 +452,27 @@ impl Engine {
             match self.resources[n] {
                 Member::Starting { by } if now >= by => self.start_failed(now, resource, true),
                 Member::Stopping { by } if now >= by => {
-                    self.reset(Fatal::StopFailed, Some(resource));
+                    self.stop_failed(now, resource);
                 }
                 Member::Starting { by } | Member::Stopping { by } => {
                     self.timers.set(Timer::Run, by);
                 }
-                Member::Idle | Member::Running | Member::Failed | Member::Blocked => {}
+                Member::Idle
+                | Member::Running
+                | Member::Failed
+                | Member::Blocked
+                | Member::Stuck => {}
             }
         }
+        self.leaves_stuck();
     }
 
-    /// A start did not succeed: the group may not run here for a while. What was
-    /// overdue may still come up, so it is stopped.
-    pub(super) fn start_failed(&mut self, now: Now, resource: ResourceId, overdue: bool) {
-        self.log(Event::StartFailed { resource, overdue });
-        if !overdue {
-            self.resources[resource.index()] = Member::Idle;
-        } else {
-            // counts as up until its stop is confirmed
-            self.resources[resource.index()] = Member::Failed;
-        }
-        let Some(id) = self.group_of(resource) else {
-            return;
-        };
-        self.ban(now, id);
-        if matches!(
-            self.groups[id.index()].phase,
-            Phase::Starting | Phase::Running
-        ) {
-            self.end(now, id, Reason::Failover);
-            self.advance(now, id);
-        }
-    }
-
-    /// The group may not run here at present: it failed, or it is guarded and this node's
-    /// watchdog does not keep the bound that others count on.
+    /// The group may not run here at present: it failed, or its stop did, or it is guarded and
+    /// this node's watchdog does not keep the bound that others count on.
     pub(super) fn is_barred(&self, id: GroupId) -> bool {
-        self.is_unguarded(id) || self.groups[id.index()].banned_until.is_some()
+        let group = &self.groups[id.index()];
+        let blocked = group.phase == Phase::Blocked;
+        self.is_unguarded(id) || group.banned_until.is_some() || blocked
     }
 
     fn is_unguarded(&self, id: GroupId) -> bool {

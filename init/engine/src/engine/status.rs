@@ -93,6 +93,12 @@ impl Engine {
         !self.registers.unmanaged(group)
     }
 
+    /// A node on which a group's stop failed, and where it stays until an operator has looked.
+    pub fn stuck_on(&self, group: GroupId) -> Option<NodeId> {
+        let mut nodes = NodeSet::first(self.config.nodes.len()).iter();
+        nodes.find(|node| self.phase_on(*node, group) == Phase::Blocked)
+    }
+
     /// Nodes on which all of a group runs, as far as heard: several of a clone.
     pub fn runs_on(&self, group: GroupId) -> NodeSet {
         let nodes = NodeSet::first(self.config.nodes.len());
@@ -153,6 +159,7 @@ impl Engine {
         });
         let banned = self.is_barred(id);
         let state = match group.phase {
+            Phase::Blocked => RunState::Blocked,
             Phase::Starting | Phase::Idle if banned => RunState::Blocked,
             Phase::Idle => RunState::Stopped,
             Phase::Starting => RunState::Starting,

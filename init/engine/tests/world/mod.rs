@@ -26,11 +26,15 @@ pub(crate) const ALL: [PathId; 3] = [LAN, CROSSOVER, SERIAL];
 pub(crate) const WWW: GroupId = GroupId(0);
 pub(crate) const WEB: ResourceId = ResourceId(0);
 pub(crate) const VIP: ResourceId = ResourceId(1);
+/// A second group of one service, in clusters of three.
+pub(crate) const DB: GroupId = GroupId(1);
+pub(crate) const BASE: ResourceId = ResourceId(2);
 /// Resources of a file, at most.
 pub(crate) const RESOURCES: usize = 4;
 /// The first two machines; more are twins and strangers.
 pub(crate) const A: usize = 0;
 pub(crate) const B: usize = 1;
+pub(crate) const C: usize = 2;
 
 pub(crate) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -796,6 +800,59 @@ impl World {
     pub(crate) fn quiet(&mut self) {
         self.quiet = true;
     }
+}
+
+/// Three machines with a majority to decide: www as ever, and `db` of one service.
+pub(crate) fn three(edit: impl Fn(&mut Config)) -> World {
+    let edit = |config: &mut Config| {
+        let _ = config.nodes.push(name("node3"));
+        let _ = config.votes.push(1);
+        let _ = config.capacity.push(0);
+        config.split_brain = SplitBrain::QUORUM;
+        for path in &mut config.paths {
+            path.ends = NodeSet::first(3);
+            path.budget = path.budget.max(400);
+        }
+        let resource = Resource {
+            name: name("base"),
+            kind: ResourceKind::Service,
+            start_timeout: ms(5000),
+            stop_timeout: ms(5000),
+        };
+        let _ = config.resources.push(resource);
+        let all = [NodeId(0), NodeId(1), NodeId(2)];
+        config.groups[0].location = ranked(3, &all);
+        let db = Group::new(
+            name("db"),
+            [BASE].into_iter().collect(),
+            ranked(3, &[NodeId(1), NodeId(0), NodeId(2)]),
+        );
+        let _ = config.groups.push(db);
+        edit(config);
+    };
+    let mut world = World::new(edit);
+    let mut third = pair(2);
+    edit(&mut third);
+    world.add(third);
+    for n in [A, B, C] {
+        world.power_on(n);
+    }
+    world.until("three members, www is served", ms(6000), |w| {
+        settled(w, &[A, B, C]) && (A..=C).any(|n| w.serves(n))
+    });
+    world.run(ms(2000));
+    world
+}
+
+/// All of these are members of one view of just them.
+pub(crate) fn settled(world: &World, machines: &[usize]) -> bool {
+    machines.iter().all(|n| {
+        let view = world.machines[*n]
+            .engine
+            .as_ref()
+            .and_then(kodo_engine::Engine::view);
+        view.is_some_and(|view| view.members.len() == machines.len())
+    })
 }
 
 fn view_of(world: &World, n: usize) -> Option<kodo_engine::surface::View> {

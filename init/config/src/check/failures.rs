@@ -1,0 +1,48 @@
+//! What a group does about a failed start and a failed stop.
+//!
+//! Owns those two words. Failures that are counted are `moves`'s subject.
+
+use toml::Spanned;
+
+use super::take;
+use crate::cluster::OnStopFailure;
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::leaf::Text;
+
+/// What the two words mean.
+pub(super) struct Failures {
+    pub(super) start_is_fatal: bool,
+    pub(super) on_stop: OnStopFailure,
+}
+
+/// Reads a group's words; `None` when one of them did not read.
+pub(super) fn read(
+    sink: &mut Sink<'_>,
+    start: Option<Spanned<bool>>,
+    stop: Option<Text<OnStopFailure>>,
+) -> Option<Failures> {
+    let on_stop = match stop {
+        None => OnStopFailure::Fence,
+        Some(text) => {
+            let stop = take(sink, text)?;
+            if *stop.get_ref() == OnStopFailure::Block {
+                sink.push(blocks(&stop));
+            }
+            stop.into_inner()
+        }
+    };
+    Some(Failures {
+        start_is_fatal: start.is_none_or(Spanned::into_inner),
+        on_stop,
+    })
+}
+
+fn blocks(stop: &Spanned<OnStopFailure>) -> Diagnostic {
+    Diagnostic::note(stop.span(), "what cannot be stopped stays where it is, and nobody takes it over")
+        .because(
+            "with \"block\" a node goes on although a stop failed there. As long as an address, or anything of a guarded \
+             group, may still act on it, no other node takes the group, until an operator says `kodo cleanup`. A node that is \
+             cut off from the others, or told to leave, is reset all the same: the others count on it",
+        )
+        .help("\"fence\" resets the node at once, and another one serves; it is what is done without this line")
+}
