@@ -2,7 +2,7 @@
 
 mod world;
 
-use kodo_engine::config::{Config, OnStopFailure, ResourceKind};
+use kodo_engine::config::{Colocation, Config, OnStopFailure, ResourceKind, Together};
 use kodo_engine::surface::{Command, Fatal, Reason, Refusal, Report, RunState};
 use kodo_engine::{NodeId, ResourceId};
 
@@ -255,6 +255,64 @@ fn a_blocked_node_that_loses_its_lease_falls_silent_and_goes_on() {
     world.run(ms(3000));
     assert_eq!(world.machines[A].reset, None, "nothing exclusive is left");
     world.one_owner();
+}
+
+#[test]
+fn a_blocked_node_gives_its_address_up_when_it_is_cut_off() {
+    let mut world = three(|config| {
+        blocking(config);
+        // the service is stopped first, and so the address is still up
+        config.groups[0].members = [VIP, WEB].into_iter().collect();
+    });
+    world.machines[A].manners[WEB.index()].stuck = true;
+    let away = Command::Move(WWW, NodeId(1), false);
+    world.command(A, away).expect("taken");
+    world.until("blocked", ms(8000), |w| {
+        !w.said(A, "www is blocked").is_empty()
+    });
+    world.run(ms(2000));
+    assert_eq!(world.owners(), [A], "the address stays with it");
+    world.set_wire(|passage| match passage.from == A || passage.to == A {
+        true => vec![],
+        false => vec![ms(1)],
+    });
+    world.until("taken over", ms(2000), |w| w.serves(B) || w.serves(C));
+    assert_eq!(world.machines[A].reset, None, "nothing exclusive is left");
+    world.one_owner();
+}
+
+#[test]
+fn what_must_be_with_a_blocked_group_stays_with_it() {
+    let mut world = three(|config| {
+        blocking(config);
+        let _ = config.colocations.push(Colocation {
+            group: WWW,
+            with: DB,
+            bond: Together::Must,
+        });
+    });
+    let home = (A..=C).find(|n| acts(&world, *n, BASE)).expect("it runs");
+    assert!(world.serves(home));
+    world.machines[home].manners[BASE.index()].stuck = true;
+    let away = Command::Move(DB, NodeId(2), false);
+    world.command(A, away).expect("taken");
+    world.until("blocked", ms(8000), |w| {
+        !w.said(home, "db is blocked").is_empty()
+    });
+    world.until("together", ms(3000), |w| w.serves(home));
+    world.one_owner();
+}
+
+#[test]
+fn failures_far_apart_do_not_add_up() {
+    let mut world = World::running(|config| config.groups[0].migration_threshold = 2);
+    for _ in 0..3 {
+        world.report(A, WEB, Report::Failed);
+        world.report(A, WEB, Report::Recovered);
+        world.run(ms(61_000));
+    }
+    assert!(world.serves(A), "each was forgotten before the next one");
+    assert_eq!(starts(&world, B, WEB), 0);
 }
 
 #[test]

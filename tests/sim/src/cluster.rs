@@ -139,6 +139,12 @@ fn text(plan: &ClusterPlan, file: File, key: &str) -> String {
     if plan.policy == Policy::QuorumFirst {
         write(format_args!("even_split = \"first\"\n"));
     }
+    if let Some((exits, window)) = plan.quarantine {
+        let window = window.as_millis();
+        write(format_args!(
+            "quarantine_exits = {exits}\nquarantine_window = \"{window}ms\"\n"
+        ));
+    }
     write(format_args!(
         "[watchdog]\ntimeout = \"{}ms\"\n",
         plan.watchdog.as_millis()
@@ -263,6 +269,9 @@ impl std::fmt::Display for Group<'_> {
         }
         if let Some(delay) = also.delay {
             writeln!(f, "failback_delay = \"{}ms\"", delay.as_millis())?;
+        }
+        if also.block {
+            writeln!(f, "on_stop_failure = \"block\"")?;
         }
         if also.priority != 0 {
             writeln!(f, "priority = {}", also.priority)?;

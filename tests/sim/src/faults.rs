@@ -5,7 +5,7 @@ use core::time::Duration;
 use kodo_engine::surface::Command;
 use kodo_engine::{GroupId, NodeId};
 use kodo_node::io::{Halt, Reply, Request, Token};
-use kodo_node::status::Name as Text;
+use kodo_node::status::{Name as Text, NodeStatus};
 
 use crate::cluster::LAN_PORT;
 use crate::inject::Injector;
@@ -81,6 +81,7 @@ impl World {
             Wish::Online(of) => command(Command::Standby(node(of), false)),
             Wish::TakeoverAnyway => command(Command::TakeoverAnyway),
             Wish::Maintenance(on) => command(Command::Maintenance(on)),
+            Wish::Manage(group, yes) => command(Command::Manage(GroupId::from_index(group), yes)),
             Wish::Cleanup => command(Command::Cleanup(GROUP)),
             Wish::PowerOff => Request::Halt {
                 halt: Halt::PowerOff,
@@ -131,9 +132,12 @@ impl World {
         for id in 0..self.plan.cluster.nodes {
             let left = self.machines[id].node.as_ref().and_then(|node| {
                 let status = node.status();
-                let standby = status.nodes.iter().position(|node| node.standby);
+                let out = |node: &NodeStatus| node.standby || node.quarantined;
+                let standby = status.nodes.iter().position(out);
+                let alone = status.groups.iter().position(|group| !group.managed);
                 let maintenance = status.maintenance.then_some(Wish::Maintenance(false));
-                maintenance.or(standby.map(Wish::Online))
+                let managed = alone.map(|group| Wish::Manage(group, true));
+                maintenance.or(managed).or(standby.map(Wish::Online))
             });
             if let Some(wish) = left
                 && self.machines[id].decides()

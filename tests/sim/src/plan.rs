@@ -62,6 +62,9 @@ pub struct ClusterPlan {
     /// What each node can carry; none stands for everything.
     #[serde(default)]
     pub capacity: Option<u16>,
+    /// At so many deaths, each at most so long after the one before, a node runs nothing more.
+    #[serde(default)]
+    pub quarantine: Option<(u8, Duration)>,
     /// `auto` or `manual`.
     pub auto_failback: bool,
     /// Failures after which a group leaves a node.
@@ -125,6 +128,9 @@ pub struct GroupPlan {
     /// It returns home only so long after its home did.
     #[serde(default)]
     pub delay: Option<Duration>,
+    /// What cannot be stopped stays where it is, instead of a reset of its node.
+    #[serde(default)]
+    pub block: bool,
 }
 
 /// Two groups that have to do with each other.
@@ -525,6 +531,8 @@ pub enum Wish {
     Reboot,
     /// Touch nothing, or that is over.
     Maintenance(bool),
+    /// Look after a group, or only watch it.
+    Manage(usize, bool),
     /// Status, many times over: questions must not hurt.
     Ask,
 }

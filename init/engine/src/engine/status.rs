@@ -152,11 +152,12 @@ impl Engine {
             };
         };
         let here = group.claim.may_act().then_some(self.config.me);
-        let there = self.others().find(|node| {
-            self.peers[node.index()]
-                .alive()
-                .is_some_and(|life| life.said.claim(id).may_act())
+        // who lets go may be heard later than who took it
+        let there = self.others().filter_map(|node| {
+            let claim = self.peers[node.index()].alive()?.said.claim(id);
+            claim.may_act().then_some((claim.tenure, node))
         });
+        let there = there.max().map(|(_, node)| node);
         let banned = self.is_barred(id);
         let state = match group.phase {
             Phase::Blocked => RunState::Blocked,

@@ -62,6 +62,7 @@ pub fn calm(seed: u64) -> Plan {
             groups: Vec::new(),
             rules: Vec::new(),
             capacity: None,
+            quarantine: None,
             auto_failback: false,
             migration_threshold: 3,
             failure_timeout: secs(20),

@@ -10,6 +10,7 @@ mod hostile;
 mod links;
 mod many;
 mod nodes;
+mod operators;
 mod parts;
 mod policy;
 mod services;
@@ -129,6 +130,12 @@ static ALL: &[Scenario] = &[
     policy::APART,
     policy::TOGETHER_IN_ORDER,
     policy::FAILBACK_DELAYED,
+    operators::MAINTENANCE,
+    operators::UNMANAGED,
+    operators::QUARANTINE,
+    operators::STANDBY_AMID_FAULTS,
+    operators::FAILURES_FORGOTTEN,
+    operators::STOP_BLOCKED,
     witness::WITNESS_POWER_LOSS,
     witness::WITNESS_LOST,
     witness::WITNESS_RESTARTS,
