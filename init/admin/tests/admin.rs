@@ -177,6 +177,20 @@ fn drills_and_halts() {
 }
 
 #[test]
+fn a_wish_that_stays_open_says_why() {
+    let why = "node2 is full; until that ends www stays on node1";
+    let child = Child::new(move |_| {
+        Some(Reply::Open {
+            nodes: 2,
+            why: why.try_into().unwrap(),
+        })
+    });
+    let (status, answer) = child.post("/v1/move", r#"{"group":"www","node":"node2"}"#);
+    assert_eq!((status, &answer["warning"]), (200, &json!(why)));
+    assert_eq!(answer["nodes"], 2);
+}
+
+#[test]
 fn refusals_say_what_to_do() {
     for (refused, status) in [
         (Refused::Engine(Refusal::Unknown), 404),

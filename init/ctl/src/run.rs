@@ -238,6 +238,9 @@ fn command(
 ) -> Result<u8, Stop> {
     let done = client.command(path, wish)?;
     let mut text = format!("{said} ({} of {} nodes know)\n", done.nodes, done.of);
+    if !done.warning.is_empty() {
+        text.push_str(&format!("but not yet: {}\n", done.warning));
+    }
     if !done.forgotten_by.is_empty() {
         text.push_str(&format!("forgotten by: {}\n", done.forgotten_by));
     }

@@ -226,6 +226,17 @@ fn what_would_be_forgotten_is_said() {
     assert_eq!(out(&output), expected);
 }
 
+#[test]
+fn a_wish_that_stays_open_says_why() {
+    let done = r#"{"nodes": 3, "of": 3, "forgotten_by": "",
+                   "warning": "node2 is on standby; until that ends www stays on node1"}"#;
+    let node = Node::new(&[(200, done)]);
+    let output = kodo(&node.address, &["move", "www", "node2"]);
+    let expected = "www moves to node2 (3 of 3 nodes know)\n\
+                    but not yet: node2 is on standby; until that ends www stays on node1\n";
+    assert_eq!(out(&output), expected);
+}
+
 /// A status of node2, by which node1 is active or not and www is held by this node.
 fn draining(role: &str, holder: &str) -> String {
     let node = |name, role| {

@@ -42,5 +42,5 @@ pub mod types;
 pub mod witness;
 
 pub use config::Config;
-pub use engine::Engine;
+pub use engine::{Engine, Hindrance};
 pub use types::{BootId, GroupId, Key, NodeId, NodeSet, Now, PathId, ResourceId};

@@ -203,6 +203,13 @@ pub enum Reply {
         /// Nodes that will hear of it, this one included.
         nodes: u8,
     },
+    /// Agreed, but it cannot be done now.
+    Open {
+        /// Nodes that will hear of it, this one included.
+        nodes: u8,
+        /// What keeps it, and what happens instead.
+        why: String<{ limits::WHY }>,
+    },
     /// Not done, and why.
     Refused(Refused),
 }

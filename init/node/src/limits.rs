@@ -1,5 +1,7 @@
 //! Bounds of the node's own buffers, related to those of its parts.
 
+/// Bytes of why an operator's wish stays open: five of the longest names, and what joins them.
+pub const WHY: usize = 320;
 /// Bytes of the largest Ethernet frame sent or looked at: a 1500-byte MTU and its header.
 pub const PACKET: usize = 1514;
 /// Bytes of the largest serial transmission: one COBS-framed heartbeat.

@@ -5,8 +5,9 @@
 
 use core::fmt::{self, Write as _};
 
+use heapless::String;
 use kodo_engine::surface::{Command, Level, Refusal, Role};
-use kodo_engine::{Config, GroupId, NodeId};
+use kodo_engine::{Config, GroupId, Hindrance, NodeId};
 
 use crate::io::{Output, Refused, Reply, Request, Token};
 use crate::limits;
@@ -18,6 +19,7 @@ pub(crate) enum Answer {
     Status,
     Log { from: u64 },
     Ok { nodes: u8 },
+    Open { nodes: u8, hindrance: Hindrance },
     Refused(Refused),
 }
 
@@ -29,6 +31,10 @@ impl Node {
             Request::Log { from } => Answer::Log { from },
             Request::Command { command, operator } => {
                 let result = self.engine.handle_command(self.now, command);
+                let hindrance = match (command, result) {
+                    (Command::Move(group, node, _), Ok(_)) => self.engine.hindrance(group, node),
+                    _ => None,
+                };
                 let config = &self.config.engine;
                 self.log.write_with(self.now, Level::Info, |out| {
                     write!(out, "operator {operator}: ")?;
@@ -38,9 +44,18 @@ impl Node {
                         Err(refusal) => write!(out, ": refused: {}", why(refusal)),
                     }
                 });
-                match result {
-                    Ok(ack) => Answer::Ok { nodes: ack.nodes },
-                    Err(refusal) => Answer::Refused(Refused::Engine(refusal)),
+                match (result, hindrance) {
+                    (Ok(ack), None) => Answer::Ok { nodes: ack.nodes },
+                    (Ok(ack), Some(hindrance)) => {
+                        self.log.write_with(self.now, Level::Warn, |out| {
+                            self.engine.hindrance_text(&hindrance, out)
+                        });
+                        Answer::Open {
+                            nodes: ack.nodes,
+                            hindrance,
+                        }
+                    }
+                    (Err(refusal), _) => Answer::Refused(Refused::Engine(refusal)),
                 }
             }
             Request::Drill { drill, operator } if self.config.drills => {
@@ -90,6 +105,12 @@ impl Node {
                 Reply::Log { lines, next }
             }
             Answer::Ok { nodes } => Reply::Ok { nodes },
+            Answer::Open { nodes, hindrance } => {
+                let mut why = String::new();
+                let fits = self.engine.hindrance_text(&hindrance, &mut why);
+                debug_assert!(fits.is_ok(), "limits::WHY has room");
+                Reply::Open { nodes, why }
+            }
             Answer::Refused(refused) => Reply::Refused(refused),
         }
     }

@@ -108,7 +108,7 @@ impl World {
                 .broken("8", now, "an answer that nobody asked for");
             return;
         };
-        if matches!(reply, Reply::Ok { .. }) && wish != Wish::Ask {
+        if matches!(reply, Reply::Ok { .. } | Reply::Open { .. }) && wish != Wish::Ask {
             self.checks.obeyed(now, id, wish, &self.machines);
         }
         if wish != Wish::Ask {

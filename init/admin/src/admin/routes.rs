@@ -67,14 +67,20 @@ impl App {
 
     async fn order(&self, request: Ask, forgotten_by: &str) -> Answer<api::Done> {
         match self.node.ask(request).await? {
-            Reply::Ok { nodes } => Ok(Json(api::Done {
-                nodes,
-                of: u8::try_from(self.config.nodes.len()).unwrap_or(u8::MAX),
-                forgotten_by: forgotten_by.to_owned(),
-            })),
+            Reply::Ok { nodes } => Ok(self.done(nodes, forgotten_by, "")),
+            Reply::Open { nodes, why } => Ok(self.done(nodes, forgotten_by, &why)),
             Reply::Refused(refused) => Err(refused.into()),
             Reply::Status(_) | Reply::Log { .. } => Err(Failure::mismatched()),
         }
+    }
+
+    fn done(&self, nodes: u8, forgotten_by: &str, warning: &str) -> Json<api::Done> {
+        Json(api::Done {
+            nodes,
+            of: u8::try_from(self.config.nodes.len()).unwrap_or(u8::MAX),
+            forgotten_by: forgotten_by.to_owned(),
+            warning: warning.to_owned(),
+        })
     }
 
     fn node_id(&self, name: &str) -> Result<NodeId, Failure> {
@@ -156,7 +162,7 @@ async fn status(State(app): Shared, _: Operator) -> Answer<api::Status> {
     match app.node.ask(Ask::Status).await? {
         Reply::Status(status) => Ok(Json(api::Status::from(&status))),
         Reply::Refused(refused) => Err(refused.into()),
-        Reply::Ok { .. } | Reply::Log { .. } => Err(Failure::mismatched()),
+        Reply::Ok { .. } | Reply::Open { .. } | Reply::Log { .. } => Err(Failure::mismatched()),
     }
 }
 
@@ -184,7 +190,7 @@ async fn log(
             Ok(Json(api::Log { lines, next }))
         }
         Reply::Refused(refused) => Err(refused.into()),
-        Reply::Ok { .. } | Reply::Status(_) => Err(Failure::mismatched()),
+        Reply::Ok { .. } | Reply::Open { .. } | Reply::Status(_) => Err(Failure::mismatched()),
     }
 }
 

@@ -421,6 +421,9 @@ pub struct Done {
     pub of: u8,
     /// What would make the cluster forget it; empty when there is nothing to forget.
     pub forgotten_by: String,
+    /// Why it is not done yet, and what happens instead; empty when nothing is in its way.
+    #[serde(default)]
+    pub warning: String,
 }
 
 /// The answer to anything that was not done.

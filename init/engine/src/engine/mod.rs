@@ -14,6 +14,7 @@ mod detect;
 mod fit;
 mod frame;
 mod gate;
+mod hinder;
 mod lease;
 mod place;
 mod quarantine;
@@ -47,6 +48,7 @@ use crate::types::{BootId, NodeId, NodeSet, Now, PathId, ResourceId};
 use arbiter::Witness;
 use beat::Beats;
 use gate::Gates;
+pub use hinder::Hindrance;
 
 /// How often the stages run for one input while they still change something.
 /// Released, planned and started again in one breath takes three.

@@ -50,18 +50,8 @@ impl Engine {
 
     fn make_plan(&mut self, now: Now, members: NodeSet) {
         let nodes = self.survey(now, members);
-        let groups = self.config.groups.len();
-        let mut states = [State::default(); limits::GROUPS];
-        for (n, state) in states.iter_mut().take(groups).enumerate() {
-            *state = self.state(now, GroupId::from_index(n), members);
-        }
-        let placed = placement::place(&Scene {
-            groups: &self.config.groups,
-            colocations: &self.config.colocations,
-            capacity: &self.config.capacity,
-            nodes,
-            states: &states[..groups],
-        });
+        let states = self.states(now, members);
+        let placed = placement::place(&self.scene(nodes, &states));
         let mut lines = self.plan.lines;
         for (n, (slot, placed)) in lines.iter_mut().zip(placed).enumerate() {
             let line = assigned(placed, *slot);
@@ -71,6 +61,26 @@ impl Engine {
         }
         if lines != self.plan.lines {
             self.follow_plan(now, self.plan.version + 1, lines);
+        }
+    }
+
+    /// What placement must know of all groups.
+    pub(super) fn states(&mut self, now: Now, members: NodeSet) -> [State; limits::GROUPS] {
+        let mut states = [State::default(); limits::GROUPS];
+        for (n, state) in states.iter_mut().take(self.config.groups.len()).enumerate() {
+            *state = self.state(now, GroupId::from_index(n), members);
+        }
+        states
+    }
+
+    /// Everything that placement looks at.
+    pub(super) fn scene<'a>(&'a self, nodes: Nodes, states: &'a [State]) -> Scene<'a> {
+        Scene {
+            groups: &self.config.groups,
+            colocations: &self.config.colocations,
+            capacity: &self.config.capacity,
+            nodes,
+            states: &states[..self.config.groups.len()],
         }
     }
 
@@ -133,7 +143,7 @@ impl Engine {
     }
 
     /// What placement must know of the nodes, for all groups alike.
-    fn survey(&mut self, now: Now, members: NodeSet) -> Nodes {
+    pub(super) fn survey(&mut self, now: Now, members: NodeSet) -> Nodes {
         let timing = self.config.timing;
         let mut survey = Nodes {
             members,
