@@ -18,6 +18,9 @@ pub const PLACED: usize = 64;
 /// Arrangements that placement tries before it takes the best one found: enough to be
 /// exact for the clusters that people draw on paper, and less than a millisecond.
 pub const TRIES: usize = 2_000;
+/// Different reasons that one decision tells of the nodes it did not take: as many as a log
+/// line has room for.
+pub const REASONS: usize = 6;
 /// Members of one group.
 pub const MEMBERS: usize = 8;
 /// Resources of a cluster.

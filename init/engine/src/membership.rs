@@ -7,7 +7,7 @@
 //! Any two sets of nodes that an [`Electorate`] lets decide have a node in common, or an
 //! arbiter's word each. Everything that excludes a second owner rests on that.
 
-use crate::config::{SplitBrain, Tie};
+use crate::config::{Config, SplitBrain, Tie};
 use crate::surface::View;
 use crate::types::{NodeId, NodeSet};
 
@@ -91,6 +91,19 @@ impl Electorate<'_> {
     /// All of them.
     pub(crate) fn total(&self) -> u32 {
         self.weight(NodeSet::first(self.votes.len()))
+    }
+}
+
+impl Config {
+    /// Whether `members` may decide for the cluster when nobody hears the other nodes; with an
+    /// arbiter, when it speaks for them.
+    pub fn decides(&self, members: NodeSet, written_off: NodeSet) -> bool {
+        let cluster = Electorate {
+            rule: self.split_brain,
+            votes: &self.votes,
+            written_off,
+        };
+        cluster.authority(members) != Authority::None
     }
 }
 

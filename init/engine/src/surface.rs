@@ -5,6 +5,7 @@
 //! arbiter's answer.
 
 use crate::limits;
+use crate::placement::Reasons;
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId, ResourceId};
 use crate::witness::{Holder, WitnessFrame, Word};
 use heapless::Vec;
@@ -223,11 +224,13 @@ pub enum Event {
     LeftOut { epoch: u64 },
     /// A proposal was not answered in time; it is retried without that node.
     Unanswered { peer: NodeId, epoch: u64 },
-    /// The coordinator (this node) gives a group to another node, or a clone to several.
+    /// The coordinator (this node) gives a group to another node, or a clone to several, and
+    /// why to no other.
     Plan {
         group: GroupId,
         to: NodeSet,
         cause: Cause,
+        reasons: Reasons,
     },
     /// This node takes a group from a node that no longer holds it, and why it may.
     Takeover {
@@ -296,6 +299,7 @@ pub enum Event {
     NoEligible {
         group: GroupId,
         kept: Option<NodeId>,
+        reasons: Reasons,
     },
     /// A guarded group may not run here: the watchdog would fire too late, or not at all.
     Unguarded {

@@ -6,6 +6,7 @@ use core::fmt::{Result, Write};
 
 use crate::config::{Config, SplitBrain};
 use crate::engine::Engine;
+use crate::placement::{Reasons, Verdict};
 use crate::surface::{
     Cause, Command, Event, Evidence, Fatal, Gone, PathState, Reason, Reject, Sight,
 };
@@ -23,6 +24,34 @@ impl Engine {
             out,
         }
         .event(event)
+    }
+}
+
+impl Verdict {
+    /// Writes it as people read it, with the file's names.
+    ///
+    /// # Errors
+    /// Only what `out` itself fails with.
+    pub fn text(self, config: &Config, out: &mut impl Write) -> Result {
+        let mut about = |group: GroupId, what: &str| {
+            let name = config.groups.get(group.index());
+            write!(out, "{}{what}", name.map_or("?", |group| &group.name))
+        };
+        match self {
+            Verdict::NotMember => out.write_str("not a member"),
+            Verdict::OtherFile => out.write_str("its file does not have the group"),
+            Verdict::Never => out.write_str("the file does not let it run there"),
+            Verdict::Leaving => out.write_str("leaves"),
+            Verdict::Standby => out.write_str("on standby"),
+            Verdict::Banned => out.write_str("it failed there"),
+            Verdict::Without(with) => about(with, " is not there"),
+            Verdict::Apart(other) => about(other, " is there"),
+            Verdict::Full { weight, free } => write!(out, "no room: takes {weight} of {free}"),
+            Verdict::Open { score, serves } => {
+                let serves = if serves { "" } else { ", clients out of reach" };
+                write!(out, "open, worth {score}{serves}")
+            }
+        }
     }
 }
 
@@ -196,7 +225,12 @@ impl<W: Write> Text<'_, W> {
                 self.node(peer)?;
                 write!(self.out, " did not answer the proposal of view {epoch}")
             }
-            Event::Plan { group, to, cause } => {
+            Event::Plan {
+                group,
+                to,
+                cause,
+                reasons,
+            } => {
                 self.group(group)?;
                 self.put(": goes to ")?;
                 self.nodes(to)?;
@@ -207,7 +241,11 @@ impl<W: Write> Text<'_, W> {
                     Cause::Move => " (an operator's wish)",
                     Cause::Health => " (its node does not reach the clients)",
                     Cause::Displaced => " (it makes room, or follows another group)",
-                })
+                })?;
+                if let Some(worth) = reasons.worth {
+                    write!(self.out, ", worth {worth} there")?;
+                }
+                self.reasons(&reasons)
             }
             Event::Takeover {
                 group,
@@ -349,16 +387,19 @@ impl<W: Write> Text<'_, W> {
                 self.group(group)?;
                 self.put(": may run here again")
             }
-            Event::NoEligible { group, kept } => {
+            Event::NoEligible {
+                group,
+                kept,
+                reasons,
+            } => {
                 self.group(group)?;
-                match kept {
-                    None => self.put(": no node may run it"),
-                    Some(node) => {
-                        self.put(": no node may run it, ")?;
-                        self.node(node)?;
-                        self.put(" keeps it")
-                    }
+                self.put(": no node may run it")?;
+                if let Some(node) = kept {
+                    self.put(", ")?;
+                    self.node(node)?;
+                    self.put(" keeps it")?;
                 }
+                self.reasons(&reasons)
             }
             Event::Quarantined { node, exits } => {
                 self.node(node)?;
@@ -419,6 +460,21 @@ impl<W: Write> Text<'_, W> {
             }
             Event::Dropped { lines } => write!(self.out, "{lines} log lines were dropped"),
         }
+    }
+
+    /// `; node1: not a member; node3, node4: on standby; node5: open, worth 1`
+    fn reasons(&mut self, reasons: &Reasons) -> Result {
+        for (verdict, nodes) in reasons.others.iter().flatten() {
+            self.put("; ")?;
+            self.nodes(*nodes)?;
+            self.put(": ")?;
+            verdict.text(self.config, self.out)?;
+        }
+        if !reasons.more.is_empty() {
+            self.put("; and ")?;
+            self.nodes(reasons.more)?;
+        }
+        Ok(())
     }
 
     /// `silent 2004 ms >= deadtime 2000 ms; crossover no carrier, lan silent; ping answered 120 ms ago`

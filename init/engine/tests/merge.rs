@@ -49,7 +49,8 @@ fn a_merge_that_leaves_no_node_keeps_the_holder_and_alerts() {
             event,
             Event::NoEligible {
                 group: world::WWW,
-                kept: Some(NodeId(0))
+                kept: Some(NodeId(0)),
+                ..
             }
         )
     };

@@ -290,3 +290,26 @@ fn what_must_not_meet_does_not_meet_on_the_way_either() {
     );
     assert_eq!(world.machines[B].stops[BASE.index()], [Reason::Move]);
 }
+
+/// Who is woken by a decision reads in its line why there, and why nowhere else.
+#[test]
+fn a_decision_says_why_there_and_why_nowhere_else() {
+    let mut world = three(|_| {});
+    let standby = |node| Command::Standby(NodeId(node), true);
+    assert!(world.command(A, standby(2)).is_ok());
+    world.run(ms(1000));
+    world.power_off(A);
+    world.until("node2 serves", ms(6000), |w| w.serves(B));
+    assert_eq!(
+        world.said(B, "www: goes to").last(),
+        Some(
+            &"www: goes to node2 (failover), worth 1 there; node1: not a member; node3: on standby"
+        )
+    );
+    assert!(world.command(B, standby(1)).is_ok());
+    world.run(ms(1000));
+    assert_eq!(
+        world.said(B, "www: no node may run it"),
+        ["www: no node may run it; node1: not a member; node2, node3: on standby"]
+    );
+}

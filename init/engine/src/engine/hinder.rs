@@ -27,8 +27,8 @@ impl Engine {
     /// when it goes there, or is there.
     pub fn hindrance(&mut self, group: GroupId, node: NodeId) -> Option<Hindrance> {
         let members = self.view?.members;
-        let nodes = self.survey(self.now, members);
-        let states = self.states(self.now, members);
+        let nodes = self.survey(self.now, members, &mut |_| {});
+        let states = self.states(self.now, members, &mut |_| {});
         let scene = self.scene(nodes, &states);
         let placed = placement::place(&scene);
         let runs = placed.get(group.index())?.nodes;

@@ -10,7 +10,7 @@ use crate::claims::Hold;
 use crate::codec::{Assigned, Standing};
 use crate::config::Failback;
 use crate::limits;
-use crate::placement::{self, Nodes, Placed, Scene, State, Step};
+use crate::placement::{self, Nodes, Placed, Reasons, Scene, State, Step};
 use crate::surface::{Cause, Event, Phase, Role};
 use crate::timers::Timer;
 use crate::types::{GroupId, NodeId, NodeSet, Now};
@@ -49,14 +49,24 @@ impl Engine {
     }
 
     fn make_plan(&mut self, now: Now, members: NodeSet) {
-        let nodes = self.survey(now, members);
-        let states = self.states(now, members);
-        let placed = placement::place(&self.scene(nodes, &states));
+        let mut timers = self.timers.clone();
+        let wake = &mut |at| timers.set(Timer::Place, at);
+        let nodes = self.survey(now, members, wake);
+        let states = self.states(now, members, wake);
+        self.timers = timers;
+        let scene = self.scene(nodes, &states);
+        let placed = placement::place(&scene);
         let mut lines = self.plan.lines;
-        for (n, (slot, placed)) in lines.iter_mut().zip(placed).enumerate() {
-            let line = assigned(placed, *slot);
+        let mut news = [None; limits::GROUPS];
+        for (n, (slot, placed_now)) in lines.iter_mut().zip(&placed).enumerate() {
+            let line = assigned(*placed_now, *slot);
             if slot.replace(line) != Some(line) {
-                self.tell(GroupId::from_index(n), placed, line);
+                news[n] = Some((*placed_now, line, placement::reasons(&scene, &placed, n)));
+            }
+        }
+        for (n, news) in news.iter().enumerate() {
+            if let Some((placed, line, reasons)) = news {
+                self.tell(GroupId::from_index(n), *placed, *line, *reasons);
             }
         }
         if lines != self.plan.lines {
@@ -65,10 +75,15 @@ impl Engine {
     }
 
     /// What placement must know of all groups.
-    pub(super) fn states(&mut self, now: Now, members: NodeSet) -> [State; limits::GROUPS] {
+    pub(super) fn states(
+        &self,
+        now: Now,
+        members: NodeSet,
+        wake: &mut impl FnMut(Now),
+    ) -> [State; limits::GROUPS] {
         let mut states = [State::default(); limits::GROUPS];
         for (n, state) in states.iter_mut().take(self.config.groups.len()).enumerate() {
-            *state = self.state(now, GroupId::from_index(n), members);
+            *state = self.state(now, GroupId::from_index(n), members, wake);
         }
         states
     }
@@ -84,8 +99,8 @@ impl Engine {
         }
     }
 
-    /// Says where a group goes, when that is news.
-    fn tell(&mut self, group: GroupId, placed: Placed, line: Assigned) {
+    /// Says where a group goes, and why not elsewhere, when that is news.
+    fn tell(&mut self, group: GroupId, placed: Placed, line: Assigned, reasons: Reasons) {
         let before = self.plan.lines[group.index()];
         let moved = before.is_none_or(|before| before.nodes != line.nodes);
         if moved && matches!(placed.step, Step::Go(..)) {
@@ -93,6 +108,7 @@ impl Engine {
                 group,
                 to: line.nodes,
                 cause: line.cause,
+                reasons,
             });
         }
         let unplaced = matches!(placed.step, Step::Keep | Step::Nowhere);
@@ -101,6 +117,7 @@ impl Engine {
             self.log(Event::NoEligible {
                 group,
                 kept: line.nodes.lowest(),
+                reasons,
             });
         }
     }
@@ -142,8 +159,22 @@ impl Engine {
         self.changed();
     }
 
-    /// What placement must know of the nodes, for all groups alike.
-    pub(super) fn survey(&mut self, now: Now, members: NodeSet) -> Nodes {
+    /// What placement looks at of the nodes, as seen from here: the coordinator places by
+    /// it, and any other member would.
+    pub fn sees_nodes(&self, now: Now) -> Nodes {
+        let members = self.view.map(|view| view.members).unwrap_or_default();
+        self.survey(now, members, &mut |_| {})
+    }
+
+    /// What placement looks at of a group, as seen from here.
+    pub fn sees_group(&self, now: Now, group: GroupId) -> State {
+        let members = self.view.map(|view| view.members).unwrap_or_default();
+        self.state(now, group, members, &mut |_| {})
+    }
+
+    /// What placement must know of the nodes, for all groups alike. `wake` hears when time
+    /// alone will change it.
+    pub(super) fn survey(&self, now: Now, members: NodeSet, wake: &mut impl FnMut(Now)) -> Nodes {
         let timing = self.config.timing;
         let mut survey = Nodes {
             members,
@@ -167,9 +198,10 @@ impl Engine {
             let steady_at = clients
                 .wavered
                 .map(|at| at + limits::DAMPING * timing.deadtime);
-            for at in [lost_at, found_at, steady_at].into_iter().flatten() {
-                self.timers.set(Timer::Place, at);
-            }
+            [lost_at, found_at, steady_at]
+                .into_iter()
+                .flatten()
+                .for_each(&mut *wake);
             let marks = [
                 (&mut survey.leaving, leaves),
                 (
@@ -212,16 +244,20 @@ impl Engine {
     }
 
     /// What placement must know of one group.
-    fn state(&mut self, now: Now, group: GroupId, members: NodeSet) -> State {
+    fn state(
+        &self,
+        now: Now,
+        group: GroupId,
+        members: NodeSet,
+        wake: &mut impl FnMut(Now),
+    ) -> State {
         let n = group.index();
         let damped_until = self.groups[n]
             .moved_at
             .map(|at| at + limits::DAMPING * self.config.timing.deadtime);
-        if let Some(at) = damped_until {
-            self.timers.set(Timer::Place, at);
-        }
+        damped_until.into_iter().for_each(&mut *wake);
         let barred = self.is_barred(group);
-        let waiting = self.waiting(now, group, members);
+        let waiting = self.waiting(now, group, members, wake);
         let clone = self.is_clone(group);
         let (me, own) = (self.config.me, &self.groups[n]);
         let word = |node: NodeId| {
@@ -275,7 +311,13 @@ impl Engine {
     }
 
     /// Members whose return is too recent for a delayed failback of a group.
-    fn waiting(&mut self, now: Now, group: GroupId, members: NodeSet) -> NodeSet {
+    fn waiting(
+        &self,
+        now: Now,
+        group: GroupId,
+        members: NodeSet,
+        wake: &mut impl FnMut(Now),
+    ) -> NodeSet {
         let Failback::Delayed(delay) = self.config.groups[group.index()].failback else {
             return NodeSet::EMPTY;
         };
@@ -283,7 +325,7 @@ impl Engine {
         for node in members.iter() {
             let over = self.joined_at[node.index()] + delay;
             if now < over {
-                self.timers.set(Timer::Place, over);
+                wake(over);
                 waiting = waiting.with(node);
             }
         }

@@ -99,6 +99,12 @@ impl Engine {
         nodes.find(|node| self.phase_on(*node, group) == Phase::Blocked)
     }
 
+    /// Whether an operator's wish for a group ends when something moves the group on.
+    pub fn wished_once(&self, group: GroupId) -> bool {
+        let wish = self.registers.prefer(group);
+        wish.is_some_and(|wish| !wish.lasting)
+    }
+
     /// Nodes on which all of a group runs, as far as heard: several of a clone.
     pub fn runs_on(&self, group: GroupId) -> NodeSet {
         let nodes = NodeSet::first(self.config.nodes.len());

@@ -47,13 +47,14 @@ mod tests;
 mod why;
 
 use heapless::Vec;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Colocation, Failback, Group, Together};
 use crate::limits;
 use crate::surface::Cause;
 use crate::types::{NodeId, NodeSet};
 
-pub use why::{Verdict, verdict};
+pub use why::{Reasons, Verdict, reasons, verdict};
 
 /// Everything that placement looks at.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +72,7 @@ pub struct Scene<'a> {
 }
 
 /// What is known of the nodes, for all groups alike.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nodes {
     /// Members of the view.
     pub members: NodeSet,
@@ -95,7 +96,7 @@ pub struct Nodes {
 }
 
 /// What is known of one group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Members whose file has the group.
     pub known: NodeSet,

@@ -5,7 +5,8 @@
 
 use super::{Placed, Scene};
 use crate::config::Together;
-use crate::types::{GroupId, NodeId};
+use crate::limits;
+use crate::types::{GroupId, NodeId, NodeSet};
 
 /// What speaks against a group on a node, or what the node is worth to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub enum Verdict {
     Open {
         /// What the place is worth by location, colocations and stickiness; an operator's
         /// preference not counted.
-        score: i64,
+        score: i32,
         /// Whether clients come there.
         serves: bool,
     },
@@ -97,9 +98,53 @@ pub fn verdict(scene: &Scene<'_>, placed: &[Placed], group: usize, node: NodeId)
         score += i64::from(rule.stickiness);
     }
     Verdict::Open {
-        score,
+        score: i32::try_from(score).unwrap_or(if score < 0 { i32::MIN } else { i32::MAX }),
         serves: nodes.reachable.contains(node),
     }
+}
+
+/// Why a group goes where it goes: what its place is worth, and what speaks against each
+/// other node of the cluster. Of bounded size: it goes into the log with the decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reasons {
+    /// What the place is worth, where that decided.
+    pub worth: Option<i32>,
+    /// Nodes with the same verdict together, in the file's order; nodes on which the file
+    /// never lets it run come last.
+    pub others: [Option<(Verdict, NodeSet)>; limits::REASONS],
+    /// Nodes for which there was no room.
+    pub more: NodeSet,
+}
+
+impl Reasons {
+    fn add(&mut self, verdict: Verdict, node: NodeId) {
+        for slot in &mut self.others {
+            let (known, nodes) = slot.get_or_insert((verdict, NodeSet::EMPTY));
+            if *known == verdict {
+                *nodes = nodes.with(node);
+                return;
+            }
+        }
+        self.more = self.more.with(node);
+    }
+}
+
+/// Why `group` (an index) is where it was `placed`, and on no other node.
+pub fn reasons(scene: &Scene<'_>, placed: &[Placed], group: usize) -> Reasons {
+    let mut reasons = Reasons::default();
+    let taken = placed[group].nodes;
+    let all = NodeSet::first(scene.capacity.len());
+    let judge = |node| verdict(scene, placed, group, node);
+    if let Some(Verdict::Open { score, .. }) = taken.lowest().map(judge) {
+        reasons.worth = Some(score);
+    }
+    let never = |node: &NodeId| !scene.groups[group].may_run(*node);
+    let others = all.minus(taken);
+    let late: NodeSet = others.iter().filter(never).collect();
+    for node in others.minus(late).iter().chain(late.iter()) {
+        reasons.add(judge(node), node);
+    }
+    reasons
 }
 
 /// What a node has left besides a group.
