@@ -7,8 +7,9 @@ mod common;
 use common::healthy;
 use kodo_admin::api;
 use kodo_admin::relay::{self, DATAGRAM, FromNode, Malformed, ProbeRequest, ToNode, TooLarge};
-use kodo_engine::NodeSet;
+use kodo_engine::placement::{Nodes, State};
 use kodo_engine::surface::{Level, PathState};
+use kodo_engine::{NodeId, NodeSet};
 use kodo_node::Now;
 use kodo_node::io::{LogLine, Reply, Request, ServiceId, Token};
 use kodo_node::status::{GroupState, Role, Status, WitnessStatus, WitnessWord};
@@ -22,6 +23,8 @@ fn seen(status: &Status) -> api::Status {
 fn status_of_a_healthy_pair() {
     let path = |name| json!({"name": name, "state": "up"});
     let member = |name| json!({"name": name, "state": "started"});
+    let facts = json!({"leaving": false, "foreign": false, "reachable": true, "lost": false,
+                       "found": true, "unsteady": false});
     assert_eq!(
         serde_json::to_value(seen(&healthy())).unwrap(),
         json!({
@@ -29,11 +32,12 @@ fn status_of_a_healthy_pair() {
             "cluster": "web",
             "node": "node1",
             "uptime_ms": 754_321,
+            "file": "0123456789abcdef",
             "role": "active",
             "health": "healthy",
             "concerns": [],
             "notes": [],
-            "view": {"epoch": 3, "members": ["node1", "node2"]},
+            "view": {"epoch": 3, "members": ["node1", "node2"], "written_off": []},
             "reachable": true,
             "witness": null,
             "watchdog": {"name": "i6300esb", "timeout_ms": 5000},
@@ -42,16 +46,19 @@ fn status_of_a_healthy_pair() {
             "nodes": [
                 {"name": "node1", "role": "active", "standby": false, "quarantined": false,
                  "carries": true, "boot": "0123456789abcdef",
-                 "silent_ms": null, "same_file": true, "paths": []},
+                 "silent_ms": null, "same_file": true, "placement": facts, "paths": []},
                 {"name": "node2", "role": "standby", "standby": false, "quarantined": false,
                  "carries": false, "boot": "fedcba9876543210",
-                 "silent_ms": 120, "same_file": true,
+                 "silent_ms": 120, "same_file": true, "placement": facts,
                  "paths": [path("crossover"), path("lan"), path("serial")]},
             ],
             "groups": [
                 {"name": "www", "managed": true, "clones": null, "holder": "node1",
                  "nodes": ["node1"], "waits_for": null, "stuck_on": null,
                  "epoch": 2, "state": "started", "failures": 0,
+                 "placement": {"planned": ["node1"], "holders": ["node1"], "banned": [],
+                               "waiting": [], "damped": false, "first": false,
+                               "prefer": {"node": "node2", "pending": true, "once": true}},
                  "members": [member("web"), member("vip")]},
             ],
             "counters": {"forged": 0, "malformed": 0, "replayed": 0, "stale": 0, "twin": 0,
@@ -355,6 +362,20 @@ fn largest() -> Status {
     view.epoch = u64::MAX;
     view.members.clear();
     while view.members.push(name.clone()).is_ok() {}
+    let every = NodeSet(u32::MAX);
+    view.written_off = every;
+    status.file = u64::MAX;
+    status.sees = Nodes {
+        members: every,
+        leaving: every,
+        standby: every,
+        foreign: every,
+        reachable: every,
+        lost: every,
+        found: every,
+        unsteady: every,
+        frozen: true,
+    };
     let mut node = status.nodes[1].clone();
     node.name = name.clone();
     node.boot = Some(u64::MAX);
@@ -369,7 +390,18 @@ fn largest() -> Status {
     group.name = name.clone();
     group.holder = Some(name.clone());
     group.clones = Some(u8::MAX);
-    group.runs_on = NodeSet(u32::MAX);
+    group.runs_on = every;
+    group.sees = State {
+        known: every,
+        banned: every,
+        holders: every,
+        planned: every,
+        prefer: Some((NodeId(u8::MAX), true)),
+        waiting: every,
+        damped: true,
+        first: true,
+        pinned: true,
+    };
     group.waits_for = Some(name.clone());
     group.stuck_on = Some(name.clone());
     group.epoch = u64::MAX;

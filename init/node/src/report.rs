@@ -27,12 +27,15 @@ impl Node {
             cluster: self.config.cluster.clone(),
             node: self.name_of(config.me),
             uptime: self.now,
+            file: config.file_hash,
             role: self.role_of(config.me),
             view: self.engine.view().map(|view| View {
                 epoch: view.epoch,
                 members: view.members.iter().map(|node| self.name_of(node)).collect(),
+                written_off: view.written_off,
             }),
             maintenance: self.engine.maintenance(),
+            sees: self.engine.sees_nodes(self.now),
             nodes: nodes.map(|node| self.node_status(node)).collect(),
             groups: groups.map(|group| self.group_status(group)).collect(),
             watchdog: self.watchdog.clone(),
@@ -146,6 +149,8 @@ impl Node {
             epoch: seen.epoch,
             state: state(seen.state),
             failures: seen.failures,
+            sees: self.engine.sees_group(self.now, id),
+            once: self.engine.wished_once(id),
             members: group
                 .members
                 .iter()

@@ -4,6 +4,7 @@
 
 use heapless::{String, Vec};
 use kodo_engine::limits as engine;
+use kodo_engine::placement::{Nodes, State};
 use kodo_engine::surface::PathState;
 use kodo_engine::{NodeSet, Now};
 use serde::{Deserialize, Serialize};
@@ -33,12 +34,16 @@ pub struct Status {
     pub node: Name,
     /// Time since boot.
     pub uptime: Now,
+    /// The cluster file that it runs.
+    pub file: u64,
     /// Where this node stands in the cluster.
     pub role: Role,
     /// The view installed here; `None` before the first one.
     pub view: Option<View>,
     /// Whether operators want nothing touched at all.
     pub maintenance: bool,
+    /// What placement looks at of the nodes.
+    pub sees: Nodes,
     /// All nodes of the file, this one included.
     pub nodes: Vec<NodeStatus, { engine::NODES }>,
     /// All groups of the file.
@@ -115,6 +120,8 @@ pub struct View {
     pub epoch: u64,
     /// Names of its members.
     pub members: Vec<Name, { engine::NODES }>,
+    /// Nodes that operators vouched for as dead, by position in [`Status::nodes`].
+    pub written_off: NodeSet,
 }
 
 /// One node as seen from here.
@@ -172,6 +179,10 @@ pub struct GroupStatus {
     pub state: GroupState,
     /// Failures counted on this node.
     pub failures: u8,
+    /// What placement looks at of it.
+    pub sees: State,
+    /// Whether an operator's wish in it ends when something moves the group on.
+    pub once: bool,
     /// Its members and their state on this node.
     pub members: Vec<MemberStatus, { engine::MEMBERS }>,
 }

@@ -204,6 +204,7 @@ fn age(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kodo_engine::placement::{Nodes, State};
     use kodo_engine::{NodeId, NodeSet};
     use kodo_node::status::{Counters, MemberStatus, PathStatus};
 
@@ -243,15 +244,19 @@ mod tests {
             epoch: 3,
             state: GroupState::Started,
             failures: 2,
+            sees: State::default(),
+            once: false,
             members: [vip].into_iter().collect(),
         };
         Status {
             cluster: name("web"),
             node: name("node1"),
             uptime: Duration::from_secs(3700),
+            file: 0,
             role: Role::Active,
             view: None,
             maintenance: false,
+            sees: Nodes::default(),
             nodes: [peer].into_iter().collect(),
             groups: [group].into_iter().collect(),
             watchdog: None,

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use kodo_engine::surface;
+use kodo_engine::{NodeId, NodeSet, surface};
 use kodo_node::{io, status};
 
 use super::{
-    Counters, DrillKind, Gate, Group, GroupState, HaltKind, Health, Level, LogLine, Member, Node,
-    Path, PathState, Role, Status, View, Watchdog, Witness, WitnessWord,
+    Counters, DrillKind, Gate, Group, GroupFacts, GroupState, HaltKind, Health, Level, LogLine,
+    Member, Node, NodeFacts, Path, PathState, Preference, Role, Status, View, Watchdog, Witness,
+    WitnessWord,
 };
 
 fn ms(time: Duration) -> u64 {
@@ -21,11 +22,12 @@ impl From<&status::Status> for Status {
             cluster: node.cluster.as_str().to_owned(),
             node: node.node.as_str().to_owned(),
             uptime_ms: ms(node.uptime),
+            file: format!("{:016x}", node.file),
             role: node.role.into(),
             health: Health::Healthy,
             concerns: Vec::new(),
             notes: Vec::new(),
-            view: node.view.as_ref().map(View::from),
+            view: node.view.as_ref().map(|view| self::view(node, view)),
             reachable: node.reachable,
             witness: node.witness.as_ref().map(Witness::from),
             watchdog: node.watchdog.as_ref().map(|(name, granted)| Watchdog {
@@ -34,7 +36,12 @@ impl From<&status::Status> for Status {
             }),
             gate: if node.gate { Gate::Kernel } else { Gate::None },
             maintenance: node.maintenance,
-            nodes: node.nodes.iter().map(Node::from).collect(),
+            nodes: node
+                .nodes
+                .iter()
+                .zip((0..).map(NodeId))
+                .map(|(one, id)| self::node(node, one, id))
+                .collect(),
             groups: node
                 .groups
                 .iter()
@@ -48,16 +55,12 @@ impl From<&status::Status> for Status {
     }
 }
 
-impl From<&status::View> for View {
-    fn from(view: &status::View) -> View {
-        View {
-            epoch: view.epoch,
-            members: view
-                .members
-                .iter()
-                .map(|name| name.as_str().to_owned())
-                .collect(),
-        }
+fn view(node: &status::Status, view: &status::View) -> View {
+    let members = view.members.iter();
+    View {
+        epoch: view.epoch,
+        members: members.map(|name| name.as_str().to_owned()).collect(),
+        written_off: names(node, view.written_off),
     }
 }
 
@@ -81,19 +84,26 @@ impl From<&status::WitnessStatus> for Witness {
     }
 }
 
-impl From<&status::NodeStatus> for Node {
-    fn from(node: &status::NodeStatus) -> Node {
-        Node {
-            name: node.name.as_str().to_owned(),
-            role: node.role.into(),
-            standby: node.standby,
-            quarantined: node.quarantined,
-            carries: node.carries,
-            boot: node.boot.map(|boot| format!("{boot:016x}")),
-            silent_ms: node.silent.map(ms),
-            same_file: node.same_file,
-            paths: node.paths.iter().map(Path::from).collect(),
-        }
+fn node(status: &status::Status, node: &status::NodeStatus, id: NodeId) -> Node {
+    let sees = &status.sees;
+    Node {
+        name: node.name.as_str().to_owned(),
+        role: node.role.into(),
+        standby: node.standby,
+        quarantined: node.quarantined,
+        carries: node.carries,
+        boot: node.boot.map(|boot| format!("{boot:016x}")),
+        silent_ms: node.silent.map(ms),
+        same_file: node.same_file,
+        placement: Some(NodeFacts {
+            leaving: sees.leaving.contains(id),
+            foreign: sees.foreign.contains(id),
+            reachable: sees.reachable.contains(id),
+            lost: sees.lost.contains(id),
+            found: sees.found.contains(id),
+            unsteady: sees.unsteady.contains(id),
+        }),
+        paths: node.paths.iter().map(Path::from).collect(),
     }
 }
 
@@ -106,23 +116,43 @@ impl From<&status::PathStatus> for Path {
     }
 }
 
+/// Nodes by their names, in the file's order.
+fn names(status: &status::Status, nodes: NodeSet) -> Vec<String> {
+    let known = nodes.iter().filter_map(|at| status.nodes.get(at.index()));
+    known.map(|node| node.name.as_str().to_owned()).collect()
+}
+
 fn group(node: &status::Status, group: &status::GroupStatus) -> Group {
     let named = |name: &status::Name| name.as_str().to_owned();
-    let runs_on = group.runs_on.iter();
+    let sees = &group.sees;
+    let prefer = |(at, pending): (NodeId, bool)| {
+        let node = node.nodes.get(at.index())?;
+        Some(Preference {
+            node: named(&node.name),
+            pending,
+            once: group.once,
+        })
+    };
     Group {
         name: named(&group.name),
         managed: group.managed,
         clones: group.clones,
         holder: group.holder.as_ref().map(named),
-        nodes: runs_on
-            .filter_map(|at| node.nodes.get(at.index()))
-            .map(|node| named(&node.name))
-            .collect(),
+        nodes: names(node, group.runs_on),
         waits_for: group.waits_for.as_ref().map(named),
         stuck_on: group.stuck_on.as_ref().map(named),
         epoch: group.epoch,
         state: group.state.into(),
         failures: group.failures,
+        placement: Some(GroupFacts {
+            planned: names(node, sees.planned),
+            holders: names(node, sees.holders),
+            banned: names(node, sees.banned),
+            waiting: names(node, sees.waiting),
+            prefer: sees.prefer.and_then(prefer),
+            damped: sees.damped,
+            first: sees.first,
+        }),
         members: group.members.iter().map(Member::from).collect(),
     }
 }

@@ -20,6 +20,9 @@ pub struct Status {
     pub node: String,
     /// Its time since boot.
     pub uptime_ms: u64,
+    /// Hash of the cluster file that it runs.
+    #[serde(default)]
+    pub file: String,
     /// Where it stands.
     pub role: Role,
     /// Whether everything is as it should be; see `concerns`.
@@ -138,6 +141,9 @@ pub struct View {
     pub epoch: u64,
     /// Names of its members.
     pub members: Vec<String>,
+    /// Names of nodes that operators vouched for as dead: their votes do not count.
+    #[serde(default)]
+    pub written_off: Vec<String>,
 }
 
 /// The witness as the node that answers sees it.
@@ -208,8 +214,28 @@ pub struct Node {
     pub silent_ms: Option<u64>,
     /// False when it runs another cluster file.
     pub same_file: bool,
+    /// What placement looks at; `null` from an older node.
+    #[serde(default)]
+    pub placement: Option<NodeFacts>,
     /// Paths towards it; empty for the node that answers.
     pub paths: Vec<Path>,
+}
+
+/// What placement looks at of a node, beside standby, quarantine and the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// It gives everything up, or was refused.
+    pub leaving: bool,
+    /// Its standby was learned from another view, after a split.
+    pub foreign: bool,
+    /// It reaches the clients.
+    pub reachable: bool,
+    /// It has not reached them for the settling time.
+    pub lost: bool,
+    /// It has reached them for the settling time.
+    pub found: bool,
+    /// It lost them within the damping window.
+    pub unsteady: bool,
 }
 
 /// One path.
@@ -249,8 +275,41 @@ pub struct Group {
     pub state: GroupState,
     /// Failures counted on the answering node.
     pub failures: u8,
+    /// What placement looks at; `null` from an older node.
+    #[serde(default)]
+    pub placement: Option<GroupFacts>,
     /// Its members on the answering node.
     pub members: Vec<Member>,
+}
+
+/// What placement looks at of a group. All but the flags are names of nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupFacts {
+    /// Where the plan wants it.
+    pub planned: Vec<String>,
+    /// Who holds it; of a clone, where it runs.
+    pub holders: Vec<String>,
+    /// Members where it may not run at present.
+    pub banned: Vec<String>,
+    /// Members whose return is too recent for a delayed failback.
+    pub waiting: Vec<String>,
+    /// An operator's preferred node.
+    pub prefer: Option<Preference>,
+    /// It was moved for reachability within the damping window.
+    pub damped: bool,
+    /// Nobody held it before.
+    pub first: bool,
+}
+
+/// An operator's preferred node of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preference {
+    /// Its name.
+    pub node: String,
+    /// The wish is still to be fulfilled.
+    pub pending: bool,
+    /// It ends when something moves the group on.
+    pub once: bool,
 }
 
 /// What an older node, which does not say, means.

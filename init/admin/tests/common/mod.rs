@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
+use kodo_engine::placement::{Nodes, State};
 use kodo_engine::surface::PathState;
 use kodo_engine::{NodeId, NodeSet};
 use kodo_node::Now;
@@ -48,12 +49,20 @@ pub(crate) fn healthy() -> Status {
         cluster: name("web"),
         node: name("node1"),
         uptime: Now::from_millis(754_321),
+        file: 0x0123_4567_89ab_cdef,
         role: Role::Active,
         view: Some(View {
             epoch: 3,
             members: [name("node1"), name("node2")].into_iter().collect(),
+            written_off: NodeSet::EMPTY,
         }),
         maintenance: false,
+        sees: Nodes {
+            members: NodeSet::first(2),
+            reachable: NodeSet::first(2),
+            found: NodeSet::first(2),
+            ..Nodes::default()
+        },
         nodes: heapless::Vec::new(),
         groups: heapless::Vec::new(),
         watchdog: Some((name("i6300esb"), Now::from_secs(5))),
@@ -111,6 +120,14 @@ pub(crate) fn healthy() -> Status {
         epoch: 2,
         state: GroupState::Started,
         failures: 0,
+        sees: State {
+            known: NodeSet::first(2),
+            holders: NodeSet::only(NodeId(0)),
+            planned: NodeSet::only(NodeId(0)),
+            prefer: Some((NodeId(1), true)),
+            ..State::default()
+        },
+        once: true,
         members: ["web", "vip"].map(member).into_iter().collect(),
     };
     status.groups.push(group).unwrap();
