@@ -21,6 +21,9 @@ Before there is a cluster:
   kodo explain timing cluster.toml   what will clients notice of a failure?
   kodo simulate cluster.toml --fail node1   what will the cluster do about it?
 
+Before you touch a running cluster:
+  kodo simulate cluster.toml --running --standby node1   what would be done, and why?
+
 Planned work on node1:
   kodo drain node1       its groups move away; says when it may be switched off
   ...                    work, restart, reflash
@@ -39,6 +42,10 @@ Exit codes:
   64  the command line was not understood";
 
 const SIMULATE: &str = "\
+What would the running cluster do now, if node1 failed, or `web` stopped for good?
+  kodo simulate cluster.toml --running --fail node1
+  kodo simulate cluster.toml --running --stop web
+
 Can the cluster lose any one node?
   kodo simulate cluster.toml --fail node1
   kodo simulate cluster.toml --fail node2
@@ -50,7 +57,7 @@ Will the groups return by themselves?
   kodo simulate cluster.toml --fail node1 --join node1 --wait
 
 What does the changed file do to the running cluster?
-  kodo simulate cluster.toml --runs www=node2 --apply changed.toml
+  kodo simulate cluster.toml --running --apply changed.toml
 
 Of each node `--why` says what speaks against the group there; where it is open, what the
 place is worth by location, colocations and stickiness.";
@@ -213,9 +220,10 @@ pub(crate) enum Command {
     /// Foretell what a cluster would do: where groups start, and what follows from events.
     ///
     /// The engine's own placement judges, as on the nodes. At first every node is healthy and
-    /// every group is where it starts. Then the events happen in the order in which they are
-    /// typed, and everything that is done about each is printed, in its order, with the cause.
-    /// Needs no node.
+    /// every group is where it starts, or, with `--running`, all is as in the running cluster.
+    /// Then the events happen in the order in which they are typed, and everything that is
+    /// done about each is printed, in its order, with the cause. Changes nothing anywhere, and
+    /// needs no node without `--running`.
     #[command(after_help = SIMULATE)]
     Simulate(Simulate),
     /// Be the witness of clusters: speak for one part at a time of each that is split.

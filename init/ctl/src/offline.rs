@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use kodo_admin::api::Status;
 use kodo_config::report::{Style, load, summary};
 use kodo_config::{Cluster, explain, secrets, words};
 
@@ -40,12 +41,13 @@ pub(crate) fn explain_timing(path: &Path) -> u8 {
     }
 }
 
-/// `kodo simulate FILE`: prints what the cluster would do about each event.
-pub(crate) fn simulate(asked: &Simulate) -> u8 {
+/// `kodo simulate FILE`: prints what the cluster would do about each event, the running one
+/// if there is its status.
+pub(crate) fn simulate(asked: &Simulate, status: Option<&Status>) -> u8 {
     let style = style(io::stdout().is_terminal());
     let cluster = |path: &Path| load(path, style).map(|(cluster, _)| cluster);
     let told = cluster(&asked.file).and_then(|file| {
-        simulate::tell(&file, asked, &cluster).map_err(|why| format!("kodo: {why}\n"))
+        simulate::tell(&file, status, asked, &cluster).map_err(|why| format!("kodo: {why}\n"))
     });
     match told {
         Ok(text) => {

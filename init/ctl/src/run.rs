@@ -152,7 +152,11 @@ fn carry_out(cli: Cli) -> Result<u8, Stop> {
         Command::Explain {
             what: Explain::Timing { file },
         } => Ok(offline::explain_timing(&file)),
-        Command::Simulate(asked) => Ok(offline::simulate(&asked)),
+        Command::Simulate(asked) => {
+            let ask = || connect(&access)?.status().map_err(Stop::from);
+            let status = asked.is_of_running().then(ask).transpose()?;
+            Ok(offline::simulate(&asked, status.as_ref()))
+        }
         Command::Witness(options) => Ok(crate::witness::run(&options)),
         Command::Keygen {
             token: Some(name),

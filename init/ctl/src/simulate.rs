@@ -1,12 +1,14 @@
-//! `kodo simulate FILE`: says what a cluster would do, before there is one.
+//! `kodo simulate FILE`: says what a cluster would do, before there is one or as it is now.
 //!
 //! Owns the events on the command line, in the order in which they were typed, and what is
-//! printed of each. What would happen is `foresee`'s. Speaks to no node.
+//! printed of each. What would happen is `foresee`'s. Speaks to no node: a running cluster's
+//! status is handed in.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
+use kodo_admin::api::Status;
 use kodo_config::Cluster;
 use kodo_config::words::and;
 use kodo_engine::config::Config;
@@ -25,6 +27,10 @@ pub(crate) struct Simulate {
 /// How it begins, and what is asked of it.
 #[derive(Clone, Debug, Args)]
 struct Start {
+    /// Begin with the running cluster as it is now: where its groups run, what failed, what
+    /// operators asked for. Asks a node of --node or KODO_NODE, which must run FILE.
+    #[arg(long, conflicts_with_all = ["down", "runs"])]
+    running: bool,
     /// Node that is down from the start; may be given several times.
     #[arg(long, value_name = "NODE")]
     down: Vec<String>,
@@ -35,6 +41,13 @@ struct Start {
     /// After each event, say of every node what speaks for or against this group there.
     #[arg(long, value_name = "GROUP")]
     why: Vec<String>,
+}
+
+impl Simulate {
+    /// Whether it begins with a running cluster.
+    pub(crate) fn is_of_running(&self) -> bool {
+        self.start.running
+    }
 }
 
 impl Args for Simulate {
@@ -94,31 +107,24 @@ impl FromArgMatches for Simulate {
     }
 }
 
-/// What would happen, as people read it. `load` reads another cluster file.
+/// What would happen, as people read it; of the running cluster with this status, or else of
+/// one that begins. `load` reads another cluster file.
 ///
 /// # Errors
-/// When the command line names what the file does not have, or another file is refused.
+/// When the command line names what the file does not have, another file is refused, or the
+/// status does not tell enough.
 pub(crate) fn tell(
     cluster: &Cluster,
+    status: Option<&Status>,
     asked: &Simulate,
     load: &dyn Fn(&Path) -> Result<Cluster, String>,
 ) -> Result<String, String> {
-    let config = engine(cluster)?;
     let start = &asked.start;
-    let down: Result<NodeSet, String> = start
-        .down
-        .iter()
-        .map(|name| foresee::node(&config, name))
-        .collect();
-    let runs: Result<Vec<_>, String> = start
-        .runs
-        .iter()
-        .map(|pair| foresee::pair(&config, pair))
-        .collect();
-    let mut future = Future::new(config, down?);
-    future.settle();
-    future.put(&runs?);
-    let mut text = String::from("at first\n");
+    let mut future = begin(engine(cluster)?, status, start)?;
+    let mut text = match status {
+        Some(status) => format!("now, as {} says\n", status.node),
+        None => String::from("at first\n"),
+    };
     for n in 0..future.config().groups.len() {
         let _ = writeln!(text, "  {}", place(&future, GroupId::from_index(n)));
     }
@@ -158,6 +164,21 @@ pub(crate) fn tell(
         reasons(&mut text, &future, &start.why)?;
     }
     Ok(text)
+}
+
+/// How things are before anything happens.
+fn begin(config: Config, status: Option<&Status>, start: &Start) -> Result<Future, String> {
+    if let Some(status) = status {
+        return Future::running(config, status);
+    }
+    let down = start.down.iter().map(|name| foresee::node(&config, name));
+    let down: NodeSet = down.collect::<Result<Vec<_>, _>>()?.into_iter().collect();
+    let runs = start.runs.iter().map(|pair| foresee::pair(&config, pair));
+    let runs: Vec<_> = runs.collect::<Result<_, _>>()?;
+    let mut future = Future::new(config, down);
+    future.settle();
+    future.put(&runs);
+    Ok(future)
 }
 
 /// What the engine gets; of its own node nothing is asked.
@@ -206,12 +227,16 @@ mod tests {
     }
 
     fn run(events: &[&str]) -> Result<String, String> {
+        of(None, events)
+    }
+
+    fn of(status: Option<&Status>, events: &[&str]) -> Result<String, String> {
         use clap::Parser as _;
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../image/examples/web.toml");
         let line = ["simulate", file].into_iter().chain(events.iter().copied());
         let line = Line::try_parse_from(line).map_err(|error| error.to_string())?;
         let load = |path: &Path| Ok(load(path, Style::Plain)?.0);
-        tell(&load(&line.simulate.file)?, &line.simulate, &load)
+        tell(&load(&line.simulate.file)?, status, &line.simulate, &load)
     }
 
     #[test]
@@ -264,6 +289,78 @@ mod tests {
             run(&["--broken", "www"])
                 .unwrap_err()
                 .contains("not GROUP=NODE")
+        );
+    }
+    /// The example pair as node2 tells of it: it holds the group, an operator wants it on
+    /// node1 once that is open again, and node1 is on standby.
+    fn running(change: impl Fn(&mut serde_json::Value)) -> Status {
+        let facts = serde_json::json!({"leaving": false, "foreign": false, "reachable": true,
+            "lost": false, "found": true, "unsteady": false});
+        let node = |name: &str, standby: bool| {
+            serde_json::json!({"name": name, "role": "standby", "standby": standby, "boot": null,
+                "silent_ms": null, "same_file": true, "placement": facts, "paths": []})
+        };
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../image/examples/web.toml");
+        let config = engine(&load(Path::new(file), Style::Plain).unwrap().0).unwrap();
+        let mut status = serde_json::json!({
+            "schema": 1, "cluster": "web", "node": "node2", "uptime_ms": 1, "role": "active",
+            "file": format!("{:016x}", config.file_hash), "health": "degraded", "concerns": [],
+            "notes": [], "view": {"epoch": 3, "members": ["node1", "node2"]}, "reachable": true,
+            "watchdog": null, "nodes": [node("node1", true), node("node2", false)],
+            "groups": [{"name": "www", "holder": "node2", "epoch": 3, "state": "started",
+                "failures": 0, "members": [],
+                "placement": {"planned": ["node2"], "holders": ["node2"], "banned": [],
+                    "waiting": [], "damped": false, "first": false,
+                    "prefer": {"node": "node1", "pending": true, "once": false}}}],
+            "counters": {}, "last_event": ""});
+        change(&mut status);
+        serde_json::from_value(status).unwrap()
+    }
+
+    #[test]
+    fn a_running_cluster_goes_on_from_where_it_is() {
+        let told = of(Some(&running(|_| ())), &["--running", "--online", "node1"]).unwrap();
+        assert_eq!(
+            told,
+            "now, as node2 says\n  www on node2\n\
+             \nonline node1\n  stop www on node2\n  start www on node1 (operator's wish)\n"
+        );
+        let banned = running(|status| {
+            status["groups"][0]["placement"]["banned"] = serde_json::json!(["node1"]);
+        });
+        let told = of(Some(&banned), &["--running", "--online", "node1"]).unwrap();
+        assert!(
+            told.ends_with("nothing is done\n"),
+            "it failed there: {told}"
+        );
+        let alone = running(|status| {
+            status["view"]["members"] = serde_json::json!(["node2"]);
+        });
+        let told = of(Some(&alone), &["--running", "--standby", "node2"]).unwrap();
+        assert!(told.contains("node1: not a member"), "{told}");
+    }
+
+    #[test]
+    fn what_a_node_cannot_know_is_refused() {
+        for (word, change) in [
+            ("no member", "view"),
+            ("another cluster file", "file"),
+            ("too old", "groups"),
+        ] {
+            let status = running(|status| match change {
+                "view" => status["view"] = serde_json::Value::Null,
+                "file" => status["file"] = serde_json::json!("0123456789abcdef"),
+                _ => status["groups"][0]["placement"] = serde_json::Value::Null,
+            });
+            let why = of(Some(&status), &["--running"]).unwrap_err();
+            assert!(
+                why.contains(word) && why.contains("--node") || word == "another cluster file",
+                "{why}"
+            );
+        }
+        assert!(
+            run(&["--running", "--down", "node1"]).is_err(),
+            "one way to begin"
         );
     }
 }

@@ -2,7 +2,8 @@
 //! judge it.
 //!
 //! A file has clusters and cases. `%% NAME` begins a cluster: `nodes a b=4`, a number being a
-//! node's capacity, then tables of a cluster file; a group's members are made up. `== TITLE`
+//! node's capacity, with `; quorum` behind it where votes decide and `; quorum first` where
+//! the first node settles ties; then tables of a cluster file; a group's members are made up. `== TITLE`
 //! begins a case of the cluster before it. `down NODE` and `runs GROUP=NODE` say how it
 //! begins; without `runs`, groups are where they start. `> EVENT` is something that happens,
 //! and below it is all that is done about it, in order, or `nothing`. `> start` is the start
@@ -60,10 +61,16 @@ fn split<'a>(file: &str, text: &'a str) -> (Clusters<'a>, Vec<Case<'a>>) {
 
 /// A whole cluster file around some tables, read by the real reader.
 fn config(text: &str) -> Result<Config, String> {
-    let mut file = "schema = 1\n[cluster]\nname = \"case\"\nsplit_brain = \"accept\"\n\
-         key = \"00112233445566778899aabbccddeeff0123456789abcdef0123456789abcdef\"\n"
-        .to_owned();
     let (nodes, tables) = text.split_once('\n').expect("nodes, then tables");
+    let (nodes, split) = nodes.split_once("; ").unwrap_or((nodes, "accept"));
+    let split = match split {
+        "quorum first" => "quorum\"\neven_split = \"first",
+        split => split,
+    };
+    let mut file = format!(
+        "schema = 1\n[cluster]\nname = \"case\"\nsplit_brain = \"{split}\"\n\
+         key = \"00112233445566778899aabbccddeeff0123456789abcdef0123456789abcdef\"\n"
+    );
     let nodes = nodes.strip_prefix("nodes ").expect("nodes come first");
     for (n, node) in nodes.split_whitespace().enumerate() {
         let (name, capacity) = match node.split_once('=') {

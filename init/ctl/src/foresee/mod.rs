@@ -3,11 +3,12 @@
 //! Owns the translation of events into what placement looks at, and of places into what is
 //! stopped and started, in the file's order. Placement itself is the engine's: nothing is
 //! judged here. Knows no time: every stop and start succeeds at once, and what time decides
-//! (damping, settling, a delayed failback) lasts until an event says that it is over.
-//! Speaks to no node.
+//! (damping, settling, a delayed failback) lasts until an event says that it is over. Where
+//! an arbiter settles ties it is there, and speaks for the nodes that are. Speaks to no node.
 
 #[cfg(test)]
 mod cases;
+mod running;
 mod words;
 
 use kodo_engine::config::{Config, Failback, Order};
@@ -35,6 +36,10 @@ pub(crate) struct Future {
     once: Vec<bool>,
     /// Nothing was placed yet: what has no place is news.
     fresh: bool,
+    /// Their votes do not count: operators vouched for them as dead.
+    written_off: NodeSet,
+    /// The members have the votes to decide.
+    decided: bool,
 }
 
 /// Something that a node does with a group.
@@ -48,6 +53,8 @@ pub(crate) enum Action {
     Down(GroupId),
     /// It has a place, and waits for the other group to run.
     Wait(GroupId, GroupId),
+    /// Too few nodes are left to decide anything, or enough are back.
+    Quorum(bool),
 }
 
 /// Why a group is started.
@@ -85,6 +92,8 @@ impl Future {
             placed: vec![Placed::default(); groups],
             once: vec![false; groups],
             fresh: true,
+            written_off: NodeSet::EMPTY,
+            decided: true,
             config,
         }
     }
@@ -167,6 +176,10 @@ impl Future {
             Event::Broken(group, node) => {
                 let banned = &mut self.states[group.index()].banned;
                 *banned = banned.with(node);
+            }
+            Event::Stop(group) => {
+                let state = &mut self.states[group.index()];
+                state.banned = state.banned.union(state.holders);
             }
             Event::Cleanup(group) => self.states[group.index()].banned = NodeSet::EMPTY,
             Event::Move(group, node, once) => {
@@ -279,6 +292,8 @@ impl Future {
             frozen: false,
         };
         new.quarantined = nodes(self.quarantined);
+        new.written_off = nodes(self.written_off);
+        new.decided = self.decided;
         new.maintenance = self.maintenance;
         for (n, group) in config.groups.iter().enumerate() {
             let same = |old: &kodo_engine::config::Group| old.name == group.name;
@@ -342,6 +357,32 @@ impl Future {
 
     /// What is done about the present state, in its order; it is carried out at once.
     pub(crate) fn settle(&mut self) -> Vec<Action> {
+        let staying = self.nodes.members.minus(self.nodes.leaving);
+        let decides = self.config.decides(staying, self.written_off);
+        let news = (decides != self.decided).then_some(Action::Quorum(decides));
+        self.decided = decides;
+        let done = match decides {
+            true => self.arrange(),
+            false => self.give_up(),
+        };
+        news.into_iter().chain(done).collect()
+    }
+
+    /// Nobody may decide: nothing new is placed, and what needs a lease stops.
+    fn give_up(&mut self) -> Vec<Action> {
+        let mut stops = Vec::new();
+        for group in self.sequence().into_iter().rev() {
+            if self.config.groups[group].clones.is_some() {
+                continue;
+            }
+            let holders = core::mem::take(&mut self.states[group].holders);
+            let stop = |node| Action::Stop(GroupId::from_index(group), node);
+            stops.extend(holders.iter().map(stop));
+        }
+        stops
+    }
+
+    fn arrange(&mut self) -> Vec<Action> {
         let (nodes, states) = self.seen();
         let placed = place(&self.scene(nodes, &states)).to_vec();
         let sequence = self.sequence();

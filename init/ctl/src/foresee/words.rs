@@ -5,7 +5,7 @@
 use kodo_engine::config::Config;
 use kodo_engine::placement::Verdict;
 use kodo_engine::surface::Cause;
-use kodo_engine::types::{GroupId, NodeId};
+use kodo_engine::types::{GroupId, NodeId, ResourceId};
 
 use super::{Action, Why};
 
@@ -24,6 +24,7 @@ pub(crate) enum Event {
     OtherFile(NodeId),
     SameFile(NodeId),
     Broken(GroupId, NodeId),
+    Stop(GroupId),
     Cleanup(GroupId),
     /// The last says that the wish ends when it is fulfilled.
     Move(GroupId, NodeId, bool),
@@ -46,6 +47,8 @@ pub(crate) struct Word {
 pub(crate) enum Takes {
     Node(fn(NodeId) -> Event),
     Group(fn(GroupId) -> Event),
+    /// A group, or a member of one.
+    Member(fn(GroupId) -> Event),
     Pair(fn(GroupId, NodeId) -> Event),
     Switch(fn(bool) -> Event),
     Nothing(Event),
@@ -120,6 +123,12 @@ pub(crate) const WORDS: &[Word] = &[
         "The group's failures on the node reach `migration_threshold`",
     ),
     word(
+        "stop",
+        Takes::Member(Event::Stop),
+        "It stops by itself and does not come back: the same, on each node where it runs. A \
+         group, or the service or VIP of one",
+    ),
+    word(
         "cleanup",
         Takes::Group(Event::Cleanup),
         "As `kodo cleanup GROUP`",
@@ -163,6 +172,7 @@ impl Takes {
         match self {
             Takes::Node(_) => Some("NODE"),
             Takes::Group(_) => Some("GROUP"),
+            Takes::Member(_) => Some("NAME"),
             Takes::Pair(_) => Some("GROUP=NODE"),
             Takes::Switch(_) => Some("on|off"),
             Takes::File => Some("FILE"),
@@ -178,6 +188,7 @@ impl Takes {
         Ok(Some(match self {
             Takes::Node(event) => event(node(config, value)?),
             Takes::Group(event) => event(group(config, value)?),
+            Takes::Member(event) => event(group_with(config, value)?),
             Takes::Pair(event) => {
                 let (group, node) = pair(config, value)?;
                 event(group, node)
@@ -205,6 +216,16 @@ pub(crate) fn group(config: &Config, name: &str) -> Result<GroupId, String> {
     found
         .map(GroupId::from_index)
         .ok_or_else(|| format!("there is no group `{name}` in the file"))
+}
+
+/// The group of this name, or else the one with a member of this name.
+fn group_with(config: &Config, name: &str) -> Result<GroupId, String> {
+    let member = |id: &ResourceId| config.resources[id.index()].name == name;
+    let mut groups = config.groups.iter();
+    let holds = groups.position(|group| group.members.iter().any(member));
+    let holds = holds.map(GroupId::from_index);
+    let named = group(config, name).ok().or(holds);
+    named.ok_or_else(|| format!("there is no group, service or VIP `{name}` in the file"))
 }
 
 /// `GROUP=NODE`
@@ -244,6 +265,8 @@ pub(crate) fn action(config: &Config, action: Action) -> String {
             )
         }
         Action::Keep(id, at) => format!("keep {} on {}", group(id), node(at)),
+        Action::Quorum(false) => "too few votes are left to decide".to_owned(),
+        Action::Quorum(true) => "there are enough votes again".to_owned(),
         Action::Down(id) => format!("{} is down", group(id)),
         Action::Wait(id, first) => format!("{} waits for {}", group(id), group(first)),
     }
@@ -251,21 +274,8 @@ pub(crate) fn action(config: &Config, action: Action) -> String {
 
 /// What speaks for or against a group on a node.
 pub(crate) fn judged(config: &Config, at: NodeId, verdict: Verdict) -> String {
-    let group = |id: GroupId| config.groups[id.index()].name.as_str();
-    let text = match verdict {
-        Verdict::NotMember => "not a member".to_owned(),
-        Verdict::OtherFile => "its file does not have the group".to_owned(),
-        Verdict::Never => "the file does not let it run there".to_owned(),
-        Verdict::Leaving => "leaves".to_owned(),
-        Verdict::Standby => "on standby".to_owned(),
-        Verdict::Banned => "it failed there".to_owned(),
-        Verdict::Without(with) => format!("{} is not there", group(with)),
-        Verdict::Apart(other) => format!("{} is there", group(other)),
-        Verdict::Full { weight, free } => format!("no room: takes {weight} of {free}"),
-        Verdict::Open { score, serves } => {
-            let serves = if serves { "" } else { ", clients out of reach" };
-            format!("open, worth {score}{serves}")
-        }
-    };
-    format!("{}: {text}", config.nodes[at.index()])
+    let mut text = format!("{}: ", config.nodes[at.index()]);
+    // a String takes everything
+    let _ = verdict.text(config, &mut text);
+    text
 }
