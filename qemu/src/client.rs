@@ -11,14 +11,25 @@ use crate::time::LabTime;
 pub struct Client<'a> {
     core: &'a Core,
     port: Option<u16>,
+    service: usize,
 }
 
 impl<'a> Client<'a> {
     pub(crate) fn new(core: &'a Core, port: Option<u16>) -> Self {
-        Self { core, port }
+        Self {
+            core,
+            port,
+            service: 0,
+        }
     }
 
-    /// The loopback port that leads to the service; `None` for a cluster without a VIP.
+    /// The same with the service behind another VIP, by its position in `boot.json`.
+    #[must_use]
+    pub fn of_vip(self, service: usize) -> Self {
+        Self { service, ..self }
+    }
+
+    /// The loopback port that leads to the first VIP's service; `None` for a cluster without a VIP.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.port
@@ -35,7 +46,7 @@ impl<'a> Client<'a> {
     pub fn answering(&self) -> Option<Arc<str>> {
         self.core
             .pump
-            .with(|world| world.prober.as_ref()?.answering().cloned())
+            .with(|world| world.probers.get(self.service)?.answering().cloned())
     }
 
     /// Times without any good answer that lasted longer than the options' grace and ended
@@ -44,8 +55,8 @@ impl<'a> Client<'a> {
     pub fn outages(&self, from: LabTime) -> Vec<Outage> {
         self.core.pump.with(|world| {
             world
-                .prober
-                .as_ref()
+                .probers
+                .get(self.service)
                 .map(|p| p.outages(from))
                 .unwrap_or_default()
         })
@@ -56,8 +67,8 @@ impl<'a> Client<'a> {
     pub fn samples(&self, from: LabTime) -> Vec<Sample> {
         self.core.pump.with(|world| {
             world
-                .prober
-                .as_ref()
+                .probers
+                .get(self.service)
                 .map(|p| p.samples(from))
                 .unwrap_or_default()
         })

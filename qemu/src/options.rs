@@ -35,8 +35,9 @@ pub struct Options {
     /// Addresses at which the gateway answers pings. In a network without any of them it has
     /// the first address.
     pub gateway: Vec<IpAddr>,
-    /// Port of the service behind the VIP.
-    pub service_port: u16,
+    /// Port of the service behind each VIP, in the order of `boot.json`; the client does not ask
+    /// VIPs beyond them. The timeline tells of the first one's client.
+    pub service_ports: Vec<u16>,
     /// Port of the nodes' admin API.
     pub admin_port: u16,
     /// Operator's token for the admin API.
@@ -62,7 +63,7 @@ impl Default for Options {
             qemu: "qemu-system-x86_64".into(),
             qemu_args: Vec::new(),
             gateway: Vec::new(),
-            service_port: 80,
+            service_ports: vec![80],
             admin_port: 5580,
             token: None,
             probe: ProbeOptions::default(),

@@ -116,18 +116,14 @@ impl Installer<'_> {
         let vips = self.boot.vips.iter().map(|vip| vip.addr).collect();
         self.world
             .set_observer(observer, Census::new(vips, self.options.census));
-        let service = self
-            .boot
-            .vips
-            .first()
-            .map(|vip| (vip.addr, self.options.service_port).into());
-        self.world.set_client(
-            client,
-            service.map(|at| Prober::new(at, self.options.probe.clone())),
-        );
+        let vips = self.boot.vips.iter().zip(&self.options.service_ports);
+        let services: Vec<SocketAddr> = vips.map(|(vip, port)| (vip.addr, *port).into()).collect();
+        let prober = |at: &SocketAddr| Prober::new(*at, self.options.probe.clone());
+        let probers = services.iter().map(prober).collect();
+        self.world.set_client(client, probers);
         let mut doors = Doors::default();
-        if let Some(service) = service {
-            doors.service = Some(self.door(self.options.port, service)?);
+        if let Some(service) = services.first() {
+            doors.service = Some(self.door(self.options.port, *service)?);
         }
         for (name, node) in &self.boot.nodes {
             let lan = node.nics.iter().find(|nic| nic.role == NicRole::Lan);

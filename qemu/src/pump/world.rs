@@ -55,7 +55,8 @@ pub(crate) struct World {
     /// The host that asks, forwards and measures; and the one that only looks.
     client: Option<usize>,
     observer: Option<(usize, Census)>,
-    pub(crate) prober: Option<Prober>,
+    /// One for each VIP that is asked.
+    pub(crate) probers: Vec<Prober>,
     forwards: Vec<Forward>,
     /// Each with its host.
     relays: Vec<(usize, Relay)>,
@@ -72,7 +73,7 @@ impl World {
             behind: HashMap::new(),
             client: None,
             observer: None,
-            prober: None,
+            probers: Vec::new(),
             forwards: Vec::new(),
             relays: Vec::new(),
         }
@@ -110,9 +111,9 @@ impl World {
     }
 
     /// Makes a host the client, which forwards and measures.
-    pub(crate) fn set_client(&mut self, host: usize, prober: Option<Prober>) {
+    pub(crate) fn set_client(&mut self, host: usize, probers: Vec<Prober>) {
         self.client = Some(host);
-        self.prober = prober;
+        self.probers = probers;
     }
 
     /// Makes a host the observer.
@@ -168,9 +169,12 @@ impl World {
             for forward in &mut self.forwards {
                 forward.poll(now, client);
             }
-            if let Some(prober) = &mut self.prober {
+            for (n, prober) in self.probers.iter_mut().enumerate() {
                 for (at, event) in prober.poll(now, client) {
-                    self.journal.add(at, event);
+                    // an event does not say which VIP it is about
+                    if n == 0 {
+                        self.journal.add(at, event);
+                    }
                 }
             }
         }
@@ -194,7 +198,7 @@ impl World {
             .iter_mut()
             .filter_map(|host| host.deadline(now))
             .min();
-        let prober = self.prober.as_ref().and_then(Prober::deadline);
+        let prober = self.probers.iter().filter_map(Prober::deadline).min();
         let census = self
             .observer
             .as_ref()
