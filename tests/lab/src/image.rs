@@ -19,6 +19,8 @@ pub type Variant = &'static [(&'static str, &'static str)];
 pub struct Cluster {
     file: &'static str,
     pub(crate) voter: Option<&'static str>,
+    /// Of the services behind the VIPs.
+    pub(crate) ports: &'static [u16],
     words: Variant,
 }
 
@@ -32,6 +34,11 @@ pub const VOTER: Cluster = Cluster::of("voter.toml", Some("node3"));
 /// A pair that asks a witness.
 pub const WITNESS: Cluster = Cluster::of("witness.toml", None);
 
+/// Three services and a spare machine for all of them.
+pub const N_PLUS_ONE: Cluster = Cluster::of("nplus1.toml", None).serving(&[80, 81, 82]);
+/// Two services, each at home on one node and a guest on the other.
+pub const MUTUAL: Cluster = Cluster::of("mutual.toml", None).serving(&[80, 81]);
+
 /// The witness of a story has just begun like its nodes; what it forgot is over after W.
 const HOLD_OFF: &str = "3s";
 
@@ -40,8 +47,13 @@ impl Cluster {
         Self {
             file,
             voter,
+            ports: &[80],
             words: &[],
         }
+    }
+
+    const fn serving(self, ports: &'static [u16]) -> Self {
+        Self { ports, ..self }
     }
 
     /// The same with some words replaced.
@@ -88,18 +100,32 @@ pub fn boot_json(cluster: Cluster) -> PathBuf {
     done.boot
 }
 
-/// The witness of a cluster: the real program, told by the cluster's own file.
+/// The file that a cluster's image was built from.
+#[must_use]
+pub(crate) fn cluster_file(cluster: Cluster) -> PathBuf {
+    boot_json(cluster).with_file_name("cluster.toml")
+}
+
+/// The real `kodo` command.
 ///
 /// # Panics
 /// When it cannot be built.
 #[must_use]
+pub(crate) fn command() -> PathBuf {
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let program = program::build(workspace(), &program::COMMAND, &mut Silent);
+        program.unwrap_or_else(|error| panic!("{error}"))
+    });
+    BUILT.clone()
+}
+
+/// The witness of a cluster: the real program, told by the cluster's own file.
+#[must_use]
 pub(crate) fn witness(cluster: Cluster) -> WitnessProgram {
-    let program = program::build(workspace(), &program::COMMAND, &mut Silent);
-    let file = boot_json(cluster).with_file_name("cluster.toml");
-    let file = file.display().to_string();
+    let file = cluster_file(cluster).display().to_string();
     let words = ["witness", "--hold-off", HOLD_OFF, "--cluster", &file];
     WitnessProgram {
-        program: program.unwrap_or_else(|error| panic!("{error}")),
+        program: command(),
         arguments: words.map(str::to_owned).to_vec(),
     }
 }

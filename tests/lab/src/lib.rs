@@ -2,14 +2,17 @@
 //!
 //! Owns the door through which every scenario begins ([`Story::begin`]), the states that
 //! scenarios wait for, and the judgement at their end ([`Story::end`]): from recorded
-//! frames, never from the nodes' own word, whether two nodes spoke for a VIP at once.
+//! frames, never from the nodes' own word, whether two nodes spoke for a VIP at once; and
+//! whether the cluster did what `kodo simulate` had foretold ([`Story::foretell`]).
 //! Never sleeps: it waits for states, each with a deadline.
 //!
 //! A scenario that panics prints its timeline and keeps its captures (see
 //! [`kodo_qemu::Lab`]).
 
+mod foretold;
 mod image;
 mod story;
 
-pub use image::{Cluster, PAIR, THREE, VOTER, Variant, WITNESS, boot_json};
+pub use foretold::Way;
+pub use image::{Cluster, MUTUAL, N_PLUS_ONE, PAIR, THREE, VOTER, Variant, WITNESS, boot_json};
 pub use story::{GROUP, Story, TWIN};

@@ -1,13 +1,16 @@
 //! One scenario's cluster: begun, waited for, judged.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kodo_qemu::wire::judge::{Overlap, Tenure};
 use kodo_qemu::{Admin, Boot, Event, Lab, Mark, NicRole, Options, Parting, SerialRole};
 use serde_json::Value;
 
-use crate::image::{Cluster, PAIR, Variant, boot_json, witness};
+use crate::foretold::Chapter;
+use crate::image::{Cluster, PAIR, Variant, boot_json, cluster_file, witness};
 
 /// The examples' only group.
 pub const GROUP: &str = "www";
@@ -16,7 +19,7 @@ pub const GROUP: &str = "www";
 pub const TWIN: &str = "twin";
 
 /// The examples' operator token, published in the examples themselves.
-const TOKEN: &str = "kodo-example-token";
+pub(crate) const TOKEN: &str = "kodo-example-token";
 
 /// A machine under emulation on a busy host: from power-on to a settled member.
 const BOOT: Duration = Duration::from_secs(90);
@@ -30,6 +33,11 @@ pub struct Story {
     pub lab: Lab,
     began: Mark,
     voter: Option<&'static str>,
+    /// The cluster file, and nodes that were given another one.
+    pub(crate) file: PathBuf,
+    pub(crate) files: Vec<(String, PathBuf)>,
+    /// What is to happen until something else is foretold; nothing while the cluster is cold.
+    pub(crate) chapter: RefCell<Option<Chapter>>,
 }
 
 impl Story {
@@ -45,15 +53,13 @@ impl Story {
     /// A cluster with everything healthy: all nodes members, one serving, all paths up.
     #[must_use]
     pub fn of(cluster: Cluster) -> Story {
-        let boot = Boot::read(&boot_json(cluster)).expect("a boot.json");
         let options = Options {
             memory_mb: SMALL_MB,
+            service_ports: cluster.ports.to_vec(),
             ..Options::default()
         };
-        let story = Story {
-            voter: cluster.voter,
-            ..Story::with(boot, options)
-        };
+        let mut story = Story::with(read(cluster), cluster_file(cluster), options);
+        story.voter = cluster.voter;
         if story.lab.boot().witness.is_some() {
             story.start_witness(cluster);
         }
@@ -72,18 +78,20 @@ impl Story {
     /// The pair with all machines off.
     #[must_use]
     pub fn dark(variant: Variant) -> Story {
-        Story::in_lab(Boot::read(&boot_json(PAIR.with(variant))).expect("a boot.json"))
+        let pair = PAIR.with(variant);
+        Story::with(read(pair), cluster_file(pair), Options::default())
     }
 
     /// The pair, powered on, whose second node runs another image than the first.
     #[must_use]
     pub fn mixed(first: Variant, second: Variant) -> Story {
-        let mut boot = Boot::read(&boot_json(PAIR.with(first))).expect("a boot.json");
-        let mut other = Boot::read(&boot_json(PAIR.with(second))).expect("a boot.json");
+        let (first, second) = (PAIR.with(first), PAIR.with(second));
+        let (mut boot, mut other) = (read(first), read(second));
         let last = boot.nodes.keys().next_back().expect("nodes").clone();
         let changed = other.nodes.remove(&last).expect("the same nodes");
-        boot.nodes.insert(last, changed);
-        let story = Story::in_lab(boot);
+        boot.nodes.insert(last.clone(), changed);
+        let mut story = Story::with(boot, cluster_file(first), Options::default());
+        story.files.push((last, cluster_file(second)));
         story.lab.power_on_all().expect("power");
         story
     }
@@ -92,7 +100,7 @@ impl Story {
     /// that carries the first node's identity.
     #[must_use]
     pub fn with_twin() -> Story {
-        let mut boot = Boot::read(&boot_json(PAIR)).expect("a boot.json");
+        let mut boot = read(PAIR);
         let mut twin = boot.nodes.values().next().expect("nodes").clone();
         // A second machine is not on the pair's own cables.
         twin.nics.retain(|nic| nic.role == NicRole::Lan);
@@ -102,27 +110,21 @@ impl Story {
             }
         }
         boot.nodes.insert(TWIN.to_owned(), twin);
-        Story::in_lab(boot)
+        Story::with(boot, cluster_file(PAIR), Options::default())
     }
 
     /// The pair with all machines off, each with so many MB of memory.
     #[must_use]
     pub fn sized(variant: Variant, memory_mb: u32) -> Story {
-        let boot = Boot::read(&boot_json(PAIR.with(variant))).expect("a boot.json");
-        Story::with(
-            boot,
-            Options {
-                memory_mb,
-                ..Options::default()
-            },
-        )
+        let pair = PAIR.with(variant);
+        let options = Options {
+            memory_mb,
+            ..Options::default()
+        };
+        Story::with(read(pair), cluster_file(pair), options)
     }
 
-    fn in_lab(boot: Boot) -> Story {
-        Story::with(boot, Options::default())
-    }
-
-    fn with(boot: Boot, options: Options) -> Story {
+    fn with(boot: Boot, file: PathBuf, options: Options) -> Story {
         let options = Options {
             token: Some(TOKEN.to_owned()),
             ..options
@@ -133,6 +135,9 @@ impl Story {
             lab,
             began,
             voter: None,
+            file,
+            files: Vec::new(),
+            chapter: RefCell::default(),
         }
     }
 
@@ -157,27 +162,47 @@ impl Story {
                 (status["health"] == "healthy").then_some(())
             });
         }
-        self.serving(BOOT);
+        for vip in 0..self.lab.options().service_ports.len() {
+            self.serving_at(vip, BOOT);
+        }
+        self.foretell_nothing();
     }
 
     /// The node that answers at the VIP, as its clients see it.
     pub fn serving(&self, within: Duration) -> String {
-        let answering = |lab: &Lab| lab.client().answering();
+        self.serving_at(0, within)
+    }
+
+    /// The same of a VIP by its position in the file.
+    pub fn serving_at(&self, vip: usize, within: Duration) -> String {
+        let answering = |lab: &Lab| lab.client().of_vip(vip).answering();
         let node = self
             .lab
             .wait_for("a page through the VIP", within, answering);
         node.unwrap_or_else(|error| panic!("{error}")).to_string()
     }
 
+    /// Waits until these nodes answer at the VIPs, in the order of the file.
+    pub fn all_served_by(&self, nodes: &[&str], within: Duration) {
+        for (vip, node) in nodes.iter().enumerate() {
+            self.served_at(vip, node, within);
+        }
+    }
+
     /// Waits until this node answers at the VIP.
     pub fn served_by(&self, node: &str, within: Duration) {
+        self.served_at(0, node, within);
+    }
+
+    fn served_at(&self, vip: usize, node: &str, within: Duration) {
         let answers = |lab: &Lab| {
             lab.client()
+                .of_vip(vip)
                 .answering()
                 .filter(|who| **who == *node)
                 .map(drop)
         };
-        let what = format!("a page from {node} through the VIP");
+        let what = format!("a page from {node} through VIP {vip}");
         self.lab
             .wait_for(&what, within, answers)
             .unwrap_or_else(|error| panic!("{error}"));
@@ -358,8 +383,10 @@ impl Story {
         });
     }
 
-    /// Ends the story: nobody ever answered for a VIP beside its owner.
+    /// Ends the story: all that was done was foretold, and nobody ever answered for a VIP
+    /// beside its owner.
     pub fn end(self) {
+        self.agree();
         for vip in &self.lab.boot().vips {
             let overlaps = self.lab.wire().overlaps(vip.addr, self.began.at);
             assert!(
@@ -369,4 +396,8 @@ impl Story {
             );
         }
     }
+}
+
+fn read(cluster: Cluster) -> Boot {
+    Boot::read(&boot_json(cluster)).expect("a boot.json")
 }

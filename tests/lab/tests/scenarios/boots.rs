@@ -31,6 +31,7 @@ fn lonely_boot() {
     let node = story.nodes()[1].clone();
     story.lab.power_on(&node).expect("power on");
     story.served_by(&node, BOOT);
+    story.foretell(&format!("--join {}", story.nodes()[0]));
     story.lab.power_on(&story.nodes()[0]).expect("power on");
     story.settled();
     assert_eq!(story.serving(SOON), node, "failback is manual: it stays");

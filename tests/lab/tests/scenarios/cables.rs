@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kodo_qemu::Event;
-use kodo_tests_lab::{Story, Variant};
+use kodo_tests_lab::{GROUP, Story, Variant, Way};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -68,9 +68,11 @@ fn lan_cut_active() {
     let active = story.serving(SOON);
     let standby = story.other(&active);
     let before = story.now();
+    story.foretell(&format!("--lose-clients {active}"));
     story.lab.cut(&format!("lan-{active}")).expect("a cable");
     story.served_by(&standby, SOON);
     println!("lan-cut-active: outage {:?}", story.outage(before));
+    story.foretell(&format!("--regain-clients {active}"));
     story.lab.heal(&format!("lan-{active}")).expect("a cable");
     story.settled();
     assert_eq!(story.serving(SOON), standby, "failback is manual: it stays");
@@ -85,6 +87,7 @@ fn all_paths_cut_and_heal() {
     let active = story.serving(SOON);
     let standby = story.other(&active);
     let before = story.now();
+    story.foretell_cut_off(&active);
     for cable in ["crossover", "serial", &format!("lan-{active}")] {
         story.lab.cut(cable).expect("a cable");
     }
@@ -92,6 +95,7 @@ fn all_paths_cut_and_heal() {
     println!("all-paths-cut: outage {:?}", story.outage(before));
 
     let healed = story.now();
+    story.foretell(&format!("--join {active}"));
     for cable in ["crossover", "serial", &format!("lan-{active}")] {
         story.lab.heal(cable).expect("a cable");
     }
@@ -118,6 +122,8 @@ fn all_paths_cut_accepted() {
     let active = story.serving(SOON);
     let standby = story.other(&active);
     let before = story.now();
+    // to the other one it is dead; it lives, and keeps what it holds
+    story.foretell(&format!("--fail {active}"));
     for cable in ["crossover", "serial"] {
         story.lab.cut(cable).expect("a cable");
     }
@@ -135,6 +141,9 @@ fn all_paths_cut_accepted() {
     story.says(&standby, "started", before, SOON);
 
     let healed = story.now();
+    // who was superseded gives way
+    let gives_way = format!("stop {GROUP} on {active}");
+    story.foretell_one_of(&[Way::Documented(&[&gives_way])]);
     for cable in ["crossover", "serial", &lan] {
         story.lab.heal(cable).expect("a cable");
     }
@@ -155,6 +164,7 @@ fn all_paths_cut_accepted() {
         story.outage(healed) <= Duration::from_secs(1),
         "a client reaches the VIP within a second"
     );
+    story.agree();
 }
 
 #[test]
@@ -163,6 +173,8 @@ fn pause() {
     let active = story.serving(SOON);
     let standby = story.other(&active);
     let before = story.now();
+    // it gives way when it wakes
+    story.foretell_cut_off(&active);
     story.lab.pause(&active).expect("pause");
     story.served_by(&standby, SOON);
     let resumed = story.now();
@@ -180,6 +192,7 @@ fn pause() {
         window <= Duration::from_millis(300),
         "the old owner spoke for {window:?}"
     );
+    story.agree();
 }
 
 #[test]
@@ -200,6 +213,9 @@ fn stall_past_deadtime(variant: Variant) {
     let active = story.serving(SOON);
     let standby = story.other(&active);
     let before = story.now();
+    // when it goes on it gives way, or its watchdog resets it first
+    let dead = format!("--fail {active} --join {active}");
+    story.foretell_one_of(&[Way::CutOff(&active), Way::Events(&dead)]);
     story.lab.stall(&active).expect("stall");
     story.served_by(&standby, SOON);
     let resumed = story.now();
@@ -225,6 +241,7 @@ fn fast_reboot() {
     let active = story.serving(SOON);
     let standby = story.other(&active);
     let before = story.now();
+    story.foretell(&format!("--fail {active} --join {active}"));
     story.lab.reset(&active).expect("reset");
     // Long before deadtime: the new life is the evidence.
     story.says(&standby, "restarted", before, Duration::from_secs(45));
@@ -248,6 +265,9 @@ fn flapping_nic() {
     let active = story.serving(SOON);
     let before = story.now();
     let cable = format!("lan-{active}");
+    // each loss by itself may be too short to count
+    let lost = format!("--lose-clients {active}");
+    story.foretell_one_of(&[Way::Documented(&[]), Way::Events(&lost)]);
     for _ in 0..20 {
         let flap = story.now();
         story.lab.cut(&cable).expect("a cable");

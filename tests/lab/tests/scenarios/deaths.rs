@@ -17,11 +17,13 @@ fn power_loss() {
     let active = story.serving(TAKEOVER);
     let standby = story.other(&active);
     let cut = story.now();
+    story.foretell(&format!("--fail {active}"));
     story.lab.power_off(&active).expect("power off");
     story.served_by(&standby, TAKEOVER);
     let evidence = story.says(&standby, "taking", cut, TAKEOVER);
     println!("power-loss: outage {:?}; {evidence}", story.outage(cut));
 
+    story.foretell(&format!("--join {active}"));
     story.lab.power_on(&active).expect("power on");
     story.settled();
     assert_eq!(
@@ -38,6 +40,7 @@ fn kernel_panic() {
     let active = story.serving(TAKEOVER);
     let standby = story.other(&active);
     let before = story.now();
+    story.foretell(&format!("--fail {active} --join {active}"));
     story
         .admin(&active)
         .drill("kernel-panic")
@@ -66,6 +69,7 @@ fn pid1_stuck() {
         (status["gate"] == "kernel").then_some(())
     });
     let before = story.now();
+    story.foretell(&format!("--fail {active} --join {active}"));
     story
         .admin(&active)
         .drill("pid1-stuck")
@@ -103,6 +107,7 @@ fn pid1_dies() {
     let active = story.serving(TAKEOVER);
     let standby = story.other(&active);
     let before = story.now();
+    story.foretell(&format!("--fail {active} --join {active}"));
     story
         .admin(&active)
         .drill("pid1-dies")
@@ -145,6 +150,7 @@ fn service_crash() {
     println!("service-crash: outage in place {:?}", story.outage(first));
 
     let second = story.now();
+    story.foretell("--stop web");
     story
         .admin(&active)
         .drill("service-kill")

@@ -133,6 +133,7 @@ fn replayed_in_this_life_and_the_next() {
     // Now each node in turn begins a new life; the recording is of an earlier one.
     for node in story.nodes() {
         let before = story.now();
+        story.foretell(&format!("--fail {node} --join {node}"));
         story.lab.reset(&node).expect("reset");
         story.says(&story.other(&node), "restarted", before, BOOT);
         story.settled();

@@ -7,5 +7,6 @@ mod deaths;
 mod hostile;
 mod operators;
 mod plain;
+mod policy;
 mod votes;
 mod witness;

@@ -14,6 +14,7 @@ fn graceful_move() {
     let standby = story.other(&active);
     for target in [&standby, &active] {
         let before = story.now();
+        story.foretell(&format!("--move {GROUP}={target}"));
         // Asked of either node: the wish travels.
         story
             .admin(&active)
@@ -35,10 +36,13 @@ fn standby_and_online() {
     let story = Story::begin(&[]);
     let active = story.serving(SOON);
     let standby = story.other(&active);
+    story.foretell(&format!("--standby {active}"));
     story.admin(&active).standby(&active, true).expect("agreed");
     story.served_by(&standby, SOON);
+    story.foretell(&format!("--move {GROUP}={active}"));
     let refused = story.admin(&standby).move_group(GROUP, &active);
     assert!(refused.is_err(), "a node on standby takes nothing");
+    story.foretell(&format!("--online {active}"));
     story
         .admin(&standby)
         .standby(&active, false)
@@ -53,9 +57,11 @@ fn failback() {
     let story = Story::begin(&[("failback = \"manual\"", "failback = \"auto\"")]);
     let preferred = story.nodes()[0].clone();
     story.served_by(&preferred, SOON);
+    story.foretell(&format!("--fail {preferred}"));
     story.lab.power_off(&preferred).expect("power off");
     story.served_by(&story.other(&preferred), SOON);
     let back = story.now();
+    story.foretell(&format!("--join {preferred}"));
     story.lab.power_on(&preferred).expect("power on");
     story.served_by(&preferred, BOOT);
     story.settled();
@@ -73,6 +79,7 @@ fn orderly_power_off() {
     let active = story.serving(SOON);
     let standby = story.other(&active);
     let before = story.now();
+    story.foretell(&format!("--leave {active} --fail {active}"));
     story.admin(&active).halt("power-off").expect("agreed");
     story.served_by(&standby, SOON);
     story.sees("the machine off", before, SOON, |event| match event {
@@ -104,11 +111,13 @@ fn mixed_files() {
     let active = story.serving(BOOT);
     let standby = story.other(&active);
     story.says(&active, "another cluster file", story.began(), SOON);
+    story.foretell(&format!("--move {GROUP}={standby}"));
     let refused = story
         .admin(&active)
         .move_group(GROUP, &standby)
         .expect_err("moves are frozen");
     assert!(refused.to_string().contains("different"), "{refused}");
+    story.foretell(&format!("--fail {active}"));
     story.lab.power_off(&active).expect("power off");
     story.served_by(&standby, SOON);
     story.end();

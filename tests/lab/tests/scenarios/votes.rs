@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use kodo_qemu::{Mark, Parting};
-use kodo_tests_lab::{Story, THREE, VOTER, WITNESS};
+use kodo_tests_lab::{GROUP, Story, THREE, VOTER, WITNESS, Way};
 
 /// A change of views and what follows from it, at the lab profile under emulation.
 const SOON: Duration = Duration::from_secs(20);
@@ -75,21 +75,28 @@ fn voter_and_active_lose_power() {
     let active = story.serving(SOON);
     let voter = story.last_other(&active);
     let before = story.now();
+    story.foretell(&format!("--fail {voter}"));
     story.lab.power_off(&voter).expect("power off");
     sees_dead(&story, &active, &voter);
     undisturbed(&story, &active, before);
 
     // One vote of three: alone, the active serves no longer, and the standby does not begin.
     let split = story.now();
+    story.foretell_cut_off(&active);
     story.isolate(&active);
     story.nobody_serves(SOON);
     story.watch(STEADY / 4);
     assert_eq!(story.takeovers(split), [""; 0]);
     let healed = story.now();
+    // neither was asked before the other in what follows a loss of quorum
+    let starts = |node: &str| format!("start {GROUP} on {node}");
+    let (one, other) = (starts(&active), starts(&story.other(&active)));
+    story.foretell_one_of(&[Way::Documented(&[&one]), Way::Documented(&[&other])]);
     story.lab.heal_all();
     story.serving(SOON);
     println!("two of three again: outage {:?}", story.outage(healed));
 
+    story.foretell(&format!("--join {voter}"));
     story.lab.power_on(&voter).expect("power on");
     story.settled();
     active_loses_power(&story);
@@ -105,12 +112,14 @@ fn witness_decides_a_split() {
     let active = story.serving(SOON);
     let heir = story.other(&active);
     let split = story.now();
+    story.foretell_cut_off(&active);
     story.isolate(&active);
     let unheard = Parting::between(&active, WITNESS_HOST);
     story.lab.part(&unheard).expect("the witness's host");
     story.served_by(&heir, SOON);
     println!("all-paths-cut: outage {:?}", story.outage(split));
     let healed = story.now();
+    story.foretell(&format!("--join {active}"));
     story.lab.heal_all();
     story.settled();
     healed_well(&story, &heir, healed);
@@ -119,6 +128,8 @@ fn witness_decides_a_split() {
     // Only one way is lost, for long: one owner all the time.
     let (active, before) = (heir, story.now());
     let mute = Parting::one_way(&active, &story.other(&active));
+    // both reach the witness
+    story.foretell_one_of(&[Way::Documented(&[]), Way::CutOff(&active)]);
     story.lab.part(&mute).expect("nodes");
     story.watch(STEADY);
     let owner = story.serving(SOON);
@@ -126,6 +137,7 @@ fn witness_decides_a_split() {
     println!("{mute}: {owner} serves, outage {:?}", story.outage(before));
     assert!(moves.len() <= 1, "flapping: {moves:?}");
     let healed = story.now();
+    story.foretell(&format!("--join {}", story.other(&owner)));
     story.lab.heal_all();
     story.settled();
     healed_well(&story, &owner, healed);
@@ -138,6 +150,7 @@ fn witness_restarts_during_a_split() {
     let active = story.serving(SOON);
     let split = story.now();
     // Both reach the witness: it speaks for one of them.
+    story.foretell_one_of(&[Way::Documented(&[]), Way::CutOff(&active)]);
     story.isolate(&active);
     story.watch(STEADY / 4);
     let owner = story.serving(SOON);
@@ -146,8 +159,13 @@ fn witness_restarts_during_a_split() {
     assert!(moves.len() <= 1, "flapping: {moves:?}");
 
     let killed = story.now();
+    let acts = |act: &str, node: &str| format!("{act} {GROUP} on {node}");
+    let stops = acts("stop", &owner);
+    story.foretell_one_of(&[Way::Documented(&[&stops])]);
     story.lab.stop_witness();
     story.nobody_serves(SOON);
+    let (one, two) = (acts("start", &owner), acts("start", &story.other(&owner)));
+    story.foretell_one_of(&[Way::Documented(&[&one]), Way::Documented(&[&two])]);
     story.start_witness(WITNESS);
     story.serving(SOON);
     println!("witness restarted: outage {:?}", story.outage(killed));
@@ -155,6 +173,7 @@ fn witness_restarts_during_a_split() {
     let owner = story.serving(SOON);
 
     let healed = story.now();
+    story.foretell(&format!("--join {}", story.other(&owner)));
     story.lab.heal_all();
     story.settled();
     healed_well(&story, &owner, healed);
@@ -166,9 +185,11 @@ fn active_loses_power(story: &Story) {
     let active = story.serving(SOON);
     let heir = story.other(&active);
     let cut = story.now();
+    story.foretell(&format!("--fail {active}"));
     story.lab.power_off(&active).expect("power off");
     story.served_by(&heir, SOON);
     println!("power-loss: outage {:?}", story.outage(cut));
+    story.foretell(&format!("--join {active}"));
     story.lab.power_on(&active).expect("power on");
     story.settled();
     assert_eq!(story.serving(SOON), heir, "failback is manual: it stays");
@@ -180,8 +201,10 @@ fn standby_is_alone(story: &Story) {
     let active = story.serving(SOON);
     let standby = story.other(&active);
     let before = story.now();
+    story.foretell_cut_off(&standby);
     story.isolate(&standby);
     sees_dead(story, &active, &standby);
+    story.foretell(&format!("--join {standby}"));
     story.lab.heal_all();
     story.settled();
     undisturbed(story, &active, before);
@@ -193,10 +216,12 @@ fn active_is_alone(story: &Story) {
     let active = story.serving(SOON);
     let heir = story.other(&active);
     let split = story.now();
+    story.foretell_cut_off(&active);
     story.isolate(&active);
     story.served_by(&heir, SOON);
     println!("all-paths-cut: outage {:?}", story.outage(split));
     let healed = story.now();
+    story.foretell(&format!("--join {active}"));
     story.lab.heal_all();
     story.settled();
     healed_well(story, &heir, healed);
@@ -207,6 +232,9 @@ fn active_is_alone(story: &Story) {
 /// two, for as long as it lasts.
 fn apart(story: &Story, parting: &Parting, third: &str, time: Duration) {
     let before = story.now();
+    let nodes = story.nodes();
+    let two: Vec<&String> = nodes.iter().filter(|node| **node != *third).collect();
+    story.foretell_one_of(&[Way::CutOff(two[0]), Way::CutOff(two[1])]);
     story.lab.part(parting).expect("nodes");
     // The third stays a member whatever is agreed; the service moves at most once for it.
     story.status(third, "a view of two nodes", SOON, |status| {
@@ -221,6 +249,11 @@ fn apart(story: &Story, parting: &Parting, third: &str, time: Duration) {
     assert!(story.takeovers(before).len() <= 1);
 
     let healed = story.now();
+    let out = two.iter().find(|node| {
+        let members = view["members"].as_array().expect("members");
+        !members.iter().any(|member| *member == ***node)
+    });
+    story.foretell(&format!("--join {}", out.expect("one is left out")));
     story.lab.heal_all();
     story.settled();
     healed_well(story, &active, healed);

@@ -44,7 +44,8 @@ fn witness_all_heartbeats_cut() {
     hears(&story, &other, "taken");
     story.says("witness", &format!("speaks for {holder}"), since, SOON);
     assert_eq!(story.serving(SOON), holder);
-    // its machine dies, and the word passes on
+    // its machine dies, and the word passes on; to it the other one was dead all the time
+    story.foretell(&format!("--join {other} --fail {holder}"));
     story.lab.power_off(&holder).expect("power");
     story.served_by(&other, SOON);
     hears(&story, &other, "granted");
@@ -56,9 +57,11 @@ fn witness_power_loss_and_heal() {
     let story = Story::of(WITNESS);
     let holder = story.serving(SOON);
     let other = story.other(&holder);
+    story.foretell(&format!("--fail {holder}"));
     story.lab.power_off(&holder).expect("power");
     story.served_by(&other, SOON);
     hears(&story, &other, "granted");
+    story.foretell(&format!("--join {holder}"));
     story.lab.power_on(&holder).expect("power");
     story.settled();
     hears(&story, &other, "idle");
