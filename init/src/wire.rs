@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use kodo_engine::surface::Reason;
+use kodo_engine::surface::{Health, Reason};
 use kodo_node::io::{ActError, Exit, Line, LogLine, Port, ServiceId, Token};
 use kodo_node::status::Status;
 use serde::{Deserialize, Serialize};
@@ -120,6 +120,8 @@ pub(crate) enum FromDev {
     LastWords(String),
     /// Somebody pressed the power button.
     PowerButton,
+    /// How well the machine is; told again and again while it is not.
+    Health(Health),
     /// Something did not work.
     Trouble(String),
 }

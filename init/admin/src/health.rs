@@ -4,7 +4,8 @@
 //! disagree. Judges from one node's status alone and changes nothing.
 
 use crate::api::{
-    Gate, Group, GroupState, Health, Node, PathState, Role, Status, Witness, WitnessWord,
+    Gate, Group, GroupState, Health, Node, NodeHealth, PathState, Role, Status, Witness,
+    WitnessWord,
 };
 
 /// Fills `health`, `concerns` and `notes` from the rest.
@@ -193,6 +194,11 @@ fn judge_node(status: &Status, node: &Node, concerns: &mut Vec<String>) {
         concerns.push(format!(
             "{name} is in quarantine: it died too often, and takes nothing until it is called online"
         ));
+    }
+    match node.health {
+        NodeHealth::Green | NodeHealth::Unknown => {}
+        NodeHealth::Yellow => concerns.push(format!("{name} is strained: its health is yellow")),
+        NodeHealth::Red => concerns.push(format!("{name} is ill: its health is red")),
     }
     if node.standby {
         concerns.push(format!("{name} was put on standby and takes nothing over"));

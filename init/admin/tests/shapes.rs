@@ -8,7 +8,7 @@ use common::healthy;
 use kodo_admin::api;
 use kodo_admin::relay::{self, DATAGRAM, FromNode, Malformed, ProbeRequest, ToNode, TooLarge};
 use kodo_engine::placement::{Nodes, State};
-use kodo_engine::surface::{Level, PathState};
+use kodo_engine::surface::{Health, Level, PathState};
 use kodo_engine::{NodeId, NodeSet};
 use kodo_node::Now;
 use kodo_node::io::{LogLine, Reply, Request, ServiceId, Token};
@@ -44,10 +44,10 @@ fn status_of_a_healthy_pair() {
             "gate": "kernel",
             "maintenance": false,
             "nodes": [
-                {"name": "node1", "role": "active", "standby": false, "quarantined": false,
+                {"name": "node1", "role": "active", "standby": false, "quarantined": false, "health": "green",
                  "carries": true, "boot": "0123456789abcdef",
                  "silent_ms": null, "same_file": true, "placement": facts, "paths": []},
-                {"name": "node2", "role": "standby", "standby": false, "quarantined": false,
+                {"name": "node2", "role": "standby", "standby": false, "quarantined": false, "health": "green",
                  "carries": false, "boot": "fedcba9876543210",
                  "silent_ms": 120, "same_file": true, "placement": facts,
                  "paths": [path("crossover"), path("lan"), path("serial")]},
@@ -98,7 +98,7 @@ fn a_witness_that_answers_is_no_concern() {
 #[test]
 fn every_fault_is_a_concern_and_says_where() {
     type Break = fn(&mut Status);
-    let cases: [(&str, Break); 24] = [
+    let cases: [(&str, Break); 26] = [
         (
             "node1 is in no view and decides nothing: fresh from boot, or left out by the others",
             |s| {
@@ -138,6 +138,12 @@ fn every_fault_is_a_concern_and_says_where() {
             "node2 is in quarantine: it died too often, and takes nothing until it is called online",
             |s| s.nodes[1].quarantined = true,
         ),
+        ("node2 is strained: its health is yellow", |s| {
+            s.nodes[1].health = Health::Yellow;
+        }),
+        ("node1 is ill: its health is red", |s| {
+            s.nodes[0].health = Health::Red;
+        }),
         ("www is stopping on node1", |s| {
             s.groups[0].state = GroupState::Stopping;
         }),
@@ -283,7 +289,7 @@ fn a_newer_reader_survives_an_older_node() {
         names.iter().for_each(|name| drop(part.remove(*name)));
     };
     forget("", &["maintenance", "gate", "witness"]);
-    forget("/nodes/0", &["quarantined", "carries"]);
+    forget("/nodes/0", &["quarantined", "health", "carries"]);
     forget(
         "/groups/0",
         &["managed", "clones", "nodes", "waits_for", "stuck_on"],
@@ -393,6 +399,7 @@ fn largest() -> Status {
     group.runs_on = every;
     group.sees = State {
         known: every,
+        unwell: NodeSet(u32::MAX),
         banned: every,
         holders: every,
         planned: every,

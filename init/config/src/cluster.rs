@@ -365,10 +365,23 @@ pub struct Group {
     pub migration_threshold: u8,
     /// Time without a failure after which the count is forgotten.
     pub failure_timeout: Duration,
+    /// Which nodes are too ill for it.
+    pub health: HealthRule,
     /// A failed start bans the node at once; otherwise it is one failure more.
     pub start_failure_is_fatal: bool,
     /// What happens when a stop fails.
     pub on_stop_failure: OnStopFailure,
+}
+
+/// Which nodes are too ill for a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum HealthRule {
+    /// None.
+    None,
+    /// Red ones.
+    MigrateOnRed,
+    /// Red and yellow ones.
+    OnlyGreen,
 }
 
 /// What happens when something of a group cannot be stopped.

@@ -19,8 +19,8 @@ use kodo_node::io::{Line, Port, ServiceId};
 use kodo_supervisor::{ProbeConfig, ServiceConfig};
 
 use crate::cluster::{
-    Bond, Cidr, Cluster, EvenSplit, Failback, Group, Member, Node, OnStopFailure, Path, PathKind,
-    Role, SplitBrain, Worth, guard,
+    Bond, Cidr, Cluster, EvenSplit, Failback, Group, HealthRule, Member, Node, OnStopFailure, Path,
+    PathKind, Role, SplitBrain, Worth, guard,
 };
 use crate::words;
 
@@ -195,6 +195,11 @@ impl Cluster {
                 },
                 migration_threshold: group.migration_threshold,
                 failure_timeout: group.failure_timeout,
+                health: match group.health {
+                    HealthRule::None => engine::HealthRule::None,
+                    HealthRule::MigrateOnRed => engine::HealthRule::MigrateOnRed,
+                    HealthRule::OnlyGreen => engine::HealthRule::OnlyGreen,
+                },
                 start_failure_is_fatal: group.start_failure_is_fatal,
                 on_stop_failure: match group.on_stop_failure {
                     OnStopFailure::Fence => engine::OnStopFailure::Fence,

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::cluster::{
-    Bond, Cidr, EvenSplit, Mac, OnStopFailure, PciAddress, Profile, Role, ServiceKind, SplitBrain,
-    Worth,
+    Bond, Cidr, EvenSplit, HealthRule, Mac, OnStopFailure, PciAddress, Profile, Role, ServiceKind,
+    SplitBrain, Worth,
 };
 use crate::leaf::{Choice, Clones, Hex256, Name, Text};
 
@@ -147,6 +147,7 @@ pub(crate) struct Group {
     pub(crate) failback_delay: Option<Text<Duration>>,
     pub(crate) migration_threshold: Option<Spanned<u8>>,
     pub(crate) failure_timeout: Option<Text<Duration>>,
+    pub(crate) health: Option<Text<HealthRule>>,
     pub(crate) start_failure_is_fatal: Option<Spanned<bool>>,
     pub(crate) on_stop_failure: Option<Text<OnStopFailure>>,
 }
@@ -232,6 +233,15 @@ impl Choice for Failback {
         ("auto", Self::Auto),
         ("delayed", Self::Delayed),
         ("manual", Self::Manual),
+    ];
+}
+
+impl Choice for HealthRule {
+    const WHAT: &'static str = "a rule for ill nodes";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("migrate-on-red", Self::MigrateOnRed),
+        ("only-green", Self::OnlyGreen),
     ];
 }
 

@@ -52,7 +52,7 @@ fn file(capacities: &[Option<u16>], groups: &[String]) -> String {
 fn example() -> String {
     let groups = [
         "priority = -3\nweight = 2\nfailback = \"delayed\"\nfailback_delay = \"5m\"\nstickiness = 7\n",
-        "prefer = [\"node3\", \"node1\"]\nstart_failure_is_fatal = false\non_stop_failure = \"block\"\n",
+        "prefer = [\"node3\", \"node1\"]\nstart_failure_is_fatal = false\non_stop_failure = \"block\"\nhealth = \"only-green\"\n",
         "clones = \"all\"\n",
     ];
     file(&[Some(4), None, Some(9)], &groups.map(String::from))
@@ -109,6 +109,8 @@ fn the_nodes_get_what_the_file_says() {
         stops,
         [engine::OnStopFailure::Fence, engine::OnStopFailure::Block]
     );
+    assert_eq!(first.health, engine::HealthRule::None);
+    assert_eq!(second.health, engine::HealthRule::OnlyGreen);
     assert!(first.start_failure_is_fatal && !second.start_failure_is_fatal);
     assert_eq!(third.clones, Some(2), "of those that may run it");
     assert_eq!(config.capacity[..], [4, u16::MAX, 9]);
@@ -153,6 +155,7 @@ fn every_new_meaning_changes_the_hash() {
         ("\"5m\"", "\"6m\""),
         ("stickiness = 7", "stickiness = 8"),
         ("fatal = false", "fatal = true"),
+        ("\"only-green\"", "\"migrate-on-red\""),
         ("\"block\"", "\"fence\""),
         ("clones = \"all\"", "clones = 1"),
         ("capacity = 9", "capacity = 8"),

@@ -7,8 +7,8 @@
 use std::fmt::Write as _;
 
 use kodo_admin::api::{
-    Gate, Group, GroupState, Health, Level, LogLine, Node, Path, PathState, Role, Status, Witness,
-    WitnessWord,
+    Gate, Group, GroupState, Health, Level, LogLine, Node, NodeHealth, Path, PathState, Role,
+    Status, Witness, WitnessWord,
 };
 
 /// Groups, nodes, paths, alerts.
@@ -205,6 +205,11 @@ fn node_row(status: &Status, node: &Node) -> Vec<String> {
     }
     if node.quarantined {
         remarks.push("IN QUARANTINE");
+    }
+    match node.health {
+        NodeHealth::Yellow => remarks.push("HEALTH YELLOW"),
+        NodeHealth::Red => remarks.push("HEALTH RED"),
+        NodeHealth::Green | NodeHealth::Unknown => {}
     }
     if !node.same_file {
         remarks.push("OTHER CLUSTER FILE");
@@ -507,6 +512,7 @@ ALERTS
         let mut value = healthy();
         value["maintenance"] = json!(true);
         value["nodes"][1]["quarantined"] = json!(true);
+        value["nodes"][1]["health"] = json!("red");
         let www = value["groups"][0].clone();
         let group = |name: &str, edit: Value| {
             let mut group = www.clone();
@@ -549,7 +555,7 @@ GROUPS
 
 NODES
   node1   active    answers you
-  node2   standby   heard 120 ms ago   IN QUARANTINE
+  node2   standby   heard 120 ms ago   IN QUARANTINE, HEALTH RED
 ";
         let shown = status(&read);
         assert!(shown.starts_with(expected), "shown:\n{shown}");

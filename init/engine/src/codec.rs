@@ -4,7 +4,7 @@
 //! give a [`Beat`] or a typed reject. Never judges freshness; that needs memory.
 //!
 //! ```text
-//! version 3 | cluster id 4, LE | body (postcard) | MAC 16
+//! version 4 | cluster id 4, LE | body (postcard) | MAC 16
 //! body = Core | count of hears, hears ... | registers until the end
 //! ```
 //!
@@ -22,11 +22,11 @@ use crate::claims::Claim;
 use crate::config::Config;
 use crate::limits;
 use crate::operator::Register;
-use crate::surface::{Cause, Frame, Phase, Reject, Role, View};
+use crate::surface::{Cause, Frame, Health, Phase, Reject, Role, View};
 use crate::types::{BootId, Key, NodeId, NodeSet, Now};
 
 /// Of the layout; another one is malformed.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 /// Bytes of the truncated MAC.
 pub const MAC: usize = 16;
 /// Epochs and sequences stay below this: six varint bytes, a thousand beats a
@@ -35,7 +35,7 @@ pub const COUNT_LIMIT: u64 = 1 << 42;
 
 const HEADER: usize = 5;
 /// Worst-case encoded sizes, proven by test.
-const CORE: usize = 114;
+const CORE: usize = 115;
 const GROUP: usize = 28;
 const HEARS: usize = 23;
 const REGISTER: usize = 19;
@@ -74,6 +74,8 @@ pub struct Core {
     pub standing: Standing,
     /// Whether it reaches the clients' network.
     pub reachable: bool,
+    /// How well it is.
+    pub health: Health,
     /// The nodes that it hears both ways.
     pub mesh: NodeSet,
     /// The nodes that operators there vouched for as dead.

@@ -4,6 +4,7 @@
 use crate::codec;
 use crate::limits;
 use crate::operator;
+use crate::surface::Health;
 use crate::timing;
 use crate::types::{GroupId, Key, NodeId, NodeSet, Now, ResourceId};
 use heapless::{String, Vec};
@@ -178,10 +179,34 @@ pub struct Group {
     pub migration_threshold: u8,
     /// Time without a new failure after which the count is forgotten.
     pub failure_timeout: Now,
+    /// Which nodes are too ill for it.
+    pub health: HealthRule,
     /// A failed start bans it at once; otherwise it is one failure more.
     pub start_failure_is_fatal: bool,
     /// What happens when a stop fails.
     pub on_stop_failure: OnStopFailure,
+}
+
+/// Which nodes are too ill for a group; Pacemaker's `node-health-strategy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthRule {
+    /// None.
+    None,
+    /// Red ones.
+    MigrateOnRed,
+    /// Red and yellow ones.
+    OnlyGreen,
+}
+
+impl HealthRule {
+    /// Whether a node of this health may not run the group.
+    pub fn bars(self, health: Health) -> bool {
+        match self {
+            HealthRule::None => false,
+            HealthRule::MigrateOnRed => health == Health::Red,
+            HealthRule::OnlyGreen => health != Health::Green,
+        }
+    }
 }
 
 /// What happens when something of a group cannot be stopped.
@@ -263,6 +288,7 @@ impl Group {
             failback: Failback::Manual,
             migration_threshold: 3,
             failure_timeout: Now::from_secs(600),
+            health: HealthRule::None,
             start_failure_is_fatal: true,
             on_stop_failure: OnStopFailure::Fence,
         }

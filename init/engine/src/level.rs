@@ -1,6 +1,6 @@
 //! How bad each event is. Owns that one table.
 
-use crate::surface::{Event, Evidence, Gone, Level, PathState, Reject};
+use crate::surface::{Event, Evidence, Gone, Health, Level, PathState, Reject};
 use crate::witness::Word;
 
 impl Event {
@@ -35,6 +35,9 @@ impl Event {
             }
             | Event::Carrier { up: true, .. }
             | Event::Reachable { yes: true, .. }
+            | Event::Health {
+                health: Health::Green,
+            }
             | Event::Witness { yes: true, .. }
             | Event::WitnessSaid {
                 word: Word::Granted,
@@ -46,6 +49,7 @@ impl Event {
             Event::Path { .. }
             | Event::Carrier { .. }
             | Event::Reachable { .. }
+            | Event::Health { .. }
             | Event::Late { .. }
             | Event::Stalled { .. }
             | Event::Unanswered { .. }

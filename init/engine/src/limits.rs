@@ -54,6 +54,13 @@ pub const MISSED: u32 = 3;
 pub const PING_SILENCE: u32 = 4;
 /// Deadtimes between two moves of one group for reachability alone.
 pub const DAMPING: u32 = 10;
+/// How long a node must read as ill before others are told: a burst is no illness.
+pub const ILL_AFTER: Now = Now::from_secs(10);
+/// How long it must read as well before it is trusted again: of readings that flap, one group is
+/// moved at most once in this time.
+pub const WELL_AFTER: Now = Now::from_secs(120);
+/// How long a reading counts: who reads nothing any more is not ill for ever.
+pub const READING: Now = Now::from_secs(30);
 /// Longest back-off, in deadtimes, of a node that does not answer proposals.
 pub const BACKOFF: u32 = 16;
 /// Effects waiting to be polled.
@@ -78,6 +85,10 @@ const _: () = assert!(
     "deadtime fits the ring"
 );
 const _: () = assert!(EFFECTS > ACTIONS, "log lines have room too");
+const _: () = assert!(
+    ILL_AFTER.as_secs() < READING.as_secs() && READING.as_secs() < WELL_AFTER.as_secs(),
+    "one reading makes nobody ill for long"
+);
 const _: () = assert!(PATHS <= 8, "path bitmaps are a u8");
 const _: () = assert!(NODES <= 32, "NodeSet is a u32");
 const _: () = assert!(GROUPS <= PLACED && PLACED <= 64, "sets of groups are a u64");

@@ -18,7 +18,7 @@ use heapless::{Deque, Vec};
 use crate::claims::Claim;
 use crate::codec::{Assigned, Beat, Bond, Hears, Standing};
 use crate::limits;
-use crate::surface::{Phase, View};
+use crate::surface::{Health, Phase, View};
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId};
 
 /// What the newest fresh beat of a life said.
@@ -26,6 +26,7 @@ use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId};
 pub(crate) struct Said {
     pub(crate) standing: Standing,
     pub(crate) reachable: bool,
+    pub(crate) health: Health,
     pub(crate) mesh: NodeSet,
     pub(crate) vouched: NodeSet,
     pub(crate) owes: NodeSet,
@@ -79,6 +80,7 @@ impl Said {
         Said {
             standing: beat.core.standing,
             reachable: beat.core.reachable,
+            health: beat.core.health,
             mesh: beat.core.mesh,
             vouched: beat.core.vouched,
             owes: beat.core.owes,

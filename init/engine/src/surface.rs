@@ -177,6 +177,8 @@ pub enum Event {
     Carrier { path: PathId, up: bool },
     /// The public network became reachable from here, or stopped being so.
     Reachable { yes: bool, ping: Option<Now> },
+    /// This node is ill, or well again.
+    Health { health: Health },
     /// A life of a peer proved itself by an echo, with nothing known before it.
     Heard {
         peer: NodeId,
@@ -377,6 +379,20 @@ pub enum Sight {
     OneWay,
     /// Heard both ways.
     Up,
+}
+
+/// How well a node is: what Pacemaker calls node health.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Health {
+    /// Nothing is known against it.
+    #[default]
+    Green,
+    /// It is strained.
+    Yellow,
+    /// It is ill: what runs there is in danger.
+    Red,
 }
 
 /// How far a group is on a node.

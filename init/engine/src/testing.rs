@@ -8,6 +8,7 @@ use crate::config::{
 };
 use crate::limits;
 use crate::peer::Said;
+use crate::surface::Health;
 use crate::types::{Key, NodeId, NodeSet, ResourceId};
 use heapless::Vec;
 
@@ -83,6 +84,7 @@ pub(crate) fn said() -> Said {
     Said {
         standing: Standing::Held,
         reachable: true,
+        health: Health::Green,
         mesh: NodeSet::EMPTY,
         vouched: NodeSet::EMPTY,
         owes: NodeSet::EMPTY,

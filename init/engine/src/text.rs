@@ -8,7 +8,7 @@ use crate::config::{Config, SplitBrain};
 use crate::engine::Engine;
 use crate::placement::{Reasons, Verdict};
 use crate::surface::{
-    Cause, Command, Event, Evidence, Fatal, Gone, PathState, Reason, Reject, Sight,
+    Cause, Command, Event, Evidence, Fatal, Gone, Health, PathState, Reason, Reject, Sight,
 };
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId, ResourceId};
 use crate::witness::{Holder, Word};
@@ -44,6 +44,7 @@ impl Verdict {
             Verdict::Leaving => out.write_str("leaves"),
             Verdict::Standby => out.write_str("on standby"),
             Verdict::Banned => out.write_str("it failed there"),
+            Verdict::Unwell => out.write_str("the node is too ill for it"),
             Verdict::Without(with) => about(with, " is not there"),
             Verdict::Apart(other) => about(other, " is there"),
             Verdict::Full { weight, free } => write!(out, "no room: takes {weight} of {free}"),
@@ -81,6 +82,11 @@ impl<W: Write> Text<'_, W> {
                 self.path(path)?;
                 self.put(if up { ": carrier" } else { ": no carrier" })
             }
+            Event::Health { health } => self.put(match health {
+                Health::Green => "this node is well again",
+                Health::Yellow => "this node is strained (health yellow)",
+                Health::Red => "this node is ill (health red)",
+            }),
             Event::Reachable { yes, ping } => {
                 self.put(if yes {
                     "clients reach this node"

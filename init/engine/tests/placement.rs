@@ -142,6 +142,7 @@ impl World {
             State {
                 known: members.minus(dice.some(all, 15)),
                 banned: dice.some(members, 6),
+                unwell: dice.some(members, 8),
                 holders,
                 planned,
                 prefer: dice.one(all).filter(|_| dice.once_in(3)).map(|node| {
@@ -312,6 +313,7 @@ impl<'a> Oracle<'a> {
             && !nodes.leaving.contains(node)
             && !nodes.standby.contains(node)
             && !state.banned.contains(node)
+            && !state.unwell.contains(node)
     }
 
     /// Do the settled groups let it be there?
@@ -596,7 +598,7 @@ fn draw(world: &World) -> String {
         let _ = writeln!(
             text,
             "group {n}: location {:?}, priority {}, weight {}, clones {:?}, stickiness {}, {:?}; \
-             known {}, banned {}, holders {}, planned {}, prefer {:?}, waiting {}{}{}{}",
+             known {}, banned {}, unwell {}, holders {}, planned {}, prefer {:?}, waiting {}{}{}{}",
             rule.location.as_slice(),
             rule.priority,
             rule.weight,
@@ -605,6 +607,7 @@ fn draw(world: &World) -> String {
             rule.failback,
             set(state.known),
             set(state.banned),
+            set(state.unwell),
             set(state.holders),
             set(state.planned),
             state.prefer,
@@ -682,6 +685,7 @@ fn what_the_file_forbids_never_happens() {
                 && !nodes.leaving.contains(node)
                 && !nodes.standby.contains(node)
                 && !state.banned.contains(node)
+                && !state.unwell.contains(node)
         };
         let context = || format!("seed {seed}\n{}{placed:?}", draw(&world));
         for (group, place) in placed.iter().enumerate().filter(|(n, _)| !pinned(*n)) {

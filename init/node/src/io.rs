@@ -5,7 +5,7 @@
 
 use heapless::{String, Vec};
 use kodo_engine::Now;
-use kodo_engine::surface::{Command, Fatal, Level, Reason, Refusal};
+use kodo_engine::surface::{Command, Fatal, Health, Level, Reason, Refusal};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
@@ -57,6 +57,8 @@ pub enum Input<'a> {
         /// The driver's own name for it.
         name: &'a str,
     },
+    /// How well this machine is, as somebody has just read it; to be told again in time.
+    Health(Health),
     /// Whether the kernel's gate is on every public port, where [`Output::Gate`] moves it.
     Gate(bool),
     /// A privileged helper died; its name.

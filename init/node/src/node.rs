@@ -121,6 +121,7 @@ impl Node {
                 self.engine.handle_watchdog(now, granted);
                 self.watchdog = Some((status::name(name), granted));
             }
+            Input::Health(health) => self.engine.handle_health(now, health),
             Input::Gate(yes) => self.gate = yes,
             Input::HelperLost(lane) => {
                 // Without it nothing can be stopped any more.

@@ -94,6 +94,7 @@ impl Node {
             role: self.role_of(node),
             standby: self.engine.standby(node),
             quarantined: self.engine.in_quarantine(node),
+            health: self.engine.health(node),
             carries: self.engine.carries(node),
             boot: self.engine.boot_of(node).map(|boot| boot.0),
             silent: self.engine.silent(self.now, node),

@@ -5,7 +5,7 @@
 use heapless::{String, Vec};
 use kodo_engine::limits as engine;
 use kodo_engine::placement::{Nodes, State};
-use kodo_engine::surface::PathState;
+use kodo_engine::surface::{Health, PathState};
 use kodo_engine::{NodeSet, Now};
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,8 @@ pub struct NodeStatus {
     pub standby: bool,
     /// Whether it died too often and runs nothing until an operator calls it online.
     pub quarantined: bool,
+    /// How well it is, as far as it says.
+    pub health: Health,
     /// Whether anything of any group is up there, on its way up or down included.
     pub carries: bool,
     /// Its boot id, once confirmed.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use core::time::Duration;
-use kodo_engine::surface::PathState;
+use kodo_engine::surface::{Health, PathState};
 use kodo_node::status::{GroupState, GroupStatus, NodeStatus, Role, Status};
 
 const RESET: &str = "\x1b[0m";
@@ -132,6 +132,9 @@ fn held_back(node: &NodeStatus) -> String {
     if node.standby {
         let _ = write!(text, "  {YELLOW}standby by operator{RESET}");
     }
+    if node.health != Health::Green {
+        let _ = write!(text, "  {RED}ill{RESET}");
+    }
     if node.quarantined {
         let _ = write!(text, "  {RED}in quarantine{RESET}");
     }
@@ -223,6 +226,7 @@ mod tests {
             role: Role::Standby,
             standby: false,
             quarantined: false,
+            health: Health::Green,
             carries: false,
             boot: Some(7),
             silent: Some(Duration::from_millis(40)),

@@ -195,6 +195,7 @@ impl Pid1 {
             (FromDev::LastWords(text), _) => {
                 self.note(Level::Warn, &format!("before the last reset: {text}"));
             }
+            (FromDev::Health(health), _) => self.give(Input::Health(health)),
             (FromDev::PowerButton, _) => self.give(Input::PowerButton),
             (FromDev::Trouble(text), _) => self.note(Level::Warn, &text),
             (FromDev::Line(_) | FromDev::Watchdog { .. }, None) => {

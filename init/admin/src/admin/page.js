@@ -70,7 +70,8 @@ function group(g, status) {
 }
 
 function machine(n, status) {
-  const role = n.role + (n.standby ? ", on standby by order" : "") + (n.quarantined ? ", in quarantine" : "");
+  const role = n.role + (n.standby ? ", on standby by order" : "") + (n.quarantined ? ", in quarantine" : "")
+    + (n.health === "yellow" || n.health === "red" ? ", health " + n.health : "");
   const dead = n.role === "dead" || n.role === "refused";
   const kind = dead ? "bad" : n.standby || n.quarantined || n.role === "observer" || !n.same_file ? "warn" : "good";
   const rows = n.paths.map((p) => ["path " + p.name + ": " + p.state, p.state === "up" ? "" : "warn"]);

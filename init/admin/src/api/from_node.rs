@@ -7,8 +7,8 @@ use kodo_node::{io, status};
 
 use super::{
     Counters, DrillKind, Gate, Group, GroupFacts, GroupState, HaltKind, Health, Level, LogLine,
-    Member, Node, NodeFacts, Path, PathState, Preference, Role, Status, View, Watchdog, Witness,
-    WitnessWord,
+    Member, Node, NodeFacts, NodeHealth, Path, PathState, Preference, Role, Status, View, Watchdog,
+    Witness, WitnessWord,
 };
 
 fn ms(time: Duration) -> u64 {
@@ -91,6 +91,7 @@ fn node(status: &status::Status, node: &status::NodeStatus, id: NodeId) -> Node 
         role: node.role.into(),
         standby: node.standby,
         quarantined: node.quarantined,
+        health: node.health.into(),
         carries: node.carries,
         boot: node.boot.map(|boot| format!("{boot:016x}")),
         silent_ms: node.silent.map(ms),
@@ -174,6 +175,16 @@ impl From<status::Role> for Role {
             status::Role::Active => Role::Active,
             status::Role::Refused => Role::Refused,
             status::Role::Dead => Role::Dead,
+        }
+    }
+}
+
+impl From<surface::Health> for NodeHealth {
+    fn from(health: surface::Health) -> NodeHealth {
+        match health {
+            surface::Health::Green => NodeHealth::Green,
+            surface::Health::Yellow => NodeHealth::Yellow,
+            surface::Health::Red => NodeHealth::Red,
         }
     }
 }

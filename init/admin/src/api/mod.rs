@@ -115,6 +115,22 @@ pub enum PathState {
     Unknown,
 }
 
+/// How well a node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeHealth {
+    /// Nothing is known against it.
+    #[default]
+    Green,
+    /// It is strained.
+    Yellow,
+    /// It is ill.
+    Red,
+    /// A newer node's word.
+    #[serde(other)]
+    Unknown,
+}
+
 /// What a node does with a group, or a member of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -205,6 +221,9 @@ pub struct Node {
     /// Whether it died too often and runs nothing until an operator calls it online.
     #[serde(default)]
     pub quarantined: bool,
+    /// How well it is; groups may be told to keep away from ill nodes.
+    #[serde(default)]
+    pub health: NodeHealth,
     /// Whether anything of any group is up there, on its way up or down included.
     #[serde(default)]
     pub carries: bool,

@@ -97,6 +97,7 @@ pub(crate) fn healthy() -> Status {
             role,
             standby: false,
             quarantined: false,
+            health: kodo_engine::surface::Health::Green,
             carries: role == Role::Active,
             boot: Some(boot),
             silent,

@@ -1,18 +1,19 @@
-//! What a group does about a failed start and a failed stop.
+//! What a group does about a failed start, a failed stop, and a node that is ill.
 //!
-//! Owns those two words. Failures that are counted are `moves`'s subject.
+//! Owns those words. Failures that are counted are `moves`'s subject.
 
 use toml::Spanned;
 
 use super::take;
-use crate::cluster::OnStopFailure;
+use crate::cluster::{HealthRule, OnStopFailure};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::leaf::Text;
 
-/// What the two words mean.
+/// What the words mean.
 pub(super) struct Failures {
     pub(super) start_is_fatal: bool,
     pub(super) on_stop: OnStopFailure,
+    pub(super) health: HealthRule,
 }
 
 /// Reads a group's words; `None` when one of them did not read.
@@ -20,7 +21,12 @@ pub(super) fn read(
     sink: &mut Sink<'_>,
     start: Option<Spanned<bool>>,
     stop: Option<Text<OnStopFailure>>,
+    health: Option<Text<HealthRule>>,
 ) -> Option<Failures> {
+    let health = match health {
+        None => Some(HealthRule::None),
+        Some(text) => take(sink, text).map(Spanned::into_inner),
+    };
     let on_stop = match stop {
         None => OnStopFailure::Fence,
         Some(text) => {
@@ -34,6 +40,7 @@ pub(super) fn read(
     Some(Failures {
         start_is_fatal: start.is_none_or(Spanned::into_inner),
         on_stop,
+        health: health?,
     })
 }
 

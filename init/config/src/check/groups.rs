@@ -110,7 +110,12 @@ pub(super) fn read(
             &members,
             resources,
         );
-        let failures = failures::read(sink, raw.start_failure_is_fatal, raw.on_stop_failure);
+        let failures = failures::read(
+            sink,
+            raw.start_failure_is_fatal,
+            raw.on_stop_failure,
+            raw.health,
+        );
         let wanted = raw.clones.is_some();
         let clones = raw.clones.and_then(|text| take(sink, text));
         if let Some(clones) = &clones {
@@ -147,6 +152,7 @@ pub(super) fn read(
             failback: moves.failback,
             migration_threshold: moves.threshold,
             failure_timeout: moves.failure_timeout,
+            health: failures.health,
             start_failure_is_fatal: failures.start_is_fatal,
             on_stop_failure: failures.on_stop,
         });

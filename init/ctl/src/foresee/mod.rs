@@ -11,9 +11,9 @@ mod cases;
 mod running;
 mod words;
 
-use kodo_engine::config::{Config, Failback, Order};
+use kodo_engine::config::{Config, Failback, OnStopFailure, Order};
 use kodo_engine::placement::{Nodes, Placed, Scene, State, Step, Verdict, place, verdict};
-use kodo_engine::surface::Cause;
+use kodo_engine::surface::{Cause, Health};
 use kodo_engine::types::{GroupId, NodeId, NodeSet};
 
 pub(crate) use words::{Event, WORDS, Word, action, group, judged, node, pair};
@@ -25,6 +25,9 @@ pub(crate) struct Future {
     /// As placement sees them, quarantine and other files aside.
     nodes: Nodes,
     quarantined: NodeSet,
+    health: Vec<Health>,
+    /// Where a group's stop failed.
+    stuck: Vec<Option<NodeId>>,
     /// Nodes that run another file than the rest.
     other_file: NodeSet,
     maintenance: bool,
@@ -79,6 +82,8 @@ impl Future {
                 ..Nodes::default()
             },
             quarantined: NodeSet::EMPTY,
+            health: vec![Health::Green; config.nodes.len()],
+            stuck: vec![None; groups],
             other_file: NodeSet::EMPTY,
             maintenance: false,
             unmanaged: vec![false; groups],
@@ -159,6 +164,16 @@ impl Future {
                 self.quarantined = self.quarantined.without(node);
             }
             Event::Quarantine(node) => self.quarantined = self.quarantined.with(node),
+            Event::Health(node, health) => self.health[node.index()] = health,
+            Event::Stuck(group, node) => {
+                let blocks =
+                    self.config.groups[group.index()].on_stop_failure == OnStopFailure::Block;
+                if !blocks {
+                    return Err("the node resets itself: see `fail`".to_owned());
+                }
+                let holds = self.states[group.index()].holders.contains(node);
+                self.stuck[group.index()] = holds.then_some(node);
+            }
             Event::Leave(node) => nodes.leaving = nodes.leaving.with(node),
             Event::LoseClients(node) => {
                 nodes.reachable = nodes.reachable.without(node);
@@ -181,7 +196,10 @@ impl Future {
                 let state = &mut self.states[group.index()];
                 state.banned = state.banned.union(state.holders);
             }
-            Event::Cleanup(group) => self.states[group.index()].banned = NodeSet::EMPTY,
+            Event::Cleanup(group) => {
+                self.states[group.index()].banned = NodeSet::EMPTY;
+                self.stuck[group.index()] = None;
+            }
             Event::Move(group, node, once) => {
                 self.may_move(group, node)?;
                 self.states[group.index()].prefer = Some((node, true));
@@ -213,6 +231,10 @@ impl Future {
         ] {
             *set = set.without(node);
         }
+        self.health[node.index()] = Health::Green;
+        for stuck in &mut self.stuck {
+            *stuck = stuck.filter(|on| *on != node);
+        }
         for state in &mut self.states {
             state.holders = state.holders.without(node);
             // its fail counts are gone with its memory
@@ -242,6 +264,8 @@ impl Future {
             "the file does not let it run there"
         } else if !self.other_file.is_empty() {
             "the nodes run different files"
+        } else if self.stuck[group.index()].is_some() {
+            "it could not be stopped, and stays where it is until `cleanup`"
         } else if self.is_pinned(group.index()) {
             "it is left alone"
         } else if !self.nodes.members.contains(node) {
@@ -295,6 +319,11 @@ impl Future {
         new.written_off = nodes(self.written_off);
         new.decided = self.decided;
         new.maintenance = self.maintenance;
+        for (old, health) in self.health.iter().enumerate() {
+            if let Some(node) = node(NodeId::from_index(old)) {
+                new.health[node.index()] = *health;
+            }
+        }
         for (n, group) in config.groups.iter().enumerate() {
             let same = |old: &kodo_engine::config::Group| old.name == group.name;
             let Some(old) = self.config.groups.iter().position(same) else {
@@ -312,6 +341,7 @@ impl Future {
                 ..*state
             };
             new.unmanaged[n] = self.unmanaged[old];
+            new.stuck[n] = self.stuck[old].and_then(node);
             new.once[n] = self.once[old];
         }
         *self = new;
@@ -319,7 +349,7 @@ impl Future {
     }
 
     fn is_pinned(&self, group: usize) -> bool {
-        self.maintenance || self.unmanaged[group]
+        self.maintenance || self.unmanaged[group] || self.stuck[group].is_some()
     }
 
     /// What placement looks at.
@@ -335,8 +365,14 @@ impl Future {
             nodes.standby = nodes.standby.union(out);
         }
         nodes.frozen = !self.other_file.is_empty();
+        let unwell = |group: usize| {
+            let rule = groups[group].health;
+            let ill = |node: &NodeId| rule.bars(self.health[node.index()]);
+            nodes.members.iter().filter(ill).collect()
+        };
         let state = |(n, state): (usize, &State)| State {
             known: nodes.members,
+            unwell: unwell(n),
             first: state.first || self.config.groups[n].clones.is_some(),
             pinned: self.is_pinned(n),
             ..*state

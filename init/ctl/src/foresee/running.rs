@@ -3,9 +3,10 @@
 //! Owns the translation of a status into a [`Future`]. What the status leaves open (an older
 //! node, another file, no view) is refused: a guess would look like an answer.
 
-use kodo_admin::api::{GroupFacts, Status};
+use kodo_admin::api::{GroupFacts, NodeHealth, Status};
 use kodo_engine::config::Config;
 use kodo_engine::placement::{Nodes, Placed, State, Step};
+use kodo_engine::surface::Health;
 use kodo_engine::types::{NodeId, NodeSet};
 
 use super::{Future, words};
@@ -48,6 +49,14 @@ impl Future {
         for node in &status.nodes {
             let id = words::node(&future.config, &node.name)?;
             let facts = node.placement.ok_or(OLD)?;
+            future.health[id.index()] = match node.health {
+                NodeHealth::Green => Health::Green,
+                NodeHealth::Yellow => Health::Yellow,
+                NodeHealth::Red => Health::Red,
+                NodeHealth::Unknown => {
+                    return Err(format!("{} is newer than this kodo", status.node));
+                }
+            };
             let member = future.nodes.members.contains(id);
             let own = &mut future.nodes;
             let marks = [
@@ -77,6 +86,9 @@ impl Future {
             };
             future.states[n] = state;
             future.unmanaged[n] = !group.managed;
+            let stuck = group.stuck_on.as_deref();
+            let stuck = stuck.map(|node| words::node(&future.config, node));
+            future.stuck[n] = stuck.transpose()?;
             future.once[n] = facts.prefer.as_ref().is_some_and(|wish| wish.once);
         }
         future.fresh = false;

@@ -4,7 +4,7 @@
 
 use kodo_engine::config::Config;
 use kodo_engine::placement::Verdict;
-use kodo_engine::surface::Cause;
+use kodo_engine::surface::{Cause, Health};
 use kodo_engine::types::{GroupId, NodeId, ResourceId};
 
 use super::{Action, Why};
@@ -19,6 +19,9 @@ pub(crate) enum Event {
     StandbyElsewhere(NodeId),
     Online(NodeId),
     Quarantine(NodeId),
+    Health(NodeId, Health),
+    /// A stop failed there, and the file says to leave it alone then.
+    Stuck(GroupId, NodeId),
     LoseClients(NodeId),
     RegainClients(NodeId),
     OtherFile(NodeId),
@@ -96,6 +99,26 @@ pub(crate) const WORDS: &[Word] = &[
         "quarantine",
         Takes::Node(Event::Quarantine),
         "It has died too often",
+    ),
+    word(
+        "red",
+        Takes::Node(|node| Event::Health(node, Health::Red)),
+        "It has been ill for a while: health red",
+    ),
+    word(
+        "yellow",
+        Takes::Node(|node| Event::Health(node, Health::Yellow)),
+        "It has been strained for a while: health yellow",
+    ),
+    word(
+        "green",
+        Takes::Node(|node| Event::Health(node, Health::Green)),
+        "It has been well again for a while",
+    ),
+    word(
+        "stuck",
+        Takes::Pair(Event::Stuck),
+        "The group cannot be stopped on the node, and `on_stop_failure` is \"block\"",
     ),
     word(
         "lose-clients",

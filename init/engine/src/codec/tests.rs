@@ -44,6 +44,7 @@ fn core() -> Core {
         file_hash: 0x1122_3344_5566_7788,
         standing: Standing::Member,
         reachable: true,
+        health: Health::Yellow,
         mesh: NodeSet(0b10),
         vouched: NodeSet::EMPTY,
         owes: NodeSet::EMPTY,
@@ -96,9 +97,9 @@ fn known_answer() {
         [register()].into_iter(),
         limits::FRAME,
     );
-    // layout version 3; the MAC was computed apart, with Python's hmac
+    // layout version 4; the MAC was computed apart, with Python's hmac
     let expect = concat!(
-        "03",               // version
+        "04",               // version
         "6f646f6b",         // cluster id
         "00",               // sender
         "10806056",         // path: tag of "lan"
@@ -106,7 +107,7 @@ fn known_answer() {
         "c0c407",           // uptime
         "e807",             // sequence
         "8877665544332211", // file hash
-        "0201",             // member, reachable
+        "020101",           // member, reachable, yellow
         "02000000",         // hears node 1 both ways, nobody vouched for, owes nobody
         "0100ec0b",         // leased, not alone, W of 1516 ms
         "78563412",         // terms
@@ -120,7 +121,7 @@ fn known_answer() {
         "01",               // one echo
         "011032547698badcfee607e5070501",
         "000101ab020401", // standby of node 1, by node 1
-        "cbeffe270846457883f1e3da4fc7ff61",
+        "64e9ffbfb460fefb23dbabb5f3d2c592",
     );
     assert_eq!(hex(&frame), expect);
 }

@@ -181,6 +181,7 @@ impl Engine {
             file_hash: self.config.file_hash,
             standing: self.standing(at),
             reachable: self.reaches_clients(at),
+            health: self.wellness.said,
             mesh: self.mesh(),
             vouched: self.vouched,
             owes: self.owes(at, self.wait_bound),

@@ -22,6 +22,7 @@ impl Engine {
             self.watch_paths(now, peer);
         }
         self.watch_clients(now);
+        self.watch_health(now);
         self.watch_twin(now);
     }
 

@@ -60,6 +60,7 @@ impl Engine {
             }
             Verdict::Standby => write!(out, "{node} is on standby"),
             Verdict::Banned => write!(out, "{group} failed on {node}"),
+            Verdict::Unwell => write!(out, "{node} is too ill for {group}"),
             Verdict::Without(with) => {
                 write!(
                     out,

@@ -14,6 +14,7 @@ mod detect;
 mod fit;
 mod frame;
 mod gate;
+mod health;
 mod hinder;
 mod lease;
 mod place;
@@ -48,6 +49,7 @@ use crate::types::{BootId, NodeId, NodeSet, Now, PathId, ResourceId};
 use arbiter::Witness;
 use beat::Beats;
 use gate::Gates;
+use health::Wellness;
 pub use hinder::Hindrance;
 
 /// How often the stages run for one input while they still change something.
@@ -89,6 +91,7 @@ pub struct Engine {
     absent: [Absent; limits::NODES],
     granted: [Granted; limits::NODES],
     clients: [Clients; limits::NODES],
+    wellness: Wellness,
     backoff: [Backoff; limits::NODES],
     /// When each node last became a member of our view.
     joined_at: [Now; limits::NODES],
@@ -285,6 +288,7 @@ impl Engine {
                 eased: false,
             }; limits::NODES],
             clients: [Clients::default(); limits::NODES],
+            wellness: Wellness::default(),
             backoff: [Backoff::default(); limits::NODES],
             joined_at: [Now::ZERO; limits::NODES],
             exits: [Exits::default(); limits::NODES],

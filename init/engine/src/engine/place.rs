@@ -270,6 +270,8 @@ impl Engine {
             true => barred,
             false => word(*node).is_some_and(|word| word.banned),
         };
+        let rule = self.config.groups[n].health;
+        let unwell = |node: &NodeId| rule.bars(self.health(*node));
         let holds = |node: &NodeId| {
             if clone {
                 let phase = self.phase_on(*node, group);
@@ -300,6 +302,7 @@ impl Engine {
         State {
             known: members.iter().filter(has).collect(),
             banned: members.iter().filter(banned).collect(),
+            unwell: members.iter().filter(unwell).collect(),
             holders: stuck.unwrap_or_else(|| members.iter().filter(holds).collect()),
             planned: stuck.unwrap_or(planned),
             prefer,

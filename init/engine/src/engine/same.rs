@@ -30,6 +30,7 @@ impl Hash for Engine {
             absent,
             granted,
             clients,
+            wellness,
             backoff,
             joined_at,
             exits,
@@ -75,7 +76,8 @@ impl Hash for Engine {
         (config.me, config.file_hash, boot, now, deadline).hash(to);
         (sends, beats, rng, carriers).hash(to);
         (peers, other_file, absent, granted).hash(to);
-        (clients, backoff, joined_at, exits, twin, role).hash(to);
+        (clients, wellness).hash(to);
+        (backoff, joined_at, exits, twin, role).hash(to);
         (view, view_since, ballot, ballot_since, agreed, left_out).hash(to);
         (epoch, lonely, torn_since, vouched, written_off, pledged).hash(to);
         (lease, witness, gates).hash(to);

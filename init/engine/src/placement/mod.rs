@@ -102,6 +102,8 @@ pub struct State {
     pub known: NodeSet,
     /// Nodes where it may not run at present: fail count, stranger on the VIP.
     pub banned: NodeSet,
+    /// Nodes that are too ill for it.
+    pub unwell: NodeSet,
     /// Who holds it; of a clone, where it runs.
     pub holders: NodeSet,
     /// Where the plan wants it so far.
@@ -253,7 +255,8 @@ impl Scene<'_> {
         let nodes = &self.nodes;
         let may = |node: &NodeId| self.groups[group].may_run(*node);
         let state = &self.states[group];
-        let barred = nodes.leaving.union(nodes.standby).union(state.banned);
+        let barred = nodes.leaving.union(nodes.standby);
+        let barred = barred.union(state.banned).union(state.unwell);
         let known = state.known.both(nodes.members).minus(barred);
         known.iter().filter(may).collect()
     }

@@ -125,6 +125,7 @@ fn check(one: One, expect: Placed) {
         states: &[State {
             known: one.members,
             banned: one.banned,
+            unwell: NodeSet::EMPTY,
             holders: set(one.holder),
             planned: set(one.planned),
             prefer: one.prefer,

@@ -23,6 +23,8 @@ pub enum Verdict {
     Standby,
     /// It failed there, or a stranger has its address.
     Banned,
+    /// The node is too ill for it.
+    Unwell,
     /// A group that it must be with is elsewhere, or nowhere.
     Without(GroupId),
     /// A group that it must not be with is there.
@@ -60,6 +62,7 @@ pub fn verdict(scene: &Scene<'_>, placed: &[Placed], group: usize, node: NodeId)
         (nodes.leaving, Verdict::Leaving),
         (nodes.standby, Verdict::Standby),
         (state.banned, Verdict::Banned),
+        (state.unwell, Verdict::Unwell),
     ];
     if let Some((_, verdict)) = sets.iter().find(|(set, _)| set.contains(node)) {
         return *verdict;

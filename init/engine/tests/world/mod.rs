@@ -12,7 +12,7 @@ use kodo_engine::config::{
     Config, Failback, Group, Name, Path, Resource, ResourceKind, SplitBrain, Timing, ranked,
 };
 use kodo_engine::surface::{
-    Command, Effect, Event, Fatal, Level, Reason, Refusal, Reject, Report, Role,
+    Command, Effect, Event, Fatal, Health, Level, Reason, Refusal, Reject, Report, Role,
 };
 use kodo_engine::witness::{Codec, Granter};
 use kodo_engine::{
@@ -434,6 +434,10 @@ impl World {
 
     pub(crate) fn report(&mut self, n: usize, resource: ResourceId, report: Report) {
         self.input(n, |engine, now| engine.handle_report(now, resource, report));
+    }
+
+    pub(crate) fn health(&mut self, n: usize, health: Health) {
+        self.input(n, |engine, now| engine.handle_health(now, health));
     }
 
     /// Puts bytes on a machine's path, as a stranger on the wire could.

@@ -2,7 +2,8 @@
 //!
 //! Owns loading kernel modules for the devices that are there (coldplug) and that come
 //! later (uevents), and finding what the cluster file asks for among them: NICs, serial
-//! lines, the watchdog, the power button, the kernel's last words of an earlier boot.
+//! lines, the watchdog, the power button, the kernel's last words of an earlier boot; and how
+//! hard the machine is pressed for memory.
 //! Devices are opened here and handed to PID 1, because opening and setting one may
 //! wait for its hardware.
 //!
@@ -12,6 +13,7 @@
 mod button;
 mod crash;
 mod index;
+mod pressure;
 mod uevent;
 mod watchdog;
 
@@ -26,6 +28,7 @@ use kodo_sys::{AsFd, Result, clock};
 
 use self::button::Buttons;
 use self::index::{Index, Kind};
+use self::pressure::Pressure;
 use self::uevent::Uevent;
 use self::watchdog::Search;
 use super::Link;
@@ -75,6 +78,7 @@ struct Lane {
     /// A watchdog was found.
     guarded: bool,
     buttons: Buttons,
+    pressure: Pressure,
 }
 
 impl Lane {
@@ -100,6 +104,7 @@ impl Lane {
             search: None,
             guarded: false,
             buttons: Buttons::default(),
+            pressure: Pressure::new(clock::boottime()),
         })
     }
 
@@ -115,6 +120,8 @@ impl Lane {
                 (true, Some(search)) => search.wake_in(clock::boottime()),
                 (true, None) => None,
             };
+            let look = self.pressure.wake_in(clock::boottime());
+            let timeout = Some(timeout.map_or(look, |timeout| timeout.min(look)));
             self.poller.wait(&mut ready, timeout)?;
             for wake in ready.iter() {
                 match wake.key {
@@ -149,6 +156,9 @@ impl Lane {
             }
             self.load_one()?;
             self.look_for_watchdog()?;
+            if let Some(health) = self.pressure.look(clock::boottime()) {
+                self.pid1.send(&FromDev::Health(health), None)?;
+            }
         }
     }
 
