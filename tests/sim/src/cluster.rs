@@ -169,6 +169,13 @@ fn text(plan: &ClusterPlan, file: File, key: &str) -> String {
     for group in 0..plan.group_count() {
         write(format_args!("{}", Group { plan, group, file }));
     }
+    if plan.agents > 0 {
+        write(format_args!(
+            "[[service]]\nname = \"agent\"\nport = 79\n\
+             [[group]]\nname = \"agents\"\nmembers = [\"agent\"]\nclones = {}\n",
+            plan.agents
+        ));
+    }
     for rule in &plan.rules {
         write(format_args!("{}", Constraint(*rule)));
     }

@@ -62,7 +62,8 @@ pub struct Outage {
     pub until: At,
 }
 
-/// A time during which a machine had a group's VIP bound.
+/// A time during which a machine had a group's VIP bound; or ran the agent, which counts on
+/// after the groups.
 #[derive(Clone, Copy, Debug)]
 pub struct Tenure {
     /// Whose VIP.

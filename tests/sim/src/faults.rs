@@ -9,6 +9,7 @@ use kodo_node::status::{Name as Text, NodeStatus};
 
 use crate::cluster::LAN_PORT;
 use crate::inject::Injector;
+use crate::machine::Machine;
 use crate::plan::{Fault, Machine as Name, Wish};
 use crate::queue::{Event, Happening};
 use crate::story::{Stamp, Vip};
@@ -167,7 +168,8 @@ impl World {
             if *epoch.get_or_insert(view.epoch) != view.epoch {
                 return Err(format!("{} is in another view than node1", Name(id)));
             }
-            for (group, said) in status.groups.iter().enumerate() {
+            let held = status.groups.iter().take(self.plan.cluster.group_count());
+            for (group, said) in held.enumerate() {
                 let started = said.state == kodo_node::status::GroupState::Started;
                 if started != machine.holds(group) {
                     let (name, state) = (Name(id), said.state);
@@ -175,9 +177,21 @@ impl World {
                 }
             }
         }
+        self.agents()?;
         (0..self.plan.cluster.group_count())
             .map(|group| self.holder(group))
             .collect()
+    }
+
+    /// As many agents run as the file asks for.
+    fn agents(&self) -> Result<(), String> {
+        let wanted = usize::from(self.plan.cluster.agents);
+        let agent = self.plan.cluster.group_count();
+        let runs = |machine: &&Machine| wanted > 0 && machine.serves(agent, self.now());
+        match self.machines.iter().filter(runs).count() {
+            enough if enough == wanted => Ok(()),
+            runs => Err(format!("{runs} agents run, and should be {wanted}")),
+        }
     }
 
     /// The only machine that holds a group and serves it.

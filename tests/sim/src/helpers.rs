@@ -23,7 +23,7 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Each group has one service, in the same order.
+/// Each group has one service, in the same order; the agent comes last.
 pub(crate) fn group_of(service: ServiceId) -> usize {
     usize::from(service.0)
 }
@@ -34,6 +34,7 @@ impl World {
         self.story.machine(now, id, format_args!("{action}"));
         if let Action::Spawn(service, reason) = action
             && reason != Reason::Recover
+            && group_of(service) < self.plan.cluster.group_count()
         {
             self.checks
                 .starts(now, id, group_of(service), &self.machines);
@@ -137,6 +138,9 @@ impl World {
                     generation: service.generation,
                     ready: now + machine.plan.startup,
                 });
+                if group >= self.plan.cluster.group_count() {
+                    self.facts.bound(now, id, group);
+                }
                 self.later(id, wait, Happening::Done(token, Ok(())));
             }
             (Action::Terminate(_), None) => {
@@ -175,6 +179,9 @@ impl World {
         {
             service.process = None;
             let now = self.now();
+            if group >= self.plan.cluster.group_count() {
+                self.facts.removed(now, id, group);
+            }
             let number = Number(group);
             self.story
                 .machine(now, id, format_args!("service{number} {exit}"));

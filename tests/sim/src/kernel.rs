@@ -27,7 +27,7 @@ pub(crate) struct Kernel {
     gates: Vec<Duration>,
     /// Requests to the net helper, oldest first.
     pub(crate) net: VecDeque<(Token, Action)>,
-    /// By group: its service.
+    /// By group: its service; then the agent.
     pub(crate) services: Vec<Service>,
 }
 
@@ -58,7 +58,7 @@ impl Kernel {
             bound: vec![false; groups],
             gates: vec![Duration::ZERO; groups],
             net: VecDeque::new(),
-            services: vec![Service::default(); groups],
+            services: vec![Service::default(); plan.services()],
         }
     }
 

@@ -56,6 +56,10 @@ pub struct ClusterPlan {
     /// The groups; none stands for one that may run on every node.
     #[serde(default)]
     pub groups: Vec<GroupPlan>,
+    /// One more group at the end, of a service alone, that runs on so many nodes at once; 0
+    /// leaves it out.
+    #[serde(default)]
+    pub agents: u8,
     /// What they have to do with each other.
     #[serde(default)]
     pub rules: Vec<Rule>,
@@ -173,7 +177,13 @@ impl ClusterPlan {
         self.nodes - self.voters
     }
 
-    /// Groups of the file.
+    /// Services of the file: one for each group, and the agent.
+    #[must_use]
+    pub fn services(&self) -> usize {
+        self.group_count() + usize::from(self.agents > 0)
+    }
+
+    /// Groups of the file that one node at a time holds.
     #[must_use]
     pub fn group_count(&self) -> usize {
         self.groups.len().max(1)

@@ -99,6 +99,7 @@ scenarios! {
     standby_amid_faults "standby-amid-faults" 30,
     failures_forgotten "failures-forgotten" 20,
     stop_blocked "stop-blocked" 30,
+    clones "clones" 20,
     boot_storm "boot-storm" 8,
     twins_and_parts "twins-and-parts" 30,
     revolving_cut "revolving-cut" 40,

@@ -60,6 +60,7 @@ pub fn calm(seed: u64) -> Plan {
             policy: Policy::Ping,
             pings: true,
             groups: Vec::new(),
+            agents: 0,
             rules: Vec::new(),
             capacity: None,
             quarantine: None,

@@ -136,6 +136,7 @@ static ALL: &[Scenario] = &[
     operators::STANDBY_AMID_FAULTS,
     operators::FAILURES_FORGOTTEN,
     operators::STOP_BLOCKED,
+    operators::CLONES,
     witness::WITNESS_POWER_LOSS,
     witness::WITNESS_LOST,
     witness::WITNESS_RESTARTS,

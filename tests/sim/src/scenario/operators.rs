@@ -1,5 +1,5 @@
 //! What operators and the file say about failures, while things fail: maintenance, groups that
-//! are left alone, standby, quarantine, thresholds, stops that fail.
+//! are left alone, standby, quarantine, thresholds, stops that fail; and clones.
 //!
 //! Judged by who had the VIPs and which machines were reset, whatever the nodes say.
 
@@ -316,5 +316,49 @@ pub(super) const STOP_BLOCKED: Scenario = Scenario {
         expect(taken.is_some() != guarded, || {
             format!("guarded: {guarded}, taken over: {taken:?}")
         })
+    },
+};
+
+/// An agent on every node, or on two of three. A node that is cut off keeps its own, although it
+/// gives everything else up; the death of one is made good by the third node, and by nothing
+/// else, and its return moves nothing.
+pub(super) const CLONES: Scenario = Scenario {
+    name: "clones",
+    make: |draft| {
+        two_groups(draft);
+        let everywhere = draft.rng.chance(500);
+        draft.plan.cluster.agents = if everywhere { 3 } else { 2 };
+        let at = draft.moment();
+        let who = draft.rng.index(3);
+        match everywhere {
+            true => draft.split(at, secs(6), [who].into_iter().collect()),
+            false => draft.fault(at, secs(9), Fault::PowerCut(who)),
+        }
+    },
+    judge: |plan, facts, _| {
+        let agents = plan.cluster.group_count();
+        let from = plan.episodes[0].from;
+        let ran = |machine: usize| {
+            let mut tenures = facts.of(agents);
+            tenures.any(|t| t.machine == machine && t.from < from)
+        };
+        let ended = facts.of(agents).filter(|tenure| tenure.until.is_some());
+        let ended: Vec<_> = ended.map(|tenure| tenure.machine).collect();
+        let begun = facts.begun(agents, from, Duration::MAX);
+        let begun: Vec<_> = begun.map(|tenure| (tenure.machine, tenure.from)).collect();
+        let (_, who) = cut(plan);
+        let died = plan.cluster.agents == 2 && ran(who);
+        if !died {
+            return expect(ended.is_empty() && begun.is_empty(), || {
+                format!("no agent was concerned: ended on {ended:?}, begun {begun:?}")
+            });
+        }
+        let third = (0..3).find(|node| !ran(*node));
+        let by = from + many_bound(plan);
+        let right = ended == [who] && begun.len() == 1;
+        expect(
+            right && Some(begun[0].0) == third && begun[0].1 < by,
+            || format!("ended on {ended:?}, begun {begun:?}, due on {third:?} by {by:?}"),
+        )
     },
 };
