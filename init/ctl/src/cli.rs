@@ -146,7 +146,8 @@ pub(crate) enum Command {
     /// Run a group on this node, and prefer it from now on; with `--once`, only move it.
     ///
     /// The old holder stops it in order first: connections in flight end, later ones find
-    /// the new holder.
+    /// the new holder. Where the node cannot have it now, the answer says why and what happens
+    /// instead; the wish stays open.
     Move {
         /// The group's name in the cluster file.
         group: String,
@@ -190,6 +191,9 @@ pub(crate) enum Command {
         yes: bool,
     },
     /// Forget a group's failures on every node, so that it may run everywhere again.
+    ///
+    /// Where it could not be stopped and the cluster file says `on_stop_failure = "block"`, the
+    /// stop is tried again: see to what was stuck there first.
     Cleanup {
         /// The group's name in the cluster file.
         group: String,
