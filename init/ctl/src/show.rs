@@ -166,6 +166,14 @@ fn group_row(status: &Status, group: &Group) -> Vec<String> {
     if !group.managed {
         remarks.push("NOT MANAGED by order".to_owned());
     }
+    if let Some(facts) = &group.placement {
+        if !facts.banned.is_empty() {
+            remarks.push(format!("BARRED from {}", facts.banned.join(", ")));
+        }
+        if let Some(wish) = &facts.prefer {
+            remarks.push(format!("wanted on {} by order", wish.node));
+        }
+    }
     match group.failures {
         0 => {}
         1 => remarks.push(format!("1 failure on {}", status.node)),
@@ -531,7 +539,13 @@ ALERTS
                 json!({"holder": null, "clones": 2, "nodes": ["node2"],
                                 "state": "stopped", "waits_for": "dns"})
             ),
-            group("www", json!({"managed": false, "failures": 1})),
+            group(
+                "www",
+                json!({"managed": false, "failures": 1, "placement": {
+                "planned": ["node1"], "holders": ["node1"], "banned": ["node2"], "waiting": [],
+                "prefer": {"node": "node2", "pending": true, "once": false},
+                "damped": false, "first": false}})
+            ),
             group(
                 "db",
                 json!({"holder": null, "state": "stopped", "waits_for": "www"})
@@ -549,7 +563,7 @@ MAINTENANCE: nothing is started, stopped or moved
 GROUPS
   dns    on node1, node2          started   web, vip
   ntp    on node2 (ONLY 1 of 2)                        WAITS for dns on node1
-  www    on node1                 started   web, vip   NOT MANAGED by order, 1 failure on node1
+  www    on node1                 started   web, vip   NOT MANAGED by order, BARRED from node2, wanted on node2 by order, 1 failure on node1
   db     NOWHERE                                       WAITS for www on node1
   mail   on node2                                      CANNOT BE STOPPED on node2
 
