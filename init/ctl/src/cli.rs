@@ -226,7 +226,8 @@ pub(crate) enum Command {
     /// The engine's own placement judges, as on the nodes. At first every node is healthy and
     /// every group is where it starts, or, with `--running`, all is as in the running cluster.
     /// Then the events happen in the order in which they are typed, and everything that is
-    /// done about each is printed, in its order, with the cause. Changes nothing anywhere, and
+    /// done about each is printed, in its order, with the cause and with what spoke for and
+    /// against the nodes. Changes nothing anywhere, and
     /// needs no node without `--running`.
     #[command(after_help = SIMULATE)]
     Simulate(Simulate),

@@ -140,7 +140,17 @@ pub(crate) fn tell(
             }
         }
         let actions = future.settle();
-        lines.extend(actions.iter().map(|one| action(future.config(), *one)));
+        for (n, one) in actions.iter().enumerate() {
+            lines.push(action(future.config(), *one));
+            // of a clone, which starts on several nodes, once
+            let more = |next: &foresee::Action| next.starts() == one.starts();
+            let last = !actions.get(n + 1).is_some_and(more);
+            let because = one
+                .starts()
+                .filter(|_| last)
+                .and_then(|group| future.because(group));
+            lines.extend(because.map(|why| format!("  because {why}")));
+        }
         if lines.is_empty() {
             lines.push("nothing is done".to_owned());
         }
@@ -255,10 +265,11 @@ mod tests {
         assert_eq!(
             told.unwrap(),
             "at first\n  www on node1\n\
-             \nfail node1\n  start www on node2 (failover)\n\
+             \nfail node1\n  start www on node2 (failover)\n    because node1: not a member\n\
              \njoin node1\n  nothing is done\n\
              \nwait\n  nothing is done\n\
-             \nmove www=node1\n  stop www on node2\n  start www on node1 (operator's wish)\n\
+             \nmove www=node1\n  stop www on node2\n  start www on node1 (operator's wish)\n    \
+             because worth 1 there; node2: open, worth 0\n\
              \nfail node2\n  nothing is done\n"
         );
     }
@@ -323,7 +334,8 @@ mod tests {
         assert_eq!(
             told,
             "now, as node2 says\n  www on node2\n\
-             \nonline node1\n  stop www on node2\n  start www on node1 (operator's wish)\n"
+             \nonline node1\n  stop www on node2\n  start www on node1 (operator's wish)\n    \
+             because worth 1 there; node2: open, worth 0\n"
         );
         let banned = running(|status| {
             status["groups"][0]["placement"]["banned"] = serde_json::json!(["node1"]);
@@ -346,9 +358,11 @@ mod tests {
             ("no member", "view"),
             ("another cluster file", "file"),
             ("too old", "groups"),
+            ("does not hear node1", "nodes"),
         ] {
             let status = running(|status| match change {
                 "view" => status["view"] = serde_json::Value::Null,
+                "nodes" => status["nodes"][0]["role"] = serde_json::json!("dead"),
                 "file" => status["file"] = serde_json::json!("0123456789abcdef"),
                 _ => status["groups"][0]["placement"] = serde_json::Value::Null,
             });

@@ -450,3 +450,16 @@ fn something_else_on_that_port_is_named() {
         err(&output)
     );
 }
+
+#[test]
+fn simulate_asks_a_node_only_about_the_running_cluster() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../image/examples/web.toml");
+    let node = Node::new(&[(200, HEALTHY)]);
+    let output = kodo(&node.address, &["simulate", file, "--running"]);
+    assert_eq!(node.was_asked().0, "GET /v1/status HTTP/1.1");
+    // its status has no view
+    assert_eq!((code(&output), out(&output).as_str()), (1, ""));
+    assert!(err(&output).contains("name another node with --node"));
+    assert_eq!(code(&kodo(&nobody(), &["simulate", file, "--running"])), 2);
+    assert_eq!(code(&kodo(&nobody(), &["simulate", file])), 0);
+}

@@ -56,6 +56,34 @@ impl Verdict {
     }
 }
 
+impl Reasons {
+    /// Writes them in one line, with the file's names: `worth 1 there; node1: not a member;
+    /// node3, node4: on standby`.
+    ///
+    /// # Errors
+    /// Only what `out` itself fails with.
+    pub fn text(&self, config: &Config, out: &mut impl Write) -> Result {
+        let mut text = Text { config, out };
+        let mut between = "";
+        if let Some(worth) = self.worth {
+            write!(text.out, "worth {worth} there")?;
+            between = "; ";
+        }
+        for (verdict, nodes) in self.others.iter().flatten() {
+            text.put(between)?;
+            between = "; ";
+            text.nodes(*nodes)?;
+            text.put(": ")?;
+            verdict.text(config, text.out)?;
+        }
+        if !self.more.is_empty() {
+            text.put("; and ")?;
+            text.nodes(self.more)?;
+        }
+        Ok(())
+    }
+}
+
 struct Text<'a, W> {
     config: &'a Config,
     out: &'a mut W,
@@ -248,9 +276,6 @@ impl<W: Write> Text<'_, W> {
                     Cause::Health => " (its node does not reach the clients)",
                     Cause::Displaced => " (it makes room, or follows another group)",
                 })?;
-                if let Some(worth) = reasons.worth {
-                    write!(self.out, ", worth {worth} there")?;
-                }
                 self.reasons(&reasons)
             }
             Event::Takeover {
@@ -468,19 +493,12 @@ impl<W: Write> Text<'_, W> {
         }
     }
 
-    /// `; node1: not a member; node3, node4: on standby; node5: open, worth 1`
     fn reasons(&mut self, reasons: &Reasons) -> Result {
-        for (verdict, nodes) in reasons.others.iter().flatten() {
-            self.put("; ")?;
-            self.nodes(*nodes)?;
-            self.put(": ")?;
-            verdict.text(self.config, self.out)?;
+        if reasons.are_none() {
+            return Ok(());
         }
-        if !reasons.more.is_empty() {
-            self.put("; and ")?;
-            self.nodes(reasons.more)?;
-        }
-        Ok(())
+        self.put("; ")?;
+        reasons.text(self.config, self.out)
     }
 
     /// `silent 2004 ms >= deadtime 2000 ms; crossover no carrier, lan silent; ping answered 120 ms ago`

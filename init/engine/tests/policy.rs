@@ -302,9 +302,7 @@ fn a_decision_says_why_there_and_why_nowhere_else() {
     world.until("node2 serves", ms(6000), |w| w.serves(B));
     assert_eq!(
         world.said(B, "www: goes to").last(),
-        Some(
-            &"www: goes to node2 (failover), worth 1 there; node1: not a member; node3: on standby"
-        )
+        Some(&"www: goes to node2 (failover); node1: not a member; node3: on standby")
     );
     assert!(world.command(B, standby(1)).is_ok());
     world.run(ms(1000));

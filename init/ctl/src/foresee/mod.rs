@@ -12,7 +12,9 @@ mod running;
 mod words;
 
 use kodo_engine::config::{Config, Failback, OnStopFailure, Order};
-use kodo_engine::placement::{Nodes, Placed, Scene, State, Step, Verdict, place, verdict};
+use kodo_engine::placement::{
+    Nodes, Placed, Reasons, Scene, State, Step, Verdict, place, reasons, verdict,
+};
 use kodo_engine::surface::{Cause, Health};
 use kodo_engine::types::{GroupId, NodeId, NodeSet};
 
@@ -35,6 +37,8 @@ pub(crate) struct Future {
     /// `pinned` and what the nodes decide together is filled in when it is placed.
     states: Vec<State>,
     placed: Vec<Placed>,
+    /// Why it is placed like that, by group; empty before it was placed.
+    reasons: Vec<Reasons>,
     /// Wishes that end when they are fulfilled.
     once: Vec<bool>,
     /// Nothing was placed yet: what has no place is news.
@@ -58,6 +62,16 @@ pub(crate) enum Action {
     Wait(GroupId, GroupId),
     /// Too few nodes are left to decide anything, or enough are back.
     Quorum(bool),
+}
+
+impl Action {
+    /// The group that is started.
+    pub(crate) fn starts(self) -> Option<GroupId> {
+        match self {
+            Action::Start(group, ..) => Some(group),
+            _ => None,
+        }
+    }
 }
 
 /// Why a group is started.
@@ -95,6 +109,7 @@ impl Future {
                 groups
             ],
             placed: vec![Placed::default(); groups],
+            reasons: Vec::new(),
             once: vec![false; groups],
             fresh: true,
             written_off: NodeSet::EMPTY,
@@ -137,6 +152,16 @@ impl Future {
         all.iter()
             .map(|node| (node, verdict(&scene, &self.placed, group.index(), node)))
             .collect()
+    }
+
+    /// Why a group was placed where it is, and on no other node, in the words of the
+    /// cluster's own log.
+    pub(crate) fn because(&self, group: GroupId) -> Option<String> {
+        let reasons = self.reasons.get(group.index())?;
+        let mut text = String::new();
+        // a String takes everything
+        let _ = reasons.text(&self.config, &mut text);
+        (!reasons.are_none()).then_some(text)
     }
 
     /// Something happens; what follows from it comes with [`Future::settle`].
@@ -420,7 +445,10 @@ impl Future {
 
     fn arrange(&mut self) -> Vec<Action> {
         let (nodes, states) = self.seen();
-        let placed = place(&self.scene(nodes, &states)).to_vec();
+        let scene = self.scene(nodes, &states);
+        let placed = place(&scene).to_vec();
+        let why = (0..placed.len()).map(|group| reasons(&scene, &placed, group));
+        self.reasons = why.collect();
         let sequence = self.sequence();
         let runs: Vec<NodeSet> = self.states.iter().map(|state| state.holders).collect();
         let mut stops = Vec::new();

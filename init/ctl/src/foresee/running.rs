@@ -3,7 +3,7 @@
 //! Owns the translation of a status into a [`Future`]. What the status leaves open (an older
 //! node, another file, no view) is refused: a guess would look like an answer.
 
-use kodo_admin::api::{GroupFacts, NodeHealth, Status};
+use kodo_admin::api::{GroupFacts, NodeHealth, Role, Status};
 use kodo_engine::config::Config;
 use kodo_engine::placement::{Nodes, Placed, State, Step};
 use kodo_engine::surface::Health;
@@ -19,8 +19,8 @@ impl Future {
     /// The cluster as it is now; `config` is the file that the node that answered runs.
     ///
     /// # Errors
-    /// When that node cannot know: it is no member of a view, runs another file, or is too
-    /// old to say.
+    /// When that node cannot know: it is no member of a view, does not hear all of it, runs
+    /// another file, or is too old to say.
     pub(crate) fn running(config: Config, status: &Status) -> Result<Future, String> {
         let view = status.view.as_ref().ok_or_else(|| {
             format!(
@@ -58,6 +58,13 @@ impl Future {
                 }
             };
             let member = future.nodes.members.contains(id);
+            if member && node.role == Role::Dead {
+                return Err(format!(
+                    "{} does not hear {}, a member of its view: it is cut off, or the cluster is \
+                     just changing. Ask again, or name another node with --node",
+                    status.node, node.name
+                ));
+            }
             let own = &mut future.nodes;
             let marks = [
                 (&mut own.leaving, facts.leaving),

@@ -110,7 +110,7 @@ pub fn verdict(scene: &Scene<'_>, placed: &[Placed], group: usize, node: NodeId)
 /// other node of the cluster. Of bounded size: it goes into the log with the decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reasons {
-    /// What the place is worth, where that decided.
+    /// What the place is worth, where another one is open.
     pub worth: Option<i32>,
     /// Nodes with the same verdict together, in the file's order; nodes on which the file
     /// never lets it run come last.
@@ -120,6 +120,11 @@ pub struct Reasons {
 }
 
 impl Reasons {
+    /// There was nothing to choose from.
+    pub fn are_none(&self) -> bool {
+        self.worth.is_none() && self.others[0].is_none()
+    }
+
     fn add(&mut self, verdict: Verdict, node: NodeId) {
         for slot in &mut self.others {
             let (known, nodes) = slot.get_or_insert((verdict, NodeSet::EMPTY));
@@ -138,14 +143,17 @@ pub fn reasons(scene: &Scene<'_>, placed: &[Placed], group: usize) -> Reasons {
     let taken = placed[group].nodes;
     let all = NodeSet::first(scene.capacity.len());
     let judge = |node| verdict(scene, placed, group, node);
-    if let Some(Verdict::Open { score, .. }) = taken.lowest().map(judge) {
-        reasons.worth = Some(score);
-    }
     let never = |node: &NodeId| !scene.groups[group].may_run(*node);
     let others = all.minus(taken);
     let late: NodeSet = others.iter().filter(never).collect();
+    let mut choice = false;
     for node in others.minus(late).iter().chain(late.iter()) {
-        reasons.add(judge(node), node);
+        let verdict = judge(node);
+        choice |= matches!(verdict, Verdict::Open { .. });
+        reasons.add(verdict, node);
+    }
+    if let Some(Verdict::Open { score, .. }) = taken.lowest().map(judge).filter(|_| choice) {
+        reasons.worth = Some(score);
     }
     reasons
 }
