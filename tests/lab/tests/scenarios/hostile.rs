@@ -222,5 +222,6 @@ fn duplicate_address() {
         "not bound"
     );
     story.lab.cut("lan-squatter").expect("a cable");
+    // the cluster begins only now: there was no state from which to foretell
     story.serving(BOOT);
 }
