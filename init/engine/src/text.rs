@@ -2,11 +2,13 @@
 //!
 //! Owns words only. A line says what happened, then why; times are in milliseconds.
 
+mod verdict;
+
 use core::fmt::{Result, Write};
 
 use crate::config::{Config, SplitBrain};
 use crate::engine::Engine;
-use crate::placement::{Reasons, Verdict};
+use crate::placement::Reasons;
 use crate::surface::{
     Cause, Command, Event, Evidence, Fatal, Gone, Health, PathState, Reason, Reject, Sight,
 };
@@ -24,63 +26,6 @@ impl Engine {
             out,
         }
         .event(event)
-    }
-}
-
-impl Verdict {
-    /// Writes it as people read it, with the file's names.
-    ///
-    /// # Errors
-    /// Only what `out` itself fails with.
-    pub fn text(self, config: &Config, out: &mut impl Write) -> Result {
-        let mut about = |group: GroupId, what: &str| {
-            let name = config.groups.get(group.index());
-            write!(out, "{}{what}", name.map_or("?", |group| &group.name))
-        };
-        match self {
-            Verdict::NotMember => out.write_str("not a member"),
-            Verdict::OtherFile => out.write_str("its file does not have the group"),
-            Verdict::Never => out.write_str("the file does not let it run there"),
-            Verdict::Leaving => out.write_str("leaves"),
-            Verdict::Standby => out.write_str("on standby"),
-            Verdict::Banned => out.write_str("it failed there"),
-            Verdict::Unwell => out.write_str("the node is too ill for it"),
-            Verdict::Without(with) => about(with, " is not there"),
-            Verdict::Apart(other) => about(other, " is there"),
-            Verdict::Full { weight, free } => write!(out, "no room: takes {weight} of {free}"),
-            Verdict::Open { score, serves } => {
-                let serves = if serves { "" } else { ", clients out of reach" };
-                write!(out, "open, worth {score}{serves}")
-            }
-        }
-    }
-}
-
-impl Reasons {
-    /// Writes them in one line, with the file's names: `worth 1 there; node1: not a member;
-    /// node3, node4: on standby`.
-    ///
-    /// # Errors
-    /// Only what `out` itself fails with.
-    pub fn text(&self, config: &Config, out: &mut impl Write) -> Result {
-        let mut text = Text { config, out };
-        let mut between = "";
-        if let Some(worth) = self.worth {
-            write!(text.out, "worth {worth} there")?;
-            between = "; ";
-        }
-        for (verdict, nodes) in self.others.iter().flatten() {
-            text.put(between)?;
-            between = "; ";
-            text.nodes(*nodes)?;
-            text.put(": ")?;
-            verdict.text(config, text.out)?;
-        }
-        if !self.more.is_empty() {
-            text.put("; and ")?;
-            text.nodes(self.more)?;
-        }
-        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ mod world;
 
 use kodo_engine::config::{Colocation, Config, OnStopFailure, ResourceKind, Together};
 use kodo_engine::surface::{Command, Fatal, Reason, Refusal, Report, RunState};
-use kodo_engine::{NodeId, ResourceId};
+use kodo_engine::{GroupId, NodeId, ResourceId};
 
 use world::{A, B, BASE, C, DB, VIP, WEB, WWW, World, ms, settled, three};
 
@@ -145,6 +145,21 @@ fn blocking(config: &mut Config) {
     }
 }
 
+/// What runs on a machine cannot be stopped when its group is told to move to another node.
+fn block(
+    world: &mut World,
+    at: usize,
+    resource: ResourceId,
+    (group, name): (GroupId, &str),
+    to: u8,
+) {
+    world.machines[at].manners[resource.index()].stuck = true;
+    let away = Command::Move(group, NodeId(to), false);
+    world.command(A, away).expect("taken");
+    let told = format!("{name} is blocked");
+    world.until("blocked", ms(8000), |w| !w.said(at, &told).is_empty());
+}
+
 #[test]
 fn what_may_still_act_is_taken_over_by_nobody() {
     let mut world = three(blocking);
@@ -189,12 +204,7 @@ fn a_retry_that_fails_too_blocks_again() {
 #[test]
 fn what_ends_by_itself_unblocks_the_group() {
     let mut world = three(blocking);
-    world.machines[B].manners[BASE.index()].stuck = true;
-    let away = Command::Move(DB, NodeId(2), false);
-    world.command(A, away).expect("taken");
-    world.until("blocked", ms(8000), |w| {
-        !w.said(B, "db is blocked").is_empty()
-    });
+    block(&mut world, B, BASE, (DB, "db"), 2);
     world.machines[B].acts[BASE.index()] = false;
     world.report(B, BASE, Report::Stopped);
     world.until("moved", ms(2000), |w| acts(w, C, BASE));
@@ -203,12 +213,7 @@ fn what_ends_by_itself_unblocks_the_group() {
 #[test]
 fn a_blocked_holder_that_is_cut_off_resets_itself() {
     let mut world = three(blocking);
-    world.machines[B].manners[BASE.index()].stuck = true;
-    let away = Command::Move(DB, NodeId(2), false);
-    world.command(A, away).expect("taken");
-    world.until("blocked", ms(8000), |w| {
-        !w.said(B, "db is blocked").is_empty()
-    });
+    block(&mut world, B, BASE, (DB, "db"), 2);
     world.set_wire(|passage| match passage.from == B || passage.to == B {
         true => vec![],
         false => vec![ms(1)],
@@ -243,12 +248,7 @@ fn an_address_that_is_gone_may_be_taken_although_its_service_is_stuck() {
 #[test]
 fn a_blocked_node_that_loses_its_lease_falls_silent_and_goes_on() {
     let mut world = three(blocking);
-    world.machines[A].manners[WEB.index()].stuck = true;
-    let away = Command::Move(WWW, NodeId(1), false);
-    world.command(A, away).expect("taken");
-    world.until("blocked", ms(8000), |w| {
-        !w.said(A, "www is blocked").is_empty()
-    });
+    block(&mut world, A, WEB, (WWW, "www"), 1);
     for path in world::ALL {
         world.cut(path);
     }
@@ -264,12 +264,7 @@ fn a_blocked_node_gives_its_address_up_when_it_is_cut_off() {
         // the service is stopped first, and so the address is still up
         config.groups[0].members = [VIP, WEB].into_iter().collect();
     });
-    world.machines[A].manners[WEB.index()].stuck = true;
-    let away = Command::Move(WWW, NodeId(1), false);
-    world.command(A, away).expect("taken");
-    world.until("blocked", ms(8000), |w| {
-        !w.said(A, "www is blocked").is_empty()
-    });
+    block(&mut world, A, WEB, (WWW, "www"), 1);
     world.run(ms(2000));
     assert_eq!(world.owners(), [A], "the address stays with it");
     world.set_wire(|passage| match passage.from == A || passage.to == A {
@@ -293,12 +288,7 @@ fn what_must_be_with_a_blocked_group_stays_with_it() {
     });
     let home = (A..=C).find(|n| acts(&world, *n, BASE)).expect("it runs");
     assert!(world.serves(home));
-    world.machines[home].manners[BASE.index()].stuck = true;
-    let away = Command::Move(DB, NodeId(2), false);
-    world.command(A, away).expect("taken");
-    world.until("blocked", ms(8000), |w| {
-        !w.said(home, "db is blocked").is_empty()
-    });
+    block(&mut world, home, BASE, (DB, "db"), 2);
     world.until("together", ms(3000), |w| w.serves(home));
     world.one_owner();
 }
@@ -318,12 +308,7 @@ fn failures_far_apart_do_not_add_up() {
 #[test]
 fn a_node_that_leaves_does_not_wait_for_what_is_stuck() {
     let mut world = three(blocking);
-    world.machines[B].manners[BASE.index()].stuck = true;
-    let away = Command::Move(DB, NodeId(2), false);
-    world.command(A, away).expect("taken");
-    world.until("blocked", ms(8000), |w| {
-        !w.said(B, "db is blocked").is_empty()
-    });
+    block(&mut world, B, BASE, (DB, "db"), 2);
     world.command(B, Command::Leave).expect("taken");
     assert_eq!(world.machines[B].reset, Some(Fatal::StopFailed));
     world.until("taken over", ms(3000), |w| {

@@ -4,7 +4,7 @@ mod world;
 
 use std::time::Duration;
 
-use kodo_engine::config::{Colocation, Quarantine, Together};
+use kodo_engine::config::{Colocation, Config, Quarantine, Together};
 use kodo_engine::surface::{Command, Report};
 use kodo_engine::{GroupId, NodeId};
 
@@ -22,6 +22,12 @@ fn hindered(world: &mut World, group: GroupId, node: u8) -> String {
     text
 }
 
+/// Each node has room for one of the two groups.
+fn full(config: &mut Config) {
+    config.capacity = [3, 3, 3].into_iter().collect();
+    (config.groups[0].weight, config.groups[1].weight) = (2, 2);
+}
+
 #[test]
 fn nothing_is_in_the_way_of_an_ordinary_move() {
     let mut world = three(|_| ());
@@ -32,10 +38,7 @@ fn nothing_is_in_the_way_of_an_ordinary_move() {
 
 #[test]
 fn a_full_node() {
-    let mut world = three(|config| {
-        config.capacity = [3, 3, 3].into_iter().collect();
-        (config.groups[0].weight, config.groups[1].weight) = (2, 2);
-    });
+    let mut world = three(full);
     assert_eq!(
         hindered(&mut world, WWW, 1),
         "node2 has no room for www: it takes 2 of 1; until that ends www stays on node1"
@@ -101,10 +104,7 @@ fn a_node_without_clients() {
 
 #[test]
 fn whoever_is_asked_says_the_same() {
-    let mut world = three(|config| {
-        config.capacity = [3, 3, 3].into_iter().collect();
-        (config.groups[0].weight, config.groups[1].weight) = (2, 2);
-    });
+    let mut world = three(full);
     world.report(A, world::WEB, Report::Failed);
     hindered(&mut world, WWW, 1);
     world.run(ms(500));

@@ -67,10 +67,10 @@ impl Story {
         let mut acts = Vec::new();
         for way in ways {
             acts.push(match way {
-                Way::Events(events) => self.simulate(events),
+                Way::Events(events) => self.simulate(&self.asked().0, events),
                 Way::CutOff(node) => {
-                    let mut acts = self.simulate(&format!("--fail {node}"));
-                    let (_, status) = self.asked();
+                    let (asked, status) = self.asked();
+                    let mut acts = self.simulate(&asked, &format!("--fail {node}"));
                     let held = held(&status, node);
                     acts.extend(held.map(|group| format!("stop {group} on {node}")));
                     sorted(acts)
@@ -131,14 +131,13 @@ impl Story {
         sorted(acts)
     }
 
-    /// What `kodo simulate` says of the running cluster.
-    fn simulate(&self, events: &str) -> Acts {
-        let (node, _) = self.asked();
+    /// What `kodo simulate` says of the running cluster, asking this node.
+    fn simulate(&self, node: &str, events: &str) -> Acts {
         let told = Command::new(image::command())
             .arg("simulate")
-            .arg(self.file_of(&node))
+            .arg(self.file_of(node))
             .args(["--running", "--node"])
-            .arg(self.admin(&node).address().to_string())
+            .arg(self.admin(node).address().to_string())
             .args(events.split_whitespace())
             .env("KODO_TOKEN", TOKEN)
             .output()

@@ -17,13 +17,8 @@ use crate::types::{GroupId, Now, ResourceId};
 impl Engine {
     /// A member ran and failed: those after it are stopped, and started again after it.
     pub(super) fn member_failed(&mut self, now: Now, id: GroupId, resource: ResourceId) {
-        if self.is_pinned(id) {
-            return;
-        }
-        let members = &self.config.groups[id.index()].members;
-        let at = members.iter().position(|member| *member == resource);
-        if let Some(at) = at {
-            self.redo_from(now, id, at + 1);
+        if !self.is_pinned(id) {
+            self.redo_from(now, id, self.place_in(id, resource) + 1);
         }
     }
 
@@ -53,14 +48,17 @@ impl Engine {
             self.end(now, id, Reason::Failover);
             self.advance(now, id);
         } else if active {
-            let members = &self.config.groups[id.index()].members;
-            let at = members.iter().position(|member| *member == resource);
-            let at = at.unwrap_or(0);
-            self.groups[id.index()].reason = Reason::Recover;
-            self.groups[id.index()].phase = Phase::Starting;
-            self.redo_from(now, id, at);
+            let group = &mut self.groups[id.index()];
+            (group.phase, group.reason) = (Phase::Starting, Reason::Recover);
+            self.redo_from(now, id, self.place_in(id, resource));
             self.advance(now, id);
         }
+    }
+
+    /// A member's place in its group.
+    fn place_in(&self, id: GroupId, resource: ResourceId) -> usize {
+        let mut members = self.config.groups[id.index()].members.iter();
+        members.position(|member| *member == resource).unwrap_or(0)
     }
 
     /// From this member on everything is stopped, and then started again in order.
