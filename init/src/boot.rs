@@ -78,6 +78,10 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
     if let Err(error) = kodo_sys::machine::set_hostname(&plan.node) {
         notes.push((Level::Warn, format!("host name: {error}")));
     }
+    let disk = match plan.state_partition {
+        Some(_) => Some(lane("disk")?),
+        None => None,
+    };
     set_up_lanes(&plan, &dev, &net, &svc)
         .map_err(|error| format!("a helper takes no setup: {error}"))?;
     let config = cluster
@@ -115,6 +119,7 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
         net,
         svc,
         dev,
+        disk,
         notes,
     };
     let pid1 =

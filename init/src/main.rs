@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let result = match name {
         "net" => lanes::net::run().map_err(|error| error.to_string()),
         "svc" => lanes::svc::run().map_err(|error| error.to_string()),
+        "disk" => lanes::disk::run().map_err(|error| error.to_string()),
         "dev" => lanes::dev::run().map_err(|error| error.to_string()),
         lanes::feeder::NAME => lanes::feeder::run().map_err(|error| error.to_string()),
         "console" => console::run().map_err(|error| error.to_string()),

@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) admin: Option<AdminSetup>,
     /// For the probe child.
     pub(crate) probe: ProbeSetup,
+    /// The partition that keeps operators' wishes, if any.
+    pub(crate) state_partition: Option<String>,
 }
 
 /// One network port.
@@ -94,6 +96,7 @@ pub(crate) fn plan(cluster: &Cluster, position: usize) -> Plan {
         services: services(cluster, node),
         admin: admin(cluster, node),
         probe: probe(cluster),
+        state_partition: node.state_partition.clone(),
     }
 }
 

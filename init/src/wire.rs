@@ -139,6 +139,41 @@ pub(crate) struct Nic {
     pub(crate) pci: Option<String>,
 }
 
+/// To the disk lane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum ToDisk {
+    /// Look for the partition of this name, now and whenever a disk appears. Comes first,
+    /// once all other drivers are loaded.
+    Find(String),
+    /// Write a table; answered by `Written` when it is on the disk.
+    Write {
+        /// Names its slot.
+        serial: u64,
+        /// At most a slot.
+        table: Vec<u8>,
+    },
+}
+
+/// From the disk lane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum FromDisk {
+    /// The partition is there and open: what its slots hold.
+    Found {
+        /// The kernel's name.
+        device: String,
+        slots: [Vec<u8>; 2],
+    },
+    /// To `Write`: done, or the kernel's errno.
+    Written {
+        serial: u64,
+        result: Result<(), i32>,
+    },
+    /// It went away.
+    Gone,
+    /// Something did not work.
+    Trouble(String),
+}
+
 /// To the svc lane.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum ToSvc {

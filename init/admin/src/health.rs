@@ -4,7 +4,7 @@
 //! disagree. Judges from one node's status alone and changes nothing.
 
 use crate::api::{
-    Gate, Group, GroupState, Health, Node, NodeHealth, PathState, Role, Status, Witness,
+    Disk, Gate, Group, GroupState, Health, Node, NodeHealth, PathState, Role, Status, Witness,
     WitnessWord,
 };
 
@@ -199,6 +199,11 @@ fn judge_node(status: &Status, node: &Node, concerns: &mut Vec<String>) {
         NodeHealth::Green | NodeHealth::Unknown => {}
         NodeHealth::Yellow => concerns.push(format!("{name} is strained: its health is yellow")),
         NodeHealth::Red => concerns.push(format!("{name} is ill: its health is red")),
+    }
+    if node.disk == Disk::Failing {
+        concerns.push(format!(
+            "{name}'s state partition does not answer: it keeps no wishes through a power loss"
+        ));
     }
     if node.standby {
         concerns.push(format!("{name} was put on standby and takes nothing over"));

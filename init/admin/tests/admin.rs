@@ -15,7 +15,7 @@ use kodo_admin::admin::{self, AdminConfig};
 use kodo_admin::api;
 use kodo_admin::relay::{self, DATAGRAM, FromNode, ToNode};
 use kodo_engine::surface::{Command, Level, Refusal};
-use kodo_engine::{GroupId, NodeId, Now};
+use kodo_engine::{GroupId, NodeId, NodeSet, Now};
 use kodo_node::io::{Drill, Halt, LogLine, Refused, Reply, Request};
 use serde_json::json;
 
@@ -142,6 +142,17 @@ fn wishes_reach_the_node_by_id_and_with_a_name() {
 }
 
 #[test]
+fn what_disks_keep_is_not_forgotten() {
+    let child = Child::new(|_| {
+        let disks = NodeSet::only(NodeId(1));
+        Some(Reply::Ok { nodes: 2, disks })
+    });
+    let (_, answer) = child.post("/v1/maintenance", r#"{"on":true}"#);
+    assert_eq!(answer["forgotten_by"], "");
+    assert_eq!(answer["kept_on"], json!(["node2"]));
+}
+
+#[test]
 fn drills_and_halts() {
     let child = Child::ok();
     let operator = || "ben".try_into().unwrap();
@@ -181,6 +192,7 @@ fn a_wish_that_stays_open_says_why() {
     let why = "node2 is full; until that ends www stays on node1";
     let child = Child::new(move |_| {
         Some(Reply::Open {
+            disks: NodeSet::EMPTY,
             nodes: 2,
             why: why.try_into().unwrap(),
         })
@@ -317,7 +329,13 @@ fn a_late_answer_is_not_given_to_the_next_question() {
             open.push(token);
             if request == Request::Status {
                 // First what was asked long ago, then what was asked now.
-                let replies = [Reply::Ok { nodes: 1 }, Reply::Status(healthy())];
+                let replies = [
+                    Reply::Ok {
+                        nodes: 1,
+                        disks: NodeSet::EMPTY,
+                    },
+                    Reply::Status(healthy()),
+                ];
                 for (token, reply) in open.drain(..).zip(replies) {
                     let mut buffer = vec![0; DATAGRAM];
                     let reply = FromNode { token, reply };

@@ -12,7 +12,7 @@ use kodo_engine::surface::{Health, Level, PathState};
 use kodo_engine::{NodeId, NodeSet};
 use kodo_node::Now;
 use kodo_node::io::{LogLine, Reply, Request, ServiceId, Token};
-use kodo_node::status::{GroupState, Role, Status, WitnessStatus, WitnessWord};
+use kodo_node::status::{DiskStatus, GroupState, Role, Status, WitnessStatus, WitnessWord};
 use serde_json::json;
 
 fn seen(status: &Status) -> api::Status {
@@ -45,9 +45,11 @@ fn status_of_a_healthy_pair() {
             "maintenance": false,
             "nodes": [
                 {"name": "node1", "role": "active", "standby": false, "quarantined": false, "health": "green",
+                 "disk": "none",
                  "carries": true, "boot": "0123456789abcdef",
                  "silent_ms": null, "same_file": true, "placement": facts, "paths": []},
                 {"name": "node2", "role": "standby", "standby": false, "quarantined": false, "health": "green",
+                 "disk": "none",
                  "carries": false, "boot": "fedcba9876543210",
                  "silent_ms": 120, "same_file": true, "placement": facts,
                  "paths": [path("crossover"), path("lan"), path("serial")]},
@@ -98,7 +100,7 @@ fn a_witness_that_answers_is_no_concern() {
 #[test]
 fn every_fault_is_a_concern_and_says_where() {
     type Break = fn(&mut Status);
-    let cases: [(&str, Break); 26] = [
+    let cases: [(&str, Break); 27] = [
         (
             "node1 is in no view and decides nothing: fresh from boot, or left out by the others",
             |s| {
@@ -144,6 +146,10 @@ fn every_fault_is_a_concern_and_says_where() {
         ("node1 is ill: its health is red", |s| {
             s.nodes[0].health = Health::Red;
         }),
+        (
+            "node2's state partition does not answer: it keeps no wishes through a power loss",
+            |s| s.nodes[1].disk = DiskStatus::Failing,
+        ),
         ("www is stopping on node1", |s| {
             s.groups[0].state = GroupState::Stopping;
         }),

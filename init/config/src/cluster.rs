@@ -213,6 +213,8 @@ pub struct Node {
     pub voter: bool,
     /// How much it carries, in the units of [`Group::weight`]; `u16::MAX` is no limit.
     pub capacity: u16,
+    /// Name of the partition that keeps operators' wishes through a loss of power.
+    pub state_partition: Option<String>,
     /// Its network ports, in file order.
     pub nics: Vec<Nic>,
     /// Its serial heartbeat lines, in file order.

@@ -23,6 +23,7 @@ mod hints;
 mod leaf;
 mod lower;
 mod net;
+mod partition;
 mod raw;
 mod read;
 mod syntax;

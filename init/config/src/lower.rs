@@ -230,6 +230,7 @@ impl Cluster {
                 exits: rule.exits,
                 window: rule.window,
             }),
+            keeps_state: self.nodes[me].state_partition.is_some(),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::cluster::{
     SplitBrain, Worth,
 };
 use crate::leaf::{Choice, Clones, Hex256, Name, Text};
+use crate::partition::PartitionName;
 
 /// `[cluster]`
 #[derive(Debug, Deserialize)]
@@ -80,6 +81,7 @@ pub(crate) struct Node {
     pub(crate) votes: Option<Spanned<u8>>,
     pub(crate) voter: Option<Spanned<bool>>,
     pub(crate) capacity: Option<Spanned<u16>>,
+    pub(crate) state_partition: Option<Text<PartitionName>>,
 }
 
 /// `[[node.nic]]`

@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod drain;
 mod foresee;
+mod kept;
 mod offline;
 mod run;
 mod show;

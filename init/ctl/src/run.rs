@@ -11,7 +11,7 @@ use kodo_admin::api::{self, HaltKind, Health, LogLine};
 
 use crate::cli::{Access, Cli, Command, Explain, Switch};
 use crate::client::{Authority, Client, Failure};
-use crate::{drain, offline, show};
+use crate::{drain, kept, offline, show};
 
 /// Done; of `status`: healthy.
 pub(crate) const DONE: u8 = 0;
@@ -249,6 +249,9 @@ fn command(
         text.push_str(&format!("forgotten by: {}\n", done.forgotten_by));
     }
     print(&text)?;
+    if !done.kept_on.is_empty() {
+        print(&kept::line(client, &done.kept_on))?;
+    }
     Ok(DONE)
 }
 

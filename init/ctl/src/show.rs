@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use kodo_admin::api::{
-    Gate, Group, GroupState, Health, Level, LogLine, Node, NodeHealth, Path, PathState, Role,
+    Disk, Gate, Group, GroupState, Health, Level, LogLine, Node, NodeHealth, Path, PathState, Role,
     Status, Witness, WitnessWord,
 };
 
@@ -218,6 +218,12 @@ fn node_row(status: &Status, node: &Node) -> Vec<String> {
         NodeHealth::Yellow => remarks.push("HEALTH YELLOW"),
         NodeHealth::Red => remarks.push("HEALTH RED"),
         NodeHealth::Green | NodeHealth::Unknown => {}
+    }
+    match node.disk {
+        Disk::None | Disk::Unknown => {}
+        Disk::Kept => remarks.push("wishes kept on disk"),
+        Disk::Writing => remarks.push("wishes on their way to disk"),
+        Disk::Failing => remarks.push("STATE PARTITION FAILS"),
     }
     if !node.same_file {
         remarks.push("OTHER CLUSTER FILE");
@@ -521,6 +527,8 @@ ALERTS
         value["maintenance"] = json!(true);
         value["nodes"][1]["quarantined"] = json!(true);
         value["nodes"][1]["health"] = json!("red");
+        value["nodes"][0]["disk"] = json!("kept");
+        value["nodes"][1]["disk"] = json!("failing");
         let www = value["groups"][0].clone();
         let group = |name: &str, edit: Value| {
             let mut group = www.clone();
@@ -568,8 +576,8 @@ GROUPS
   mail   on node2                                      CANNOT BE STOPPED on node2
 
 NODES
-  node1   active    answers you
-  node2   standby   heard 120 ms ago   IN QUARANTINE, HEALTH RED
+  node1   active    answers you        wishes kept on disk
+  node2   standby   heard 120 ms ago   IN QUARANTINE, HEALTH RED, STATE PARTITION FAILS
 ";
         let shown = status(&read);
         assert!(shown.starts_with(expected), "shown:\n{shown}");

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::limits;
 use crate::operator::Register;
 use crate::surface::{Cause, Frame, Health, Phase, Reject, Role, View};
+use crate::table::Disk;
 use crate::types::{BootId, Key, NodeId, NodeSet, Now};
 
 /// Of the layout; another one is malformed.
@@ -35,10 +36,10 @@ pub const COUNT_LIMIT: u64 = 1 << 42;
 
 const HEADER: usize = 5;
 /// Worst-case encoded sizes, proven by test.
-const CORE: usize = 115;
+const CORE: usize = 120;
 const GROUP: usize = 28;
 const HEARS: usize = 23;
-const REGISTER: usize = 19;
+pub(crate) const REGISTER: usize = 19;
 
 /// Bytes of the smallest budget that carries a heartbeat with this many groups and
 /// echoes of this many peers, whatever the values. `kodo-config` refuses a path
@@ -103,6 +104,8 @@ pub struct Core {
     pub epoch: u64,
     /// Version of the plan that it makes (coordinator) or follows, under its view.
     pub plan: u32,
+    /// What its disk holds of operators' wishes.
+    pub disk: Disk,
     /// Its word on each group of its file.
     pub groups: Vec<GroupLine, { limits::GROUPS }>,
 }
@@ -274,12 +277,8 @@ impl Codec {
                 break;
             }
         }
-        let tag = self.keys[0]
-            .clone()
-            .chain_update(&bytes[..end])
-            .finalize()
-            .into_bytes();
-        bytes[end..end + MAC].copy_from_slice(&tag[..MAC]);
+        let mac = self.sign(&bytes[..end]);
+        bytes[end..end + MAC].copy_from_slice(&mac);
         Frame::from_slice(&bytes[..end + MAC]).unwrap_or_default()
     }
 
@@ -295,13 +294,7 @@ impl Codec {
             return Err(Reject::OtherCluster);
         }
         let (signed, tag) = bytes.split_at(bytes.len() - MAC);
-        let authentic = self.keys.iter().any(|key| {
-            key.clone()
-                .chain_update(signed)
-                .verify_truncated_left(tag)
-                .is_ok()
-        });
-        if !authentic {
+        if !self.is_authentic(signed, tag) {
             return Err(Reject::Forged);
         }
         let beat = decode(&signed[HEADER..]).ok_or(Reject::Malformed)?;
@@ -310,6 +303,33 @@ impl Codec {
         } else {
             Err(Reject::Malformed)
         }
+    }
+
+    /// The cluster whose frames are ours.
+    pub(crate) fn cluster_id(&self) -> u32 {
+        self.cluster_id
+    }
+
+    /// The MAC of what is said by the first key.
+    pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; MAC] {
+        let mac = self.keys[0].clone().chain_update(bytes).finalize();
+        core::array::from_fn(|n| mac.as_bytes()[n])
+    }
+
+    /// Whether an accepted key made this MAC.
+    pub(crate) fn is_authentic(&self, bytes: &[u8], mac: &[u8]) -> bool {
+        self.keys.iter().any(|key| {
+            key.clone()
+                .chain_update(bytes)
+                .verify_truncated_left(mac)
+                .is_ok()
+        })
+    }
+
+    /// Whether a register's stamp is one that a node of this cluster can have made.
+    pub(crate) fn plausible(&self, register: &Register) -> bool {
+        let stamp = &register.stamp;
+        stamp.node.index() < self.nodes && stamp.epoch < COUNT_LIMIT
     }
 
     /// Every value in range: what comes after may index and count without fear.
@@ -337,8 +357,6 @@ impl Codec {
         };
         let hears =
             |hears: &Hears| node(hears.node) && count(hears.heard) && hears.granted <= hears.heard;
-        let register =
-            |register: &Register| node(register.stamp.node) && count(register.stamp.epoch);
         node(core.sender)
             && count(core.uptime)
             && count(core.seq)
@@ -361,7 +379,10 @@ impl Codec {
             && core.ballot.as_ref().is_none_or(view)
             && core.groups.iter().all(group)
             && beat.hears.iter().all(hears)
-            && beat.registers.iter().all(register)
+            && beat
+                .registers
+                .iter()
+                .all(|register| self.plausible(register))
     }
 }
 
@@ -373,7 +394,7 @@ pub(crate) fn keyed(key: &Key) -> Hmac<Sha256> {
 }
 
 /// Appends a value if it fits; `end` moves only then.
-fn append<T: Serialize>(bytes: &mut [u8], end: &mut usize, value: &T) -> bool {
+pub(crate) fn append<T: Serialize>(bytes: &mut [u8], end: &mut usize, value: &T) -> bool {
     match postcard::to_slice(value, &mut bytes[*end..]) {
         Ok(used) => {
             *end += used.len();

@@ -49,6 +49,8 @@ pub struct Config {
     pub orders: Vec<Order, { limits::ORDERS }>,
     /// When a node that dies again and again is no longer given anything.
     pub quarantine: Option<Quarantine>,
+    /// This node has a partition that keeps operators' wishes through a loss of power.
+    pub keeps_state: bool,
 }
 
 /// How often a node may die.

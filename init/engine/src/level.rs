@@ -21,6 +21,8 @@ impl Event {
             | Event::Recovered { .. }
             | Event::Kept { .. }
             | Event::Commanded { .. }
+            | Event::Restored { .. }
+            | Event::DiskWorks
             | Event::Left
             | Event::Takeover {
                 evidence: Evidence {
@@ -85,6 +87,7 @@ impl Event {
             | Event::AddressTaken { .. }
             | Event::NoEligible { .. }
             | Event::Quarantined { .. }
+            | Event::Disk { .. }
             | Event::Rejected { .. }
             | Event::WitnessRejected { .. }
             | Event::WitnessSaid { .. }

@@ -7,13 +7,13 @@
 //! |---|---|
 //! | [`types`], [`config`], [`surface`], [`limits`] | the vocabulary |
 //! | [`timing`] | the lease arithmetic |
-//! | [`codec`] | the heartbeat's layout |
+//! | [`codec`], [`table`] | layouts: of the heartbeat, of operators' wishes on disk |
 //! | [`operator`], [`claims`], [`placement`] | wishes, tenures, where groups run |
 //! | `peer`, `twin`, `sends` | identity and freshness |
 //! | [`witness`] | the word of a third party: its messages, its decision, the node's half |
-//! | `engine` | the stages: detect, agree, lease, place, run, beat |
+//! | `engine` | the stages: detect, agree, lease, place, run, keep, beat |
 //!
-//! Deliberately absent: I/O, clocks, entropy, allocation, threads, persistence.
+//! Deliberately absent: I/O, clocks, entropy, allocation, threads, disks.
 #![cfg_attr(not(test), no_std)]
 
 pub mod claims;
@@ -32,6 +32,7 @@ mod progress;
 mod rng;
 mod sends;
 pub mod surface;
+pub mod table;
 #[cfg(test)]
 mod testing;
 mod text;

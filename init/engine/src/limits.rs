@@ -67,11 +67,22 @@ pub const BACKOFF: u32 = 16;
 pub const EFFECTS: usize = 320;
 /// Of these, kept free for actions: log lines are dropped (and counted) first. A resource
 /// starts, stops, is announced, and its gate opens and closes; a tick sends on every path,
-/// changes do so once more, and one question goes to the witness.
-pub const ACTIONS: usize = 6 * RESOURCES + 2 * PATHS + 1;
+/// changes do so once more, one question goes to the witness and one table to the disk.
+pub const ACTIONS: usize = 6 * RESOURCES + 2 * PATHS + 2;
 /// Operator registers: standby and quarantine per node; preference, cleanup and whether it
 /// is left alone per group; maintenance.
 pub const REGISTERS: usize = 2 * NODES + 3 * GROUPS + 1;
+/// Bytes of the table of all registers as it lies on disk; [`crate::table`] asserts that a
+/// full one fits. Half a slot, which is one page and written as one.
+pub const STATE: usize = 2048;
+/// From boot until a state partition that was not read is an alert: slow firmware on a
+/// storage controller takes ten seconds.
+pub const STATE_UNREAD: Now = Now::from_secs(20);
+/// A write that is not confirmed for so long is an alert: a disk that spins up or a
+/// controller that resets takes a few seconds, and every wish waits for it.
+pub const STATE_OVERDUE: Now = Now::from_secs(5);
+/// After a refused write, the next attempt.
+pub const STATE_RETRY: Now = Now::from_secs(10);
 /// Bytes of the longest message between a node and a witness; proven by test.
 pub const WITNESS: usize = 96;
 /// Lives of nodes that a witness remembers in one cluster: each node's present one,

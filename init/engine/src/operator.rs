@@ -7,6 +7,7 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+use crate::codec::REGISTER;
 use crate::config::Config;
 use crate::limits;
 use crate::types::{GroupId, NodeId};
@@ -61,7 +62,12 @@ pub struct Register {
 /// Names a group across different cluster files: FNV-1a of its name. `kodo-config`
 /// refuses a file in which two groups share a tag.
 pub fn tag(name: &str) -> u32 {
-    name.bytes().fold(0x811c_9dc5, |hash, byte| {
+    fnv(name.bytes())
+}
+
+/// FNV-1a (Fowler, Noll, Vo).
+fn fnv(bytes: impl Iterator<Item = u8>) -> u32 {
+    bytes.fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
 }
@@ -77,11 +83,14 @@ pub struct Preference {
     pub epoch: u64,
 }
 
-/// A register and whether it came from another view (a healed split).
+/// A register and where it came from.
 #[derive(Clone, Copy, Debug, Hash)]
 struct Entry {
     register: Register,
+    /// Another view (a healed split).
     foreign: bool,
+    /// An operator here, in this life.
+    here: bool,
 }
 
 /// All registers of the cluster.
@@ -117,17 +126,30 @@ impl Registers {
             counter: self.newest.saturating_add(1),
             node,
         };
-        self.merge(Register { key, value, stamp }, false);
+        let register = Register { key, value, stamp };
+        self.put(Entry {
+            register,
+            foreign: false,
+            here: true,
+        });
     }
 
     /// A wish heard of. True when it is news. Wishes about what this file does not
     /// know are ignored.
     pub fn merge(&mut self, register: Register, foreign: bool) -> bool {
+        self.put(Entry {
+            register,
+            foreign,
+            here: false,
+        })
+    }
+
+    fn put(&mut self, entry: Entry) -> bool {
+        let register = entry.register;
         if !self.known(&register) {
             return false;
         }
         self.newest = self.newest.max(register.stamp.counter);
-        let entry = Entry { register, foreign };
         if let Some(old) = self
             .table
             .iter_mut()
@@ -194,6 +216,30 @@ impl Registers {
             .iter()
             .position(|known| *known == tag)
             .map(GroupId::from_index)
+    }
+
+    /// Wishes made here in this life that no newer one replaced.
+    pub(crate) fn made_here(&self) -> Vec<Register, { limits::REGISTERS }> {
+        let here = self.table.iter().filter(|entry| entry.here);
+        here.map(|entry| entry.register).collect()
+    }
+
+    /// The newest register about something.
+    pub(crate) fn newest(&self, key: Key) -> Option<Register> {
+        Some(self.find(key)?.register)
+    }
+
+    /// Names a table, whatever the order of its registers: the sum of their FNV-1a hashes.
+    /// Nodes whose tables have one digest know the same wishes.
+    pub fn digest(&self) -> u32 {
+        let hash = |entry: &Entry| {
+            let mut bytes = [0; REGISTER];
+            let used = postcard::to_slice(&entry.register, &mut bytes).map_or(0, |used| used.len());
+            fnv(bytes[..used].iter().copied())
+        };
+        self.table
+            .iter()
+            .fold(0, |sum, entry| sum.wrapping_add(hash(entry)))
     }
 
     /// All registers, starting with the one in turn.

@@ -19,6 +19,7 @@ use crate::claims::Claim;
 use crate::codec::{Assigned, Beat, Bond, Hears, Standing};
 use crate::limits;
 use crate::surface::{Health, Phase, View};
+use crate::table::Disk;
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId};
 
 /// What the newest fresh beat of a life said.
@@ -38,6 +39,7 @@ pub(crate) struct Said {
     pub(crate) view: Option<View>,
     pub(crate) ballot: Option<View>,
     pub(crate) plan: u32,
+    pub(crate) disk: Disk,
     /// By our own group ids; `None` for a group that its file lacks.
     pub(crate) groups: [Option<Word>; limits::GROUPS],
     /// What it thinks of this life of ours.
@@ -92,6 +94,7 @@ impl Said {
             view: beat.core.view,
             ballot: beat.core.ballot,
             plan: beat.core.plan,
+            disk: beat.core.disk,
             groups,
             bond: echo.map_or(Bond::Candidate, |echo| echo.bond),
             paths: echo.map_or(0, |echo| echo.paths),

@@ -6,6 +6,7 @@
 
 use crate::limits;
 use crate::placement::Reasons;
+use crate::table::Block;
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId, ResourceId};
 use crate::witness::{Holder, WitnessFrame, Word};
 use heapless::Vec;
@@ -37,6 +38,9 @@ pub enum Effect {
     /// A VIP may speak until then, on this node's boot clock, and not from then on: the
     /// kernel's gate closes by itself. Always told before the VIP's stop is asked for.
     Gate(ResourceId, Now),
+    /// Write this to the state partition, over the older of its two slots; answered by
+    /// [`crate::Engine::handle_written`] with its serial number. At most one is under way.
+    Persist(u64, Block),
     /// The whole decision loop has made progress: feed the hardware watchdog.
     FeedWatchdog,
     /// This node cannot keep its promises: reset it now.
@@ -109,6 +113,9 @@ pub enum Command {
 pub struct Ack {
     /// Nodes of the view that will hear of it, this one included.
     pub nodes: u8,
+    /// Those of them that will keep it through a loss of power, by what is known of their
+    /// disks now. It is kept once [`crate::Engine::keeps`] says so.
+    pub disks: NodeSet,
 }
 
 /// Why a command was refused.
@@ -312,6 +319,12 @@ pub enum Event {
     Quarantined { node: NodeId, exits: u8 },
     /// An operator's command was taken here.
     Commanded { command: Command },
+    /// The state partition was read: so many wishes of before are known again.
+    Restored { wishes: u8, serial: u64 },
+    /// The state partition does not do its work.
+    Disk { trouble: DiskTrouble },
+    /// The state partition works again, and holds all wishes.
+    DiskWorks,
     /// This node has left the view in order.
     Left,
     /// The hardware watchdog is open.
@@ -338,6 +351,24 @@ pub enum Event {
     },
     /// Log lines were dropped since the last one: the queue was full.
     Dropped { lines: u32 },
+}
+
+/// What is wrong with a state partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskTrouble {
+    /// Not found, or not read, for so long since boot.
+    Unread(Now),
+    /// It holds something that is not this program's: it is not touched.
+    Foreign,
+    /// Tables are on it, and none of them opens: damaged, of another cluster, or by an
+    /// earlier key. They are written over.
+    Unreadable,
+    /// A write was not confirmed for so long.
+    Overdue(Now),
+    /// The kernel refused a write; its errno.
+    Refused(i32),
+    /// It went away: the disk, the partition, or the helper that writes to it.
+    Gone,
 }
 
 /// What was known when a peer was given up.

@@ -9,6 +9,7 @@ use crate::config::{
 use crate::limits;
 use crate::peer::Said;
 use crate::surface::Health;
+use crate::table::Disk;
 use crate::types::{Key, NodeId, NodeSet, ResourceId};
 use heapless::Vec;
 
@@ -76,6 +77,7 @@ pub(crate) fn config(me: u8) -> Config {
         colocations: Default::default(),
         orders: Default::default(),
         quarantine: None,
+        keeps_state: false,
     }
 }
 
@@ -96,6 +98,7 @@ pub(crate) fn said() -> Said {
         view: None,
         ballot: None,
         plan: 0,
+        disk: Disk::None,
         groups: [None; limits::GROUPS],
         bond: Bond::Candidate,
         paths: 0,

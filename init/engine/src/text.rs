@@ -10,7 +10,8 @@ use crate::config::{Config, SplitBrain};
 use crate::engine::Engine;
 use crate::placement::Reasons;
 use crate::surface::{
-    Cause, Command, Event, Evidence, Fatal, Gone, Health, PathState, Reason, Reject, Sight,
+    Cause, Command, DiskTrouble, Event, Evidence, Fatal, Gone, Health, PathState, Reason, Reject,
+    Sight,
 };
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId, ResourceId};
 use crate::witness::{Holder, Word};
@@ -385,6 +386,14 @@ impl<W: Write> Text<'_, W> {
                 )
             }
             Event::Commanded { command } => self.command(command),
+            Event::Restored { wishes, serial } => write!(
+                self.out,
+                "state partition: {wishes} operator wishes of before are known again (table {serial})"
+            ),
+            Event::Disk { trouble } => self.disk(trouble),
+            Event::DiskWorks => {
+                self.put("state partition: works again, and keeps what operators wish")
+            }
             Event::Left => self.put("left in order"),
             Event::Watchdog { granted } => {
                 self.put("hardware watchdog fires after ")?;
@@ -509,6 +518,37 @@ impl<W: Write> Text<'_, W> {
             }
             Command::Leave => self.put("leave"),
         }
+    }
+
+    /// What is wrong, and what to do.
+    fn disk(&mut self, trouble: DiskTrouble) -> Result {
+        self.put("state partition: ")?;
+        match trouble {
+            DiskTrouble::Unread(waited) => {
+                self.put("not found or not read for ")?;
+                self.ms(waited)?;
+                self.put("; look at the disk and the partition's name")?;
+            }
+            DiskTrouble::Foreign => {
+                self.put("holds something that is not kodo's and is left alone; clear it with `wipefs` or name another")?;
+            }
+            DiskTrouble::Unreadable => {
+                return self.put("what is on it does not open (damaged, another cluster, an earlier key): wishes of before are lost, it is written anew");
+            }
+            DiskTrouble::Overdue(waited) => {
+                self.put("a write is not confirmed for ")?;
+                self.ms(waited)?;
+                self.put("; look at the disk")?;
+            }
+            DiskTrouble::Refused(errno) => {
+                write!(
+                    self.out,
+                    "the kernel refused a write with errno {errno}; look at the disk"
+                )?;
+            }
+            DiskTrouble::Gone => self.put("it went away; look at the disk")?,
+        }
+        self.put(". Until it works, this node keeps no wishes through a power loss")
     }
 
     /// `; last 120 ms ago`

@@ -21,9 +21,11 @@ pub(crate) enum Timer {
     Place,
     /// A bound W, a start, a stop, a release, a fail count ends.
     Run,
+    /// A disk that should have answered by then; or to be tried again.
+    Keep,
 }
 
-const TIMERS: usize = Timer::Run as usize + 1;
+const TIMERS: usize = Timer::Keep as usize + 1;
 
 /// One instant per [`Timer`].
 #[derive(Clone, Debug, Hash)]

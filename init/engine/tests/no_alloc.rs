@@ -59,6 +59,7 @@ fn an_eventful_life_allocates_nothing() {
         config.split_brain = SplitBrain::PING;
         config.pings = true;
         config.witness_key = Some(Key([9; 32]));
+        config.keeps_state = true;
     });
     world.start_witness(ms(1000));
     world.gauge = || COUNT.with(Cell::get);
@@ -90,6 +91,8 @@ fn an_eventful_life_allocates_nothing() {
         .command(B, Command::Standby(NodeId(1), false))
         .expect("taken");
     world.run(ms(1000));
+    let written = |n: usize| world.machines[n].disk.writes > 2;
+    assert!(written(A) && written(B), "wishes went to disk");
     world.power_off(A);
     world.run(ms(2000));
     world.power_on(A);

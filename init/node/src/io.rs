@@ -4,8 +4,9 @@
 //! (PID 1 for real, the simulator in tests). Everything here is bounded and plain.
 
 use heapless::{String, Vec};
-use kodo_engine::Now;
 use kodo_engine::surface::{Command, Fatal, Health, Level, Reason, Refusal};
+use kodo_engine::table::Block;
+use kodo_engine::{NodeSet, Now};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
@@ -59,6 +60,13 @@ pub enum Input<'a> {
     },
     /// How well this machine is, as somebody has just read it; to be told again in time.
     Health(Health),
+    /// The state partition was found: what its two slots hold.
+    StateFound([&'a [u8]; 2]),
+    /// What became of [`Output::Persist`] with this serial number: it is on disk, or the
+    /// kernel's errno.
+    StateWritten(u64, Result<(), i32>),
+    /// The state partition went away, or the helper that writes to it died.
+    StateGone,
     /// Whether the kernel's gate is on every public port, where [`Output::Gate`] moves it.
     Gate(bool),
     /// A privileged helper died; its name.
@@ -91,6 +99,9 @@ pub enum Output {
     Reply(Token, Reply),
     /// Let the kernel's gate pass a VIP until then, and no longer.
     Gate(core::net::IpAddr, Now),
+    /// Write this table to the state partition, into the slot that its serial number's
+    /// lowest bit names, and answer with [`Input::StateWritten`] once it is on disk.
+    Persist(u64, Block),
     /// Feed the hardware watchdog.
     FeedWatchdog,
     /// Stop everything at once and reset the machine.
@@ -204,11 +215,15 @@ pub enum Reply {
     Ok {
         /// Nodes that will hear of it, this one included.
         nodes: u8,
+        /// Those of them that will keep it through a loss of power.
+        disks: NodeSet,
     },
     /// Agreed, but it cannot be done now.
     Open {
         /// Nodes that will hear of it, this one included.
         nodes: u8,
+        /// Those of them that will keep it through a loss of power.
+        disks: NodeSet,
         /// What keeps it, and what happens instead.
         why: String<{ limits::WHY }>,
     },

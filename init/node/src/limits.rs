@@ -18,6 +18,9 @@ pub const VIPS: usize = 8;
 pub const NAME: usize = kodo_engine::limits::NAME;
 /// Bytes of an IPv6 address as text, the longest form.
 pub const ADDRESS: usize = 45;
+/// Bytes of a slot of the state partition, of which there are two: a page, so that it is
+/// written as one by every disk.
+pub const SLOT: usize = 4096;
 /// Bytes of one log line: a wide terminal.
 pub const LOG_TEXT: usize = 200;
 /// From the answer to a drill until the node breaks: the operator hears it first.
@@ -35,4 +38,5 @@ const _: () = assert!(
     kodo_netstack::limits::DATAGRAM >= kodo_engine::limits::WITNESS,
     "a datagram carries a question to the witness"
 );
+const _: () = assert!(SLOT >= kodo_engine::limits::STATE, "a slot holds a table");
 const _: () = assert!(LOG_PAGE <= LOG_RING, "a page comes from the ring");

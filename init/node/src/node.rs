@@ -122,6 +122,11 @@ impl Node {
                 self.watchdog = Some((status::name(name), granted));
             }
             Input::Health(health) => self.engine.handle_health(now, health),
+            Input::StateFound(slots) => self.engine.handle_state(now, slots),
+            Input::StateWritten(serial, result) => {
+                self.engine.handle_written(now, serial, result);
+            }
+            Input::StateGone => self.engine.handle_state_gone(now),
             Input::Gate(yes) => self.gate = yes,
             Input::HelperLost(lane) => {
                 // Without it nothing can be stopped any more.
@@ -299,6 +304,7 @@ impl Node {
                     return Some(Output::Gate(address, until));
                 }
             }
+            Effect::Persist(serial, table) => return Some(Output::Persist(serial, table)),
             Effect::FeedWatchdog => return Some(Output::FeedWatchdog),
             Effect::ResetSelf(fatal) => return Some(Output::Reset(fatal)),
             Effect::Log(event) => {

@@ -6,8 +6,8 @@
 use core::fmt::{self, Write as _};
 
 use heapless::String;
-use kodo_engine::surface::{Command, Level, Refusal, Role};
-use kodo_engine::{Config, GroupId, Hindrance, NodeId};
+use kodo_engine::surface::{Ack, Command, Level, Refusal, Role};
+use kodo_engine::{Config, GroupId, Hindrance, NodeId, NodeSet};
 
 use crate::io::{Output, Refused, Reply, Request, Token};
 use crate::limits;
@@ -18,10 +18,16 @@ use crate::node::Node;
 pub(crate) enum Answer {
     Status,
     Log { from: u64 },
-    Ok { nodes: u8 },
-    Open { nodes: u8, hindrance: Hindrance },
+    Ok(Ack),
+    Open(Ack, Hindrance),
     Refused(Refused),
 }
+
+/// Nobody else hears of it, and nothing is left of it.
+const HERE: Ack = Ack {
+    nodes: 1,
+    disks: NodeSet::EMPTY,
+};
 
 impl Node {
     /// Takes an operator's request; [`Node::poll_operator`] answers it.
@@ -40,20 +46,22 @@ impl Node {
                     write!(out, "operator {operator}: ")?;
                     describe(out, config, command)?;
                     match result {
-                        Ok(ack) => write!(out, ": agreed, {} node(s) will hear of it", ack.nodes),
+                        Ok(ack) => write!(
+                            out,
+                            ": agreed, {} node(s) will hear of it, {} will keep it on disk",
+                            ack.nodes,
+                            ack.disks.len()
+                        ),
                         Err(refusal) => write!(out, ": refused: {}", why(refusal)),
                     }
                 });
                 match (result, hindrance) {
-                    (Ok(ack), None) => Answer::Ok { nodes: ack.nodes },
+                    (Ok(ack), None) => Answer::Ok(ack),
                     (Ok(ack), Some(hindrance)) => {
                         self.log.write_with(self.now, Level::Warn, |out| {
                             self.engine.hindrance_text(&hindrance, out)
                         });
-                        Answer::Open {
-                            nodes: ack.nodes,
-                            hindrance,
-                        }
+                        Answer::Open(ack, hindrance)
                     }
                     (Err(refusal), _) => Answer::Refused(Refused::Engine(refusal)),
                 }
@@ -65,7 +73,7 @@ impl Node {
                     format_args!("operator {operator}: drill {drill}"),
                 );
                 self.drill = Some((self.now + limits::DRILL_DELAY, drill));
-                Answer::Ok { nodes: 1 }
+                Answer::Ok(HERE)
             }
             Request::Drill { drill, operator } => {
                 self.log.write(
@@ -77,7 +85,7 @@ impl Node {
             }
             Request::Halt { halt, operator } => {
                 self.leave(halt, &operator);
-                Answer::Ok { nodes: 1 }
+                Answer::Ok(HERE)
             }
         };
         self.answer = Some((token, answer));
@@ -104,12 +112,12 @@ impl Node {
                 let (lines, next) = self.log.page(from);
                 Reply::Log { lines, next }
             }
-            Answer::Ok { nodes } => Reply::Ok { nodes },
-            Answer::Open { nodes, hindrance } => {
+            Answer::Ok(Ack { nodes, disks }) => Reply::Ok { nodes, disks },
+            Answer::Open(Ack { nodes, disks }, hindrance) => {
                 let mut why = String::new();
                 let fits = self.engine.hindrance_text(&hindrance, &mut why);
                 debug_assert!(fits.is_ok(), "limits::WHY has room");
-                Reply::Open { nodes, why }
+                Reply::Open { nodes, disks, why }
             }
             Answer::Refused(refused) => Reply::Refused(refused),
         }

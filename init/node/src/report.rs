@@ -12,8 +12,8 @@ use kodo_engine::{GroupId, NodeId, Now, PathId};
 
 use crate::node::Node;
 use crate::status::{
-    Counters, GroupState, GroupStatus, MemberStatus, NodeStatus, PathStatus, Role, Status, View,
-    WitnessStatus, WitnessWord, name,
+    Counters, DiskStatus, GroupState, GroupStatus, MemberStatus, NodeStatus, PathStatus, Role,
+    Status, View, WitnessStatus, WitnessWord, name,
 };
 
 impl Node {
@@ -95,6 +95,7 @@ impl Node {
             standby: self.engine.standby(node),
             quarantined: self.engine.in_quarantine(node),
             health: self.engine.health(node),
+            disk: self.disk_status(node),
             carries: self.engine.carries(node),
             boot: self.engine.boot_of(node).map(|boot| boot.0),
             silent: self.engine.silent(self.now, node),
@@ -106,6 +107,15 @@ impl Node {
                     state: self.engine.path_state(node, path),
                 })
                 .collect(),
+        }
+    }
+
+    fn disk_status(&self, node: NodeId) -> DiskStatus {
+        match self.engine.keeps(node) {
+            None => DiskStatus::None,
+            Some(true) => DiskStatus::Kept,
+            Some(false) if self.engine.will_keep(node) => DiskStatus::Writing,
+            Some(false) => DiskStatus::Failing,
         }
     }
 

@@ -137,6 +137,8 @@ pub struct NodeStatus {
     pub quarantined: bool,
     /// How well it is, as far as it says.
     pub health: Health,
+    /// Its state partition.
+    pub disk: DiskStatus,
     /// Whether anything of any group is up there, on its way up or down included.
     pub carries: bool,
     /// Its boot id, once confirmed.
@@ -147,6 +149,21 @@ pub struct NodeStatus {
     pub same_file: bool,
     /// Paths between it and this node; empty for this node itself.
     pub paths: Vec<PathStatus, { engine::PATHS }>,
+}
+
+/// What a node's state partition does for operators' wishes, as far as heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskStatus {
+    /// The file gives it none, or the node is not heard.
+    #[default]
+    None,
+    /// Not found or read yet, or it does not take writes.
+    Failing,
+    /// It works, and does not hold all wishes yet.
+    Writing,
+    /// All wishes are on it: they outlive a loss of power.
+    Kept,
 }
 
 /// One path towards one peer.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use core::time::Duration;
 use kodo_engine::surface::{Health, PathState};
-use kodo_node::status::{GroupState, GroupStatus, NodeStatus, Role, Status};
+use kodo_node::status::{DiskStatus, GroupState, GroupStatus, NodeStatus, Role, Status};
 
 const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
@@ -138,6 +138,9 @@ fn held_back(node: &NodeStatus) -> String {
     if node.quarantined {
         let _ = write!(text, "  {RED}in quarantine{RESET}");
     }
+    if node.disk == DiskStatus::Failing {
+        let _ = write!(text, "  {RED}state partition fails{RESET}");
+    }
     text
 }
 
@@ -227,6 +230,7 @@ mod tests {
             standby: false,
             quarantined: false,
             health: Health::Green,
+            disk: DiskStatus::None,
             carries: false,
             boot: Some(7),
             silent: Some(Duration::from_millis(40)),

@@ -2,14 +2,19 @@
 //!
 //! Owns the common part: each lane is this same binary, started by PID 1 with one end of
 //! a channel as descriptor 3. A lane ends when PID 1's end is gone, and PID 1 resets the
-//! machine when a lane ends: without it nothing can be stopped any more.
+//! machine when a lane ends: without it nothing can be stopped any more. Except for the
+//! disk lane, on which nothing depends.
 
 pub(crate) mod dev;
+pub(crate) mod disk;
 pub(crate) mod feeder;
+mod index;
 pub(crate) mod net;
 pub(crate) mod svc;
+mod uevent;
 
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use kodo_sys::seqpacket::Channel;
 use kodo_sys::{AsFd, BorrowedFd, Result};
@@ -23,6 +28,14 @@ pub(crate) const CHANNEL: i32 = 3;
 
 /// Real-time priority of the lanes that a release waits for; below PID 1's.
 pub(crate) const PRIORITY: u8 = 10;
+
+/// The entries of a directory; none when it is not there.
+fn children(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
+}
 
 /// A lane's end of its channel.
 pub(crate) struct Link {

@@ -191,6 +191,7 @@ impl Pid1 {
                 );
                 self.note(Level::Info, &text);
                 self.missing_ports();
+                self.find_state();
             }
             (FromDev::LastWords(text), _) => {
                 self.note(Level::Warn, &format!("before the last reset: {text}"));

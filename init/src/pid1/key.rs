@@ -13,6 +13,7 @@ pub(super) enum Key {
     Net,
     Svc,
     Dev,
+    Disk,
     Child(Child),
     Port(Port),
     Line(Line),
@@ -31,6 +32,7 @@ impl Key {
             Key::Net => 3,
             Key::Svc => 4,
             Key::Dev => 5,
+            Key::Disk => 6,
             Key::Child(child) => CHILD + child as u64,
             Key::Port(port) => PORT + u64::from(port.0),
             Key::Line(line) => LINE + u64::from(line.0),
@@ -47,6 +49,7 @@ impl Key {
                 3 => Key::Net,
                 4 => Key::Svc,
                 5 => Key::Dev,
+                6 => Key::Disk,
                 _ => return None,
             },
             CHILD => Key::Child(*Child::ALL.get(usize::from(low))?),
@@ -70,6 +73,7 @@ mod tests {
             Key::Net,
             Key::Svc,
             Key::Dev,
+            Key::Disk,
         ];
         let children = Child::ALL.map(Key::Child);
         let ports = (0..=255).map(|n| Key::Port(Port(n)));

@@ -9,6 +9,7 @@
 //! is looked at.
 
 mod children;
+mod disk;
 mod events;
 mod gate;
 mod key;
@@ -58,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) svc: Lane,
     /// Helpers.
     pub(crate) dev: Lane,
+    /// Where the file asks for one.
+    pub(crate) disk: Option<Lane>,
     /// What to log first.
     pub(crate) notes: Vec<(Level, String)>,
 }
@@ -77,6 +80,7 @@ pub(crate) struct Pid1 {
     net: Lane,
     svc: Lane,
     dev: Lane,
+    disk: Option<Lane>,
     children: Children,
     watchdog: Option<Feeder>,
     panel_due: Duration,
@@ -104,6 +108,9 @@ impl Pid1 {
         ] {
             poller.add(lane, key.number(), Interest::Read)?;
         }
+        if let Some(disk) = &parts.disk {
+            poller.add(disk, Key::Disk.number(), Interest::Read)?;
+        }
         let mut pid1 = Pid1 {
             start: parts.start,
             ports: Ports::new(&parts.plan),
@@ -118,6 +125,7 @@ impl Pid1 {
             net: parts.net,
             svc: parts.svc,
             dev: parts.dev,
+            disk: parts.disk,
             children: Children::new(),
             watchdog: None,
             panel_due: Duration::ZERO,
@@ -158,6 +166,7 @@ impl Pid1 {
                 Some(Key::Net) => self.net_event(),
                 Some(Key::Svc) => self.svc_event(),
                 Some(Key::Dev) => self.dev_event(),
+                Some(Key::Disk) => self.disk_event(),
                 Some(Key::Child(child)) => self.child_event(child),
                 Some(Key::Port(port)) => self.packet(port),
                 Some(Key::Line(line)) => self.serial(line, wake.read || wake.gone, wake.write),
@@ -207,6 +216,10 @@ impl Pid1 {
     /// Reaps everything that ended: helpers, and orphans that nobody else adopted.
     fn reap(&mut self) {
         while let Some((pid, _)) = kodo_sys::process::reap_any() {
+            if self.disk.as_ref().is_some_and(|disk| disk.is(pid)) {
+                self.disk_lost();
+                continue;
+            }
             let lanes = [&self.net, &self.svc, &self.dev];
             if let Some(name) = lanes
                 .iter()

@@ -69,6 +69,7 @@ impl Pid1 {
             }
             Output::Reply(token, reply) => self.reply(token, reply),
             Output::Gate(vip, until) => self.gate.set(vip, until),
+            Output::Persist(serial, table) => self.persist(serial, &table),
             Output::FeedWatchdog => {
                 if let Some(watchdog) = &self.watchdog {
                     watchdog.feed();

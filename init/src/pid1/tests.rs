@@ -84,6 +84,7 @@ impl Bench {
             net,
             svc,
             dev,
+            disk: None,
             notes: vec![
                 (Level::Info, "boot: first".into()),
                 (Level::Warn, "boot: second".into()),

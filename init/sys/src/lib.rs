@@ -14,6 +14,7 @@ pub mod clock;
 pub mod confine;
 pub mod counting;
 pub mod deaf;
+pub mod disk;
 pub mod filter;
 pub mod gate;
 pub mod kmsg;

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod lab;
 pub mod netstack;
 pub mod node;
+pub mod table;
 
 /// A function of bytes that panics when something is wrong.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     netstack::OPERATIONS,
     engine::FRAME,
     engine::WITNESS,
+    table::TABLE,
     node::OPERATIONS,
     config::CLUSTER,
     config::SECRETS,

@@ -223,6 +223,7 @@ impl Setting {
             colocations: Default::default(),
             orders: Default::default(),
             quarantine: None,
+            keeps_state: false,
         }
     }
 }

@@ -337,7 +337,10 @@ impl World<'_> {
                     assert_eq!(resource, HELD, "there is one resource");
                     self.state.nodes[n].gate = nanos(until);
                 }
-                Effect::Probe(_) | Effect::Announce(_) | Effect::FeedWatchdog => {}
+                Effect::Probe(_)
+                | Effect::Announce(_)
+                | Effect::Persist(..)
+                | Effect::FeedWatchdog => {}
             }
         }
     }

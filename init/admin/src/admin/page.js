@@ -78,6 +78,7 @@ function machine(n, status) {
   if (n.name === status.node) rows.push(["this node", "quiet"]);
   else if (n.silent_ms === null) rows.push(["never heard", "warn"]);
   else rows.push(["heard " + span(n.silent_ms) + " ago", "quiet"]);
+  if (n.disk && n.disk !== "none") rows.push(["state partition: " + n.disk, n.disk === "failing" ? "warn" : "quiet"]);
   if (!n.same_file) rows.push(["runs another cluster file", "warn"]);
   return card(n.name, kind, role, rows);
 }

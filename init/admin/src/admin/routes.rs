@@ -15,7 +15,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use kodo_engine::surface::Command;
-use kodo_engine::{GroupId, NodeId};
+use kodo_engine::{GroupId, NodeId, NodeSet};
 use kodo_node::io::{Reply, Request as Ask};
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -67,18 +67,31 @@ impl App {
 
     async fn order(&self, request: Ask, forgotten_by: &str) -> Answer<api::Done> {
         match self.node.ask(request).await? {
-            Reply::Ok { nodes } => Ok(self.done(nodes, forgotten_by, "")),
-            Reply::Open { nodes, why } => Ok(self.done(nodes, forgotten_by, &why)),
+            Reply::Ok { nodes, disks } => Ok(self.done(nodes, disks, forgotten_by, "")),
+            Reply::Open { nodes, disks, why } => Ok(self.done(nodes, disks, forgotten_by, &why)),
             Reply::Refused(refused) => Err(refused.into()),
             Reply::Status(_) | Reply::Log { .. } => Err(Failure::mismatched()),
         }
     }
 
-    fn done(&self, nodes: u8, forgotten_by: &str, warning: &str) -> Json<api::Done> {
+    fn done(
+        &self,
+        nodes: u8,
+        disks: NodeSet,
+        forgotten_by: &str,
+        warning: &str,
+    ) -> Json<api::Done> {
         Json(api::Done {
             nodes,
             of: u8::try_from(self.config.nodes.len()).unwrap_or(u8::MAX),
-            forgotten_by: forgotten_by.to_owned(),
+            forgotten_by: match disks.is_empty() {
+                true => forgotten_by.to_owned(),
+                false => String::new(),
+            },
+            kept_on: disks
+                .iter()
+                .filter_map(|node| self.config.nodes.get(node.index()).cloned())
+                .collect(),
             warning: warning.to_owned(),
         })
     }

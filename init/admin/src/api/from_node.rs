@@ -6,9 +6,9 @@ use kodo_engine::{NodeId, NodeSet, surface};
 use kodo_node::{io, status};
 
 use super::{
-    Counters, DrillKind, Gate, Group, GroupFacts, GroupState, HaltKind, Health, Level, LogLine,
-    Member, Node, NodeFacts, NodeHealth, Path, PathState, Preference, Role, Status, View, Watchdog,
-    Witness, WitnessWord,
+    Counters, Disk, DrillKind, Gate, Group, GroupFacts, GroupState, HaltKind, Health, Level,
+    LogLine, Member, Node, NodeFacts, NodeHealth, Path, PathState, Preference, Role, Status, View,
+    Watchdog, Witness, WitnessWord,
 };
 
 fn ms(time: Duration) -> u64 {
@@ -92,6 +92,7 @@ fn node(status: &status::Status, node: &status::NodeStatus, id: NodeId) -> Node 
         standby: node.standby,
         quarantined: node.quarantined,
         health: node.health.into(),
+        disk: node.disk.into(),
         carries: node.carries,
         boot: node.boot.map(|boot| format!("{boot:016x}")),
         silent_ms: node.silent.map(ms),
@@ -105,6 +106,17 @@ fn node(status: &status::Status, node: &status::NodeStatus, id: NodeId) -> Node 
             unsteady: sees.unsteady.contains(id),
         }),
         paths: node.paths.iter().map(Path::from).collect(),
+    }
+}
+
+impl From<status::DiskStatus> for Disk {
+    fn from(disk: status::DiskStatus) -> Disk {
+        match disk {
+            status::DiskStatus::None => Disk::None,
+            status::DiskStatus::Failing => Disk::Failing,
+            status::DiskStatus::Writing => Disk::Writing,
+            status::DiskStatus::Kept => Disk::Kept,
+        }
     }
 }
 

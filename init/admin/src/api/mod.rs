@@ -224,6 +224,9 @@ pub struct Node {
     /// How well it is; groups may be told to keep away from ill nodes.
     #[serde(default)]
     pub health: NodeHealth,
+    /// What its state partition does for operators' wishes, as far as heard.
+    #[serde(default)]
+    pub disk: Disk,
     /// Whether anything of any group is up there, on its way up or down included.
     #[serde(default)]
     pub carries: bool,
@@ -255,6 +258,24 @@ pub struct NodeFacts {
     pub found: bool,
     /// It lost them within the damping window.
     pub unsteady: bool,
+}
+
+/// A state partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disk {
+    /// The file gives the node none, or the node is not heard.
+    #[default]
+    None,
+    /// Not found or read yet, or it does not take writes.
+    Failing,
+    /// It works, and does not hold all wishes yet.
+    Writing,
+    /// All wishes are on it: they outlive a loss of power.
+    Kept,
+    /// Something that a newer node says.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One path.
@@ -502,6 +523,10 @@ pub struct Done {
     /// Why it is not done yet, and what happens instead; empty when nothing is in its way.
     #[serde(default)]
     pub warning: String,
+    /// Nodes whose disks will keep it through a loss of power of all nodes: it is kept once
+    /// their `disk` in the status is `kept`.
+    #[serde(default)]
+    pub kept_on: Vec<String>,
 }
 
 /// The answer to anything that was not done.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use kodo_admin::admin::{self, AdminConfig, Token};
 use kodo_admin::relay::{self, DATAGRAM, FromNode, ToNode};
+use kodo_engine::NodeSet;
 use kodo_node::io::{Reply, Request};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -61,7 +62,12 @@ impl Child {
     }
 
     pub(crate) fn ok() -> Child {
-        Child::new(|_| Some(Reply::Ok { nodes: 2 }))
+        Child::new(|_| {
+            Some(Reply::Ok {
+                nodes: 2,
+                disks: NodeSet::EMPTY,
+            })
+        })
     }
 
     pub(crate) fn call(

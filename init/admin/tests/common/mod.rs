@@ -14,7 +14,8 @@ use kodo_engine::surface::PathState;
 use kodo_engine::{NodeId, NodeSet};
 use kodo_node::Now;
 use kodo_node::status::{
-    Counters, GroupState, GroupStatus, MemberStatus, NodeStatus, PathStatus, Role, Status, View,
+    Counters, DiskStatus, GroupState, GroupStatus, MemberStatus, NodeStatus, PathStatus, Role,
+    Status, View,
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
@@ -98,6 +99,7 @@ pub(crate) fn healthy() -> Status {
             standby: false,
             quarantined: false,
             health: kodo_engine::surface::Health::Green,
+            disk: DiskStatus::None,
             carries: role == Role::Active,
             boot: Some(boot),
             silent,

@@ -9,6 +9,7 @@ mod circles;
 mod clash;
 mod clones;
 mod constraints;
+mod disks;
 mod failures;
 mod groups;
 mod lines;
@@ -82,6 +83,7 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
     split::judge(sink, &general, &nodes);
     let clocks = timing.as_ref().zip(watchdog.as_ref());
     split::clocks(sink, &general, witness.as_ref(), &groups, clocks);
+    disks::judge(sink, &nodes);
     remarks::tell(sink, &general, &nodes, &groups, clocks);
     if sink.failed() {
         return None;

@@ -13,6 +13,7 @@ use super::{Unique, suggest, take, take_all, too_many};
 use crate::cluster::{self, Cidr, NicId, Role};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::leaf::{Name, Text};
+use crate::partition::PartitionName;
 use crate::raw;
 use crate::read::{Entry, NodeEntry};
 
@@ -42,6 +43,7 @@ pub(super) struct Node {
     pub(super) voter: Option<Range<usize>>,
     /// As written; without one it has no limit.
     pub(super) capacity: Option<Spanned<u16>>,
+    pub(super) state_partition: Option<Spanned<PartitionName>>,
     pub(super) nics: Vec<Nic>,
     pub(super) serial: Vec<Serial>,
 }
@@ -102,6 +104,7 @@ impl Node {
             votes: self.votes.into_inner(),
             voter: self.voter.is_some(),
             capacity: self.capacity.map_or(u16::MAX, Spanned::into_inner),
+            state_partition: self.state_partition.map(|name| name.into_inner().0),
             nics: self.nics.into_iter().map(plain).collect::<Option<_>>()?,
             serial: self
                 .serial
@@ -217,9 +220,15 @@ fn somebody_runs(sink: &mut Sink<'_>, list: &[Node]) -> bool {
 
 fn one(sink: &mut Sink<'_>, table: NodeEntry, complete: &mut bool) -> Node {
     *complete &= table.table.is_some();
-    let (name, votes, voter, capacity) = match table.table {
-        Some(raw) => (take(sink, raw.name), raw.votes, raw.voter, raw.capacity),
-        None => (None, None, None, None),
+    let (name, votes, voter, capacity, state_partition) = match table.table {
+        Some(raw) => (
+            take(sink, raw.name),
+            raw.votes,
+            raw.voter,
+            raw.capacity,
+            raw.state_partition.and_then(|name| take(sink, name)),
+        ),
+        None => (None, None, None, None, None),
     };
     *complete &= name.is_some();
     let voter = voter
@@ -264,6 +273,7 @@ fn one(sink: &mut Sink<'_>, table: NodeEntry, complete: &mut bool) -> Node {
         votes,
         voter,
         capacity,
+        state_partition,
         nics: table
             .nics
             .into_iter()

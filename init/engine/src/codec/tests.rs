@@ -57,6 +57,7 @@ fn core() -> Core {
         ballot: None,
         epoch: 300,
         plan: 2,
+        disk: Disk::Holds(0x0a0b_0c0d),
         groups: [group].into_iter().collect(),
     }
 }
@@ -114,6 +115,7 @@ fn known_answer() {
         "0107030000",       // view 7 of both, node 0 coordinates, nobody written off
         "00",               // no ballot
         "ac0202",           // newest epoch, plan
+        "020d0c0b0a",       // the digest of what its disk holds
         "01aca1ac12",       // one group: tag of "www"
         "01ac02010501",     // holding, tenure 300 over (5, node 1)
         "000201",           // not banned, running, planned
@@ -121,7 +123,7 @@ fn known_answer() {
         "01",               // one echo
         "011032547698badcfee607e5070501",
         "000101ab020401", // standby of node 1, by node 1
-        "64e9ffbfb460fefb23dbabb5f3d2c592",
+        "cba89903c36d1a2637b312060def8bdb",
     );
     assert_eq!(hex(&frame), expect);
 }
@@ -217,6 +219,7 @@ fn the_floor_holds_for_the_largest_values() {
         ballot: Some(view),
         epoch: most,
         plan: u32::MAX,
+        disk: Disk::Holds(u32::MAX),
         groups: [group; limits::GROUPS].into_iter().collect(),
         ..core()
     };

@@ -194,6 +194,7 @@ impl Engine {
             ballot: self.ballot,
             epoch: self.epoch,
             plan: self.plan.version,
+            disk: self.keeper.disk(),
             groups: (0..self.config.groups.len())
                 .map(|n| self.group_line(GroupId::from_index(n)))
                 .collect(),

@@ -21,14 +21,16 @@ impl Engine {
             self.changed();
         }
         self.decide(now);
-        let heard = |node: &NodeId| self.peers[node.index()].alive().is_some();
-        let peers = self
-            .others()
-            .filter(|node| self.is_member(*node))
-            .filter(heard)
-            .count();
-        let nodes = u8::try_from(peers + 1).unwrap_or(u8::MAX);
-        taken.map(|()| Ack { nodes })
+        let agreed = self.fellows().both(self.mesh()).with(self.config.me);
+        let ack = Ack {
+            nodes: u8::try_from(agreed.len()).unwrap_or(u8::MAX),
+            disks: match command {
+                // what was vouched for, or left, is over with this life
+                Command::TakeoverAnyway | Command::Leave => NodeSet::EMPTY,
+                _ => agreed.iter().filter(|node| self.will_keep(*node)).collect(),
+            },
+        };
+        taken.map(|()| ack)
     }
 
     fn take(&mut self, now: Now, command: Command) -> Result<(), Refusal> {

@@ -18,15 +18,16 @@ use heapless::Vec;
 impl Engine {
     /// An observer that may become a member: held back for W after boot, so that
     /// grants which an earlier life of ours gave and forgot have ended; and until it
-    /// reaches the clients or has tried for `linkwait`, so that the first placement
-    /// does not pass over a node whose network card is only slower than the other's.
+    /// reaches the clients and has read its state partition, or has tried for `linkwait`,
+    /// so that the first placement does not pass over a node whose network card is only
+    /// slower than the other's, nor over what operators wished before a loss of power.
     pub(super) fn is_ready(&self, now: Now) -> bool {
         let hold_back = self.held_back();
         self.role == Role::Observer
             && !self.twin.unresolved()
             && (self.is_vouched_alone()
                 || now >= self.config.timing.linkwait.max(hold_back)
-                || (now >= hold_back && self.reaches_clients(now)))
+                || (now >= hold_back && self.reaches_clients(now) && !self.keeper.is_unread()))
     }
 
     /// The largest W of all files heard of.

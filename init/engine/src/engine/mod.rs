@@ -1,7 +1,7 @@
 //! The engine: one node's decisions, and the doors in and out.
 //!
 //! Owns the state and the fixed order of the stages: detect, agree, lease, place,
-//! run, beat. Each input changes facts, then all stages run; each stage is a file or two of
+//! run, keep, beat. Each input changes facts, then all stages run; each stage is a file or two of
 //! this directory and looks at facts only, so it does not matter in which order facts
 //! came. Never performs anything: it leaves effects to be polled.
 
@@ -16,6 +16,7 @@ mod frame;
 mod gate;
 mod health;
 mod hinder;
+mod keep;
 mod lease;
 mod place;
 mod quarantine;
@@ -51,6 +52,7 @@ use beat::Beats;
 use gate::Gates;
 use health::Wellness;
 pub use hinder::Hindrance;
+use keep::Keeper;
 
 /// How often the stages run for one input while they still change something.
 /// Released, planned and started again in one breath takes three.
@@ -130,6 +132,7 @@ pub struct Engine {
     groups: [Group; limits::GROUPS],
     resources: [Member; limits::RESOURCES],
     registers: Registers,
+    keeper: Keeper,
     timers: Timers,
     progress: Progress,
     effects: Deque<Pending, { limits::EFFECTS }>,
@@ -229,12 +232,13 @@ struct Plan {
     lines: [Option<Assigned>; limits::GROUPS],
 }
 
-/// An effect; a heartbeat or question is laid out only when it is polled.
+/// An effect; a heartbeat, question or table is laid out only when it is polled.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "no allocation")]
 enum Pending {
     Send(PathId),
     Ask,
+    Persist,
     Effect(Small),
 }
 
@@ -315,6 +319,7 @@ impl Engine {
             groups: core::array::from_fn(|_| Group::new()),
             resources: [Member::Idle; limits::RESOURCES],
             registers: Registers::new(&config),
+            keeper: Keeper::new(config.keeps_state),
             timers: Timers::new(),
             progress: Progress::default(),
             effects: Deque::new(),
@@ -383,6 +388,7 @@ impl Engine {
         Some(match self.effects.pop_front()? {
             Pending::Send(path) => Effect::Send(path, self.seal(path)),
             Pending::Ask => Effect::Ask(self.question()),
+            Pending::Persist => Effect::Persist(self.keeper.serial(), self.table()),
             Pending::Effect(small) => match small {
                 Small::Start(resource, reason) => Effect::Start(resource, reason),
                 Small::Stop(resource, reason) => Effect::Stop(resource, reason),
@@ -459,6 +465,7 @@ impl Engine {
             }
         }
         self.move_gates(now);
+        self.keep(now);
     }
 
     /// The next deadline. A keepalive tick that is due stays due until

@@ -55,6 +55,7 @@ impl Hash for Engine {
             groups,
             resources,
             registers,
+            keeper,
             timers,
             watchdog,
             leaving_since,
@@ -81,7 +82,7 @@ impl Hash for Engine {
         (view, view_since, ballot, ballot_since, agreed, left_out).hash(to);
         (epoch, lonely, torn_since, vouched, written_off, pledged).hash(to);
         (lease, witness, gates).hash(to);
-        (plan, groups, resources, registers).hash(to);
+        (plan, groups, resources, registers, keeper).hash(to);
         (timers, watchdog, leaving_since, resetting).hash(to);
     }
 }

@@ -12,7 +12,7 @@ use kodo_engine::config::{
     Config, Failback, Group, Name, Path, Resource, ResourceKind, SplitBrain, Timing, ranked,
 };
 use kodo_engine::surface::{
-    Command, Effect, Event, Fatal, Health, Level, Reason, Refusal, Reject, Report, Role,
+    Ack, Command, Effect, Event, Fatal, Health, Level, Reason, Refusal, Reject, Report, Role,
 };
 use kodo_engine::witness::{Codec, Granter};
 use kodo_engine::{
@@ -109,6 +109,7 @@ pub(crate) fn pair(me: u8) -> Config {
         colocations: Default::default(),
         orders: Default::default(),
         quarantine: None,
+        keeps_state: false,
     }
 }
 
@@ -152,6 +153,22 @@ pub(crate) struct Machine {
     /// It no longer reaches the gateway, or never answers.
     pub(crate) gateway: bool,
     next_ping: Duration,
+    pub(crate) disk: Disk,
+}
+
+/// A state partition; it outlives the machine's power.
+#[derive(Default)]
+pub(crate) struct Disk {
+    pub(crate) slots: [Vec<u8>; 2],
+    /// It takes so long to be found and read after boot.
+    pub(crate) late: Duration,
+    /// It answers nothing.
+    pub(crate) hangs: bool,
+    /// What it was asked meanwhile.
+    stuck: Vec<(u64, Vec<u8>)>,
+    /// What the kernel says to writes, which are torn.
+    pub(crate) errno: Option<i32>,
+    pub(crate) writes: u32,
 }
 
 /// Something on its way.
@@ -166,6 +183,9 @@ enum Cargo {
     Frame(PathId, Vec<u8>),
     Report(ResourceId, Report, BootId),
     Ping(Duration, BootId),
+    /// The disk was found; or it has written a table.
+    Found(BootId),
+    Write(u64, Vec<u8>, BootId),
     /// A machine's question to the witness, and what comes back.
     Question(Vec<u8>, BootId),
     Answer(Vec<u8>, BootId),
@@ -286,6 +306,7 @@ impl World {
             reset: None,
             gateway: true,
             next_ping: Duration::ZERO,
+            disk: Disk::default(),
         });
         self.machines.len() - 1
     }
@@ -318,6 +339,10 @@ impl World {
         let engine = Engine::new(config, boot, self.boots, uptime);
         assert_eq!((self.gauge)(), before, "a boot allocated");
         machine.engine = Some(engine);
+        if machine.config.keeps_state && !machine.disk.hangs {
+            let late = machine.disk.late;
+            self.fly(n, ms(20) + late, Cargo::Found(boot));
+        }
         self.update_carriers();
     }
 
@@ -327,6 +352,7 @@ impl World {
         machine.engine = None;
         machine.acts = [false; RESOURCES];
         machine.inbox.clear();
+        machine.disk.stuck.clear();
         self.flights.retain(|flight| flight.to != n);
         self.judge();
         self.update_carriers();
@@ -426,10 +452,18 @@ impl World {
 
     pub(crate) fn command(&mut self, n: usize, command: Command) -> Result<u8, Refusal> {
         let mut result = Err(Refusal::NotNow);
-        self.input(n, |engine, now| {
-            result = engine.handle_command(now, command).map(|ack| ack.nodes);
-        });
+        self.ask(n, command, |said| result = said.map(|ack| ack.nodes));
         result
+    }
+
+    /// The whole answer to a command.
+    pub(crate) fn ask(
+        &mut self,
+        n: usize,
+        command: Command,
+        take: impl FnOnce(Result<Ack, Refusal>),
+    ) {
+        self.input(n, |engine, now| take(engine.handle_command(now, command)));
     }
 
     pub(crate) fn report(&mut self, n: usize, resource: ResourceId, report: Report) {
@@ -526,6 +560,14 @@ impl World {
                 );
                 self.machines[n].announced += 1;
             }
+            Effect::Persist(serial, block) => {
+                let disk = &mut self.machines[n].disk;
+                assert!(disk.stuck.is_empty(), "one write at a time");
+                match disk.hangs {
+                    true => disk.stuck.push((serial, block.to_vec())),
+                    false => self.fly(n, ms(15), Cargo::Write(serial, block.to_vec(), boot)),
+                }
+            }
             Effect::FeedWatchdog => self.machines[n].fed += 1,
             Effect::ResetSelf(fatal) => {
                 self.machines[n].reset = Some(fatal);
@@ -575,6 +617,17 @@ impl World {
             to,
             what,
         });
+    }
+
+    /// A machine's disk answers again, also what it was asked meanwhile.
+    pub(crate) fn disk_recovers(&mut self, n: usize) {
+        let disk = &mut self.machines[n].disk;
+        disk.hangs = false;
+        let stuck = std::mem::take(&mut disk.stuck);
+        let boot = self.engine(n).boot();
+        for (serial, bytes) in stuck {
+            self.fly(n, ms(1), Cargo::Write(serial, bytes, boot));
+        }
     }
 
     /// Who acts as the owner of the VIP right now, as seen from outside.
@@ -702,13 +755,34 @@ impl World {
                 Cargo::Ping(sent, life) if boot == Some(life) && !asleep => {
                     self.input(n, |engine, now| engine.handle_ping(now, sent));
                 }
+                Cargo::Found(life) if boot == Some(life) && !asleep => {
+                    let slots = self.machines[n].disk.slots.clone();
+                    self.input(n, |engine, now| {
+                        engine.handle_state(now, [&slots[0], &slots[1]]);
+                    });
+                }
+                Cargo::Write(serial, bytes, life) if boot == Some(life) && !asleep => {
+                    let disk = &mut self.machines[n].disk;
+                    disk.writes += 1;
+                    let slot = &mut disk.slots[usize::from(serial % 2 == 1)];
+                    let result = disk.errno.map_or(Ok(()), Err);
+                    *slot = bytes;
+                    if result.is_err() {
+                        slot.truncate(20);
+                    }
+                    self.input(n, |engine, now| engine.handle_written(now, serial, result));
+                }
                 Cargo::Question(bytes, life) => self.question(n, &bytes, life),
                 Cargo::Answer(bytes, life) if boot == Some(life) && !asleep => {
                     self.input(n, |engine, now| {
                         let _ = engine.handle_witness(now, &bytes);
                     });
                 }
-                Cargo::Report(..) | Cargo::Ping(..) | Cargo::Answer(..) => {}
+                Cargo::Report(..)
+                | Cargo::Found(_)
+                | Cargo::Write(..)
+                | Cargo::Ping(..)
+                | Cargo::Answer(..) => {}
             }
         }
     }

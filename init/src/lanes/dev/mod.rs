@@ -12,9 +12,7 @@
 
 mod button;
 mod crash;
-mod index;
 mod pressure;
-mod uevent;
 mod watchdog;
 
 use std::collections::{HashSet, VecDeque};
@@ -27,11 +25,11 @@ use kodo_sys::poll::{Interest, Poller, Ready};
 use kodo_sys::{AsFd, Result, clock};
 
 use self::button::Buttons;
-use self::index::{Index, Kind};
 use self::pressure::Pressure;
-use self::uevent::Uevent;
 use self::watchdog::Search;
-use super::Link;
+use super::index::{Index, Kind};
+use super::uevent::Uevent;
+use super::{Link, children};
 use crate::wire::{FromDev, LineSetup, Nic, ToDev};
 
 const KEY_PID1: u64 = 0;
@@ -229,7 +227,9 @@ impl Lane {
     }
 
     fn want(&mut self, module: &str) {
-        if !self.index.has(module) || !self.wanted.insert(module.to_owned()) {
+        // Disks have a lane of their own: finding one may hang.
+        let disk = self.index.kind(module) == Kind::Disk;
+        if disk || !self.index.has(module) || !self.wanted.insert(module.to_owned()) {
             return;
         }
         let kind = self.index.kind(module);
@@ -370,14 +370,6 @@ impl Lane {
     fn trouble(&mut self, text: &str) -> Result<()> {
         self.pid1.send(&FromDev::Trouble(text.into()), None)
     }
-}
-
-/// The entries of a directory; none when it is not there.
-fn children(directory: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten();
-    entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect()
 }
 
 /// An Ethernet NIC of real (or emulated) hardware; `None` for loopback, bridges and such.

@@ -15,9 +15,9 @@ use kodo_sys::root::Home;
 use kodo_sys::seqpacket;
 use kodo_sys::watchdog::Watchdog;
 
-use super::index::Index;
 use crate::lanes::CHANNEL;
 use crate::lanes::feeder;
+use crate::lanes::index::Index;
 
 /// How often a search looks again while nothing is found.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);

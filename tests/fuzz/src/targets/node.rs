@@ -47,6 +47,8 @@ struct Side {
     asked: VecDeque<(Token, Option<Action>)>,
     /// When it last had a service started, and how often at that instant.
     spawned: (Duration, usize),
+    /// The newest table that it wanted to be written, with its serial number.
+    table: (u64, Vec<u8>),
     /// It was reset, or powered off.
     gone: bool,
 }
@@ -66,14 +68,16 @@ struct World {
 
 impl Side {
     fn new(name: &str, boot: u64, now: Duration) -> Side {
-        let config = super::engine::cluster()
+        let mut config = super::engine::cluster()
             .node(name)
             .expect("the example has it");
+        config.engine.keeps_state = true;
         Side {
             node: Box::new(Node::new(config, boot, boot, now)),
             arriving: VecDeque::new(),
             asked: VecDeque::new(),
             spawned: (Duration::ZERO, 0),
+            table: (0, Vec::new()),
             gone: false,
         }
     }
@@ -116,7 +120,7 @@ impl World {
 
     /// One operation; most are about the first node.
     fn step(&mut self, program: &mut Program<'_>) {
-        let opcode = program.byte() % 18;
+        let opcode = program.byte() % 19;
         let argument = program.byte();
         let at = usize::from(argument >> 7);
         let port = Port(argument % 2);
@@ -205,7 +209,27 @@ impl World {
             14 => self.input(at, Input::Exited(ServiceId(0), Exit::Signal(9))),
             15 => self.input(at, Input::Done(Token(argument.into()), Ok(()))),
             16 => self.restart(at),
+            17 => self.disk(at, program),
             _ => self.rare(at, program),
+        }
+    }
+
+    /// The disk is found, with what was written last in a slot, whole or damaged; or it
+    /// answers, or goes away.
+    fn disk(&mut self, at: usize, program: &mut Program<'_>) {
+        let (what, byte) = (program.byte(), program.byte());
+        let (serial, mut table) = self.sides[at].table.clone();
+        match what % 5 {
+            0 => self.input(at, Input::StateGone),
+            1 => self.input(at, Input::StateWritten(serial, Ok(()))),
+            2 => self.input(at, Input::StateWritten(serial, Err(i32::from(byte)))),
+            3 => self.input(at, Input::StateFound([&table, &[]])),
+            _ => {
+                if let Some(place) = table.get_mut(usize::from(byte)) {
+                    *place ^= what;
+                }
+                self.input(at, Input::StateFound([&[], &table]));
+            }
         }
     }
 
@@ -399,6 +423,10 @@ impl World {
                 return;
             }
             Output::Gate(..) | Output::FeedWatchdog | Output::Drill(_) => return,
+            Output::Persist(serial, table) => {
+                self.sides[at].table = (serial, table.to_vec());
+                return;
+            }
         };
         let to = &mut self.sides[1 - at].arriving;
         if to.len() < UNDER_WAY {

@@ -2,24 +2,24 @@
 
 /// What matters of an event. The rest of its keys is skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Uevent<'a> {
+pub(crate) struct Uevent<'a> {
     /// A device appeared (or asks to be looked at again); false: it went away.
-    pub(super) added: bool,
+    pub(crate) added: bool,
     /// Its path below `/sys`.
-    pub(super) path: &'a str,
+    pub(crate) path: &'a str,
     /// Its class or bus.
-    pub(super) subsystem: &'a str,
+    pub(crate) subsystem: &'a str,
     /// Which driver it wants.
-    pub(super) modalias: Option<&'a str>,
+    pub(crate) modalias: Option<&'a str>,
     /// Its name below `/dev`.
-    pub(super) name: Option<&'a str>,
+    pub(crate) name: Option<&'a str>,
     /// Of a NIC.
-    pub(super) index: Option<u32>,
+    pub(crate) index: Option<u32>,
 }
 
 impl<'a> Uevent<'a> {
     /// Reads a message; `None` for what is no event of the kernel or says neither.
-    pub(super) fn parse(message: &'a [u8]) -> Option<Uevent<'a>> {
+    pub(crate) fn parse(message: &'a [u8]) -> Option<Uevent<'a>> {
         let mut event = Uevent::default();
         let mut action = None;
         for part in message.split(|byte| *byte == 0) {

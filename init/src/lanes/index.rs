@@ -11,18 +11,23 @@ use kodo_sys::Result;
 
 /// What a module is for, in the order of loading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A watchdog.
     Watchdog,
     /// A NIC.
     Network,
     /// Anything else.
     Other,
+    /// A disk, its controller, or what both need: loaded by the disk lane, which may hang.
+    Disk,
 }
+
+/// Where the kernel keeps its drivers of disks.
+const DISKS: [&str; 5] = ["/block/", "/scsi/", "/ata/", "/nvme/", "/fusion/"];
 
 /// What can be loaded.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     directory: PathBuf,
     files: HashMap<String, String>,
     dependencies: HashMap<String, Vec<String>>,
@@ -31,13 +36,13 @@ pub(super) struct Index {
     /// Tried already, for better or worse.
     tried: HashSet<String>,
     /// Why there is nothing to load.
-    pub(super) trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
 }
 
 impl Index {
     /// Reads `DIRECTORY/modules.index`. Without it nothing can be loaded; a kernel with
     /// everything built in still works.
-    pub(super) fn open(directory: &Path) -> Index {
+    pub(crate) fn open(directory: &Path) -> Index {
         let path = directory.join("modules.index");
         match std::fs::read_to_string(&path) {
             Ok(text) => Index::parse(directory, &text),
@@ -78,28 +83,29 @@ impl Index {
     }
 
     /// The modules whose patterns match a device.
-    pub(super) fn modules_for<'a>(&'a self, alias: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn modules_for<'a>(&'a self, alias: &'a str) -> impl Iterator<Item = &'a str> {
         let of_bus = self.aliases.get(bus(alias)).into_iter().flatten();
         of_bus
             .filter(move |(pattern, _)| matches(pattern.as_bytes(), alias.as_bytes()))
             .map(|(_, module)| module.as_str())
     }
 
-    pub(super) fn has(&self, module: &str) -> bool {
+    pub(crate) fn has(&self, module: &str) -> bool {
         self.files.contains_key(module)
     }
 
     /// What a module is for, by where the kernel keeps it.
-    pub(super) fn kind(&self, module: &str) -> Kind {
+    pub(crate) fn kind(&self, module: &str) -> Kind {
         match self.files.get(module) {
             Some(path) if path.contains("/watchdog/") => Kind::Watchdog,
             Some(path) if path.contains("/net/") => Kind::Network,
+            Some(path) if DISKS.iter().any(|place| path.contains(place)) => Kind::Disk,
             _ => Kind::Other,
         }
     }
 
     /// Everything to load for a module, itself last.
-    pub(super) fn with_dependencies(&self, module: &str) -> Vec<String> {
+    pub(crate) fn with_dependencies(&self, module: &str) -> Vec<String> {
         let before = self.dependencies.get(module).into_iter().flatten().cloned();
         before.chain([module.to_owned()]).collect()
     }
@@ -108,7 +114,7 @@ impl Index {
     ///
     /// # Errors
     /// What the kernel says.
-    pub(super) fn load_with_dependencies(&mut self, module: &str) -> Result<bool> {
+    pub(crate) fn load_with_dependencies(&mut self, module: &str) -> Result<bool> {
         let mut loaded = false;
         for name in self.with_dependencies(module) {
             loaded = self.load(&name)?;
@@ -120,7 +126,7 @@ impl Index {
     ///
     /// # Errors
     /// What the kernel says.
-    pub(super) fn load(&mut self, module: &str) -> Result<bool> {
+    pub(crate) fn load(&mut self, module: &str) -> Result<bool> {
         let Some(file) = self.files.get(module) else {
             return Ok(false);
         };
@@ -231,7 +237,7 @@ mod tests {
             Path::new("/lib/modules/x"),
             "file virtio_net kernel/drivers/net/virtio_net.ko\ndep virtio_net failover net_failover\n\
              alias virtio:d00000001v* virtio_net\nfile i6300esb kernel/drivers/watchdog/i6300esb.ko\n\
-             file button drivers/acpi/button.ko\nalias acpi*:PNP0C0C:* button\n\
+             file sd_mod kernel/drivers/scsi/sd_mod.ko\nfile button drivers/acpi/button.ko\nalias acpi*:PNP0C0C:* button\n\
              builtin af_packet\nnonsense\nalias short\n",
         );
         assert_eq!(
@@ -250,8 +256,8 @@ mod tests {
         );
         assert!(index.has("i6300esb") && !index.has("af_packet"));
         assert_eq!(
-            ["i6300esb", "virtio_net", "button"].map(|module| index.kind(module)),
-            [Kind::Watchdog, Kind::Network, Kind::Other]
+            ["i6300esb", "virtio_net", "button", "sd_mod"].map(|module| index.kind(module)),
+            [Kind::Watchdog, Kind::Network, Kind::Other, Kind::Disk]
         );
     }
 
