@@ -201,6 +201,9 @@ impl std::fmt::Display for Entry<'_> {
         } else if let Some(capacity) = plan.capacity {
             writeln!(f, "capacity = {capacity}")?;
         }
+        if plan.disks {
+            writeln!(f, "state_partition = \"kodo-state\"")?;
+        }
         writeln!(
             f,
             "[[node.nic]]\nrole = \"lan\"\nmac = \"{}\"\naddress = [\"{}/24\"]\ngateway = [\"{GATEWAY}\"]",

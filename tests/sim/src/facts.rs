@@ -33,11 +33,26 @@ pub struct Facts {
     pub views: Vec<Installed>,
     /// When the healed cluster was found converged.
     pub converged: Option<At>,
+    /// What nodes said that their disks hold, each time a disk had done its work.
+    pub kept: Vec<Kept>,
     /// The bound that was stated for this convergence.
     pub bound: Duration,
     /// By group: when the client was served last.
     last_served: Vec<Option<At>>,
     tidied: At,
+}
+
+/// A node said that its disk holds all wishes.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// When.
+    pub at: At,
+    /// Which.
+    pub machine: usize,
+    /// The nodes on standby.
+    pub standby: Vec<usize>,
+    /// Whether nothing was to be touched.
+    pub maintenance: bool,
 }
 
 /// A view was installed.

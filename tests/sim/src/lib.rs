@@ -19,6 +19,7 @@ pub mod scenario;
 pub mod story;
 
 mod check;
+mod disk;
 mod faults;
 mod fleet;
 mod helpers;

@@ -8,6 +8,7 @@ use kodo_node::Node;
 
 use crate::clock::{At, Clock};
 use crate::cluster;
+use crate::disk::Disk;
 use crate::kernel::Kernel;
 use crate::origin::Heard;
 use crate::plan::{ClusterPlan, Fault, MachinePlan, Plan};
@@ -41,6 +42,8 @@ pub(crate) struct Machine {
     /// By machine: its newest heartbeat heard in this life.
     pub(crate) heard: Vec<Option<Heard>>,
     pub(crate) watchdog: Option<Watchdog>,
+    /// Outlives every life.
+    pub(crate) disk: Disk,
     pub(crate) ills: Ills,
     /// The kernel panicked, or a reset is on its way: nothing runs any more.
     pub(crate) dying: bool,
@@ -112,6 +115,7 @@ pub(crate) struct Ills {
     pub(crate) slow_net: Duration,
     pub(crate) dead_net: bool,
     pub(crate) refused_net: bool,
+    pub(crate) hung_disk: bool,
 }
 
 impl Ills {
@@ -132,6 +136,7 @@ impl Ills {
                 Fault::SlowNet(m, late) if *m == me => ills.slow_net = ills.slow_net.max(*late),
                 Fault::DeadNet(m) if *m == me => ills.dead_net = true,
                 Fault::RefusedNet(m) if *m == me => ills.refused_net = true,
+                Fault::HungDisk(m) if *m == me => ills.hung_disk = true,
                 _ => {}
             }
         }
@@ -168,6 +173,7 @@ impl Machine {
             lines,
             heard: vec![None; world.machines.len()],
             watchdog: None,
+            disk: Disk::default(),
             ills: Ills::default(),
             dying: false,
             hung: false,
@@ -194,6 +200,7 @@ impl Machine {
         self.line = false;
         self.heard.fill(None);
         self.watchdog = None;
+        self.disk.loses_power(&mut self.rng);
         self.dying = false;
         self.hung = false;
         self.napping = false;

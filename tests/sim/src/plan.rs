@@ -88,6 +88,9 @@ pub struct ClusterPlan {
     /// How long the witness grants nothing after its start.
     #[serde(default = "three_seconds")]
     pub hold_off: Duration,
+    /// Every node has a state partition.
+    #[serde(default)]
+    pub disks: bool,
     /// How many millionths the witness's clock runs too fast.
     #[serde(default)]
     pub witness_ppm: i64,
@@ -482,6 +485,8 @@ pub enum Fault {
     DeadNet(usize),
     /// It refuses to bind: EADDRNOTAVAIL.
     RefusedNet(usize),
+    /// Its disk answers nothing.
+    HungDisk(usize),
     /// Recorded frames are sent again towards a node.
     Replay {
         /// Towards which machine.
@@ -585,6 +590,7 @@ impl Fault {
             | Fault::SlowNet(at, _)
             | Fault::DeadNet(at)
             | Fault::RefusedNet(at)
+            | Fault::HungDisk(at)
             | Fault::Noise { to: at, .. }
             | Fault::Replay { to: at, .. }
             | Fault::Forge { to: at, .. }
@@ -706,6 +712,7 @@ impl fmt::Display for Fault {
             }
             Fault::DeadNet(machine) => write!(f, "net helper of {} does not answer", m(machine)),
             Fault::RefusedNet(machine) => write!(f, "{} refuses to bind", m(machine)),
+            Fault::HungDisk(machine) => write!(f, "the disk of {} hangs", m(machine)),
             Fault::Replay { to, what, every } => {
                 write!(
                     f,

@@ -101,6 +101,7 @@ impl World {
             self.later(id, waits[2], Happening::LineReady);
         }
         self.later(id, waits[3], Happening::Watchdog);
+        self.start_disk(id);
         self.settle(id);
     }
 
@@ -143,6 +144,9 @@ impl World {
         }
         if old.dead_net && !new.dead_net && !self.machines[id].kernel.net.is_empty() {
             self.later(id, ms(1), Happening::NetActs);
+        }
+        if old.hung_disk && !new.hung_disk {
+            self.later(id, ms(1), Happening::DiskActs);
         }
         if old.unkillable && !new.unkillable {
             self.mercy(id);

@@ -76,6 +76,12 @@ pub(crate) enum Happening {
     Probed(Token, Result<(), ProbeError>),
     /// The watchdog looks at its deadline.
     WatchdogDue,
+    /// The disk has done what it was asked.
+    DiskActs,
+    /// PID 1 hears that its state partition was found.
+    DiskFound,
+    /// PID 1 hears that a table is on disk.
+    DiskWritten(u64),
     /// The machine resets.
     Reset,
     /// The machine powers off.

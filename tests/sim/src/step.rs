@@ -36,6 +36,7 @@ impl World {
             Happening::WatchdogDue => return self.watchdog_due(id),
             _ if machine.dying || machine.node.is_none() => return,
             Happening::NetActs => return self.net_acts(id),
+            Happening::DiskActs => return self.disk_acts(id),
             Happening::SvcActs(token, ref action) => return self.svc_acts(id, token, action),
             Happening::Exits(group, generation, exit) => {
                 return self.exits(id, group, generation, exit);
@@ -130,12 +131,15 @@ impl World {
             Happening::Asked(token, request) => {
                 self.step(id, Input::Operator(token, request));
             }
+            Happening::DiskFound => self.disk_found(id),
+            Happening::DiskWritten(serial) => self.disk_written(id, serial),
             Happening::Awake
             | Happening::Boot
             | Happening::Reset
             | Happening::PowerOff
             | Happening::WatchdogDue
             | Happening::NetActs
+            | Happening::DiskActs
             | Happening::SvcActs(..)
             | Happening::Exits(..) => unreachable!("handled below PID 1"),
         }
@@ -226,6 +230,7 @@ impl World {
             }
             Output::Reply(token, reply) => self.replied(id, token, &reply),
             Output::Gate(address, until) => self.machines[id].kernel.gate(address, until),
+            Output::Persist(serial, table) => self.persist(id, serial, &table),
             Output::FeedWatchdog => {
                 if let Some(watchdog) = &mut self.machines[id].watchdog {
                     watchdog.fed = now;

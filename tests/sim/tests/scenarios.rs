@@ -89,6 +89,8 @@ scenarios! {
     sleeper "sleeper" 10,
     vouched_return "vouched-return" 30,
     written_off_return "written-off-return" 15,
+    power_loss_of_all "power-loss-of-all" 200,
+    disk_hangs "disk-hangs" 40,
     spare_has_room "spare-has-room" 20,
     apart "apart" 30,
     together_in_order "together-in-order" 30,

@@ -72,6 +72,7 @@ pub fn calm(seed: u64) -> Plan {
             baud: Some(115_200),
             lines: 1,
             hold_off: secs(3),
+            disks: false,
             witness_ppm: 0,
         },
         machines: vec![machine(0), machine(1)],

@@ -5,6 +5,7 @@
 
 mod boots;
 mod chaos;
+mod disks;
 mod draft;
 mod hostile;
 mod links;
@@ -126,6 +127,8 @@ static ALL: &[Scenario] = &[
     traps::AMNESIAC_GRANTOR,
     traps::MIXED_TIMING,
     traps::GUARDED,
+    disks::POWER_LOSS_OF_ALL,
+    disks::DISK_HANGS,
     policy::SPARE_HAS_ROOM,
     policy::APART,
     policy::TOGETHER_IN_ORDER,
