@@ -151,6 +151,26 @@ fn a_wish_made_before_the_disk_was_read_is_newer_than_what_it_brings() {
 }
 
 #[test]
+fn a_lonely_node_s_new_wish_wins_against_what_its_own_disk_brings() {
+    let mut world = running();
+    commands(&mut world, A, &[Command::Standby(NODE1, true)]);
+    world.until("both disks hold it", ms(1000), kept);
+    for n in [A, B] {
+        world.power_off(n);
+    }
+    world.power_on(A);
+    world.until("it decides alone", ms(6000), |w| {
+        w.engine(A).view().is_some()
+    });
+    assert!(world.engine(A).standby(NODE1));
+    commands(&mut world, A, &[Command::Standby(NODE1, false)]);
+    world.until("it serves alone", ms(2000), |w| w.serves(A));
+    world.power_on(B);
+    world.until("both disks hold it", ms(6000), kept);
+    assert!(!world.engine(A).standby(NODE1) && !world.engine(B).standby(NODE1));
+}
+
+#[test]
 fn nothing_is_placed_before_the_disks_were_read() {
     let mut world = running();
     commands(&mut world, A, &[Command::Standby(NODE1, true)]);

@@ -20,6 +20,8 @@ pub(crate) struct Disk {
     slots: [Vec<u8>; 2],
     /// PID 1 waits for it to be found.
     wanted: bool,
+    /// Its node says that it holds all wishes.
+    kept: bool,
     /// The write under way.
     writing: Option<(u64, Vec<u8>)>,
 }
@@ -28,6 +30,7 @@ impl Disk {
     /// A write that was under way is there, is not, or is torn: it was not confirmed.
     pub(crate) fn loses_power(&mut self, rng: &mut Rng) {
         self.wanted = false;
+        self.kept = false;
         let Some((serial, mut table)) = self.writing.take() else {
             return;
         };
@@ -94,24 +97,30 @@ impl World {
         self.step(id, Input::StateFound([&slots[0], &slots[1]]));
     }
 
-    /// What the node then says of its disk is what it must know again after any power cut.
     pub(crate) fn disk_written(&mut self, id: usize, serial: u64) {
         self.step(id, Input::StateWritten(serial, Ok(())));
+    }
+
+    /// Takes note when a node begins to say that its disk holds all wishes: those it must
+    /// know again after any power cut.
+    pub(crate) fn watch_disk(&mut self, id: usize) {
         let at = self.now();
-        let Some(node) = &self.machines[id].node else {
+        let machine = &mut self.machines[id];
+        let Some(node) = machine.node.as_ref().filter(|_| self.plan.cluster.disks) else {
             return;
         };
         let status = node.status();
-        let nodes = status.nodes.iter().enumerate();
-        if status.nodes[id].disk == DiskStatus::Kept {
+        let kept = status.nodes[id].disk == DiskStatus::Kept;
+        if kept && !machine.disk.kept {
+            let nodes = status.nodes.iter().enumerate();
+            let standby = nodes.filter_map(|(n, node)| node.standby.then_some(n));
             self.facts.kept.push(Kept {
                 at,
                 machine: id,
-                standby: nodes
-                    .filter_map(|(n, node)| node.standby.then_some(n))
-                    .collect(),
+                standby: standby.collect(),
                 maintenance: status.maintenance,
             });
         }
+        self.machines[id].disk.kept = kept;
     }
 }

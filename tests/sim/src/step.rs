@@ -338,6 +338,7 @@ impl World {
     /// The checkers look at a node after its step.
     fn watch(&mut self, id: usize) {
         let now = self.now();
+        self.watch_disk(id);
         if self.checks.wants_status(now, id)
             && let Some(node) = &self.machines[id].node
         {
