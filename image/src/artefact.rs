@@ -63,6 +63,10 @@ pub struct BootNode {
     pub serial: Vec<BootSerial>,
     /// Whether the node expects a hardware watchdog (`-device i6300esb` under QEMU).
     pub watchdog: bool,
+    /// Name in the GPT of the partition in which it keeps what operators wish; any disk
+    /// that has it will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_partition: Option<String>,
     /// The same node in the form that starts fastest under emulation: an ELF kernel with
     /// a PVH entry, both files unpacked. QEMU's `-kernel` and `-initrd` take it as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,6 +197,7 @@ mod tests {
                 })
                 .into(),
             watchdog: true,
+            state_partition: None,
             pvh,
         };
         Boot {

@@ -80,7 +80,16 @@ pub struct Built {
 pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> Result<Built> {
     make_directory(&request.out)?;
     forget(&request.out)?;
-    let manifest = Manifest::parse(MANIFEST)?;
+    let mut manifest = Manifest::parse(MANIFEST)?;
+    if request
+        .plan
+        .nodes
+        .iter()
+        .any(|node| node.state_partition.is_some())
+    {
+        let disks = std::mem::take(&mut manifest.disks);
+        manifest.modules.extend(disks);
+    }
     let offers = offers(&request.kernel, &manifest)?;
     let kernel = kernel::fetch(&request.kernel, &offers, cache, progress)?;
     let modules = modules_tree(&kernel, &manifest, &offers, cache, progress)?;
@@ -264,6 +273,7 @@ fn write_loaders(plan: &Plan, pvh: Option<&BootForm>, out: &Path) -> Result<()> 
             nics: machine.nics.clone(),
             serial: machine.serial.clone(),
             watchdog: machine.watchdog,
+            state_partition: machine.state_partition.clone(),
             pvh: pvh.cloned(),
         };
         boot.nodes.insert(machine.name.clone(), node);

@@ -29,6 +29,8 @@ pub const MANIFEST: &str = include_str!("../modules.manifest");
 pub struct Manifest {
     /// Wanted modules, in normal form.
     pub modules: Vec<String>,
+    /// Wanted as well where a node has a state partition.
+    pub disks: Vec<String>,
     /// Packages to look in for firmware.
     pub firmware: Vec<FirmwareRule>,
 }
@@ -49,12 +51,18 @@ impl Manifest {
     /// Names the first line that is neither.
     pub fn parse(text: &str) -> Result<Self> {
         let mut manifest = Self::default();
+        let mut disks = false;
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.split('#').next().unwrap_or_default().trim();
-            if line.is_empty() || line.starts_with('[') {
+            if line.starts_with('[') {
+                disks = line.starts_with("[disk]");
+                continue;
+            }
+            if line.is_empty() {
                 continue;
             }
             match *line.split_whitespace().collect::<Vec<_>>() {
+                [module] if disks => manifest.disks.push(normal(module)),
                 [module] => manifest.modules.push(normal(module)),
                 ["firmware", package, prefix] => manifest.firmware.push(FirmwareRule {
                     package: package.to_owned(),
@@ -368,6 +376,13 @@ mod tests {
                 "{module}"
             );
         }
+        assert!(manifest.disks.contains(&"virtio_blk".to_owned()));
+        assert!(
+            !manifest
+                .modules
+                .iter()
+                .any(|name| manifest.disks.contains(name))
+        );
         assert!(
             Manifest::parse("e1000 e1000e")
                 .unwrap_err()

@@ -45,6 +45,8 @@ pub struct Machine {
     pub serial: Vec<BootSerial>,
     /// Whether it has a hardware watchdog.
     pub watchdog: bool,
+    /// Name of the partition that keeps operators' wishes, if it has one.
+    pub state_partition: Option<String>,
 }
 
 /// A file of the initramfs that comes from the cluster.
@@ -178,6 +180,7 @@ fn machine(cluster: &Cluster, position: usize) -> Machine {
         nics: nics.collect(),
         serial: serial_ports(&lines.collect::<Vec<_>>()),
         watchdog: true,
+        state_partition: node.state_partition.clone(),
     }
 }
 

@@ -138,6 +138,9 @@ pub struct BootNode {
     /// Whether the node expects a hardware watchdog.
     #[serde(default)]
     pub watchdog: bool,
+    /// The name of the partition that it expects on one of its disks.
+    #[serde(default)]
+    pub state_partition: Option<String>,
 }
 
 /// A host outside the cluster that its nodes ask.

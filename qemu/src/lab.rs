@@ -4,6 +4,7 @@
 //! consoles, frames, and the nodes' own admin API.
 
 mod cables;
+mod disks;
 mod parting;
 mod power;
 mod waiting;
@@ -21,7 +22,7 @@ use crate::core::{Core, Wiring};
 use crate::error::{Error, Result};
 use crate::journal::{Event, Journal};
 use crate::machine::argv::Shape;
-use crate::machine::{Launch, Machine, MachineState, accel, blueprint};
+use crate::machine::{Launch, Machine, MachineState, accel, blueprint, disk};
 use crate::options::Options;
 use crate::place::Place;
 use crate::pump::{Pump, World};
@@ -114,6 +115,12 @@ impl Lab {
                 ports,
                 console,
             } = ends;
+            let mut sockets = sockets;
+            if let Some(name) = &boot.state_partition {
+                let path = place.dir().join(format!("{node}.disk"));
+                disk::make(&path, name)?;
+                sockets.disk = Some(path);
+            }
             let log = place.dir().join(format!("{node}.qemu.log"));
             let launch = Launch::prepare(Arc::clone(&node), boot, shape.clone(), sockets, log)?;
             let plan = blueprint(Arc::clone(&node), index, launch);

@@ -174,6 +174,7 @@ impl Installer<'_> {
                     .map(|mac| (mac, PathBuf::new()))
                     .collect(),
                 serial: vec![None; node.serial.len()],
+                disk: None,
             },
             nics: vec![None; node.nics.len()],
             serial: Vec::new(),

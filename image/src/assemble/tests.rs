@@ -54,6 +54,7 @@ fn machine(name: &str) -> Machine {
             peer: None,
         }],
         watchdog: true,
+        state_partition: None,
     }
 }
 

@@ -68,7 +68,12 @@ pub(crate) struct Sockets {
     pub(crate) nics: Vec<(Mac, PathBuf)>,
     /// By serial port; `None` where nothing is plugged in.
     pub(crate) serial: Vec<Option<PathBuf>>,
+    /// The disk's file, where the machine has one.
+    pub(crate) disk: Option<PathBuf>,
 }
+
+/// The name of the disk, for throttling.
+pub(crate) const DISK: &str = "disk";
 
 /// The name of the n-th network card, for `set_link`.
 pub(crate) fn nic_id(n: usize) -> String {
@@ -144,6 +149,14 @@ pub(crate) fn arguments(
             None => add("-serial", "null".to_owned()),
         }
     }
+    if let Some(path) = &sockets.disk {
+        let file = escape(path);
+        add(
+            "-drive",
+            format!("if=none,id={DISK},format=raw,file={file}"),
+        );
+        add("-device", format!("virtio-blk-pci,drive={DISK}"));
+    }
     if node.watchdog {
         add("-device", "i6300esb".to_owned());
     }
@@ -187,6 +200,7 @@ mod tests {
             qmp: "/s/q".into(),
             nics: vec![(mac, "/s/a,b".into()), (mac, "/s/c".into())],
             serial: vec![Some("/s/0".into()), None],
+            disk: Some("/s/d,isk".into()),
         };
         let line = arguments("node1", &node, &shape, &sockets).join(" ");
         for part in [
@@ -196,6 +210,7 @@ mod tests {
             "-netdev stream,id=net0,server=off,addr.type=unix,addr.path=/s/a,,b",
             "-device e1000,id=nic1,netdev=net1,mac=02:00:00:00:00:01,romfile=,addr=05.0",
             "-serial chardev:ser0 -serial null",
+            "-drive if=none,id=disk,format=raw,file=/s/d,,isk -device virtio-blk-pci,drive=disk",
             "-device i6300esb",
             "watchdog=reset",
         ] {

@@ -8,6 +8,7 @@
 pub mod accel;
 mod actor;
 pub(crate) mod argv;
+pub(crate) mod disk;
 mod launch;
 mod qmp;
 

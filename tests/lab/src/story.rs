@@ -78,8 +78,16 @@ impl Story {
     /// The pair with all machines off.
     #[must_use]
     pub fn dark(variant: Variant) -> Story {
+        Story::dark_with(variant, |_| {})
+    }
+
+    /// The same on other machines than the cluster file is for.
+    #[must_use]
+    pub fn dark_with(variant: Variant, change: impl FnOnce(&mut Boot)) -> Story {
         let pair = PAIR.with(variant);
-        Story::with(read(pair), cluster_file(pair), Options::default())
+        let mut boot = read(pair);
+        change(&mut boot);
+        Story::with(boot, cluster_file(pair), Options::default())
     }
 
     /// The pair, powered on, whose second node runs another image than the first.

@@ -8,5 +8,6 @@ mod hostile;
 mod operators;
 mod plain;
 mod policy;
+mod state;
 mod votes;
 mod witness;
