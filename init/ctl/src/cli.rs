@@ -118,7 +118,8 @@ pub(crate) enum Command {
     },
     /// Take a node out of service: its groups move away, and it takes none until `online`.
     ///
-    /// Survives everything but a power loss of all nodes at once.
+    /// Survives everything, but a power loss of all nodes at once only where they have a state
+    /// partition: the answer says which disks keep it.
     Standby {
         /// Its name in the cluster file.
         node: String,

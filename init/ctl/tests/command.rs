@@ -237,6 +237,21 @@ fn a_wish_that_stays_open_says_why() {
     assert_eq!(out(&output), expected);
 }
 
+#[test]
+fn what_is_kept_is_said_once_it_is_on_disk() {
+    let done = r#"{"nodes": 2, "of": 2, "forgotten_by": "", "kept_on": ["node1", "node2"]}"#;
+    let writing = draining("active", "node1");
+    let kept = writing.replace(
+        r#""standby": false,"#,
+        r#""standby": false, "disk": "kept","#,
+    );
+    let node = Node::new(&[(200, done), (200, &writing), (200, &kept)]);
+    let output = kodo(&node.address, &["maintenance", "on"]);
+    let expected = "maintenance is on: nothing is started, stopped or moved (2 of 2 nodes know)\n\
+                    kept through a loss of all power on node1, node2\n";
+    assert_eq!(out(&output), expected);
+}
+
 /// A status of node2, by which node1 is active or not and www is held by this node.
 fn draining(role: &str, holder: &str) -> String {
     let node = |name, role| {

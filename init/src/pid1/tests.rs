@@ -10,6 +10,7 @@ use kodo_config::Cluster;
 use kodo_engine::surface::Level;
 use kodo_node::Node;
 use kodo_node::io::{Port, Reply, Request, Token};
+use kodo_node::limits::SLOT;
 use kodo_node::{ETHERTYPE, GROUP_MAC, WITNESS_PORT};
 use kodo_sys::clock;
 use kodo_sys::gate::Gate;
@@ -22,7 +23,8 @@ use kodo_sys::{AsFd, link, netlink};
 use super::lane::{self, Heard};
 use super::{Lane, OWN_TOKEN, Parts, Pid1};
 use crate::wire::{
-    Child, FromDev, FromNet, FromSvc, MESSAGE, Nic, PortSetup, ToConsole, ToNet, ToSvc,
+    Child, FromDev, FromDisk, FromNet, FromSvc, MESSAGE, Nic, PortSetup, ToConsole, ToDisk, ToNet,
+    ToSvc,
 };
 
 const CLUSTER: &str = r#"
@@ -65,8 +67,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::of(CLUSTER, None)
+    }
+
+    fn of(file: &str, disk: Option<Lane>) -> Bench {
         let load = |_, _: &str| Err("there is none".to_owned());
-        let cluster = Cluster::parse("test", CLUSTER, &load).unwrap();
+        let cluster = Cluster::parse("test", file, &load).unwrap();
         let plan = crate::plan::plan(&cluster, 0);
         let node = Node::new(cluster.node("node1").unwrap(), 1, 2, clock::boottime());
         let pair = |name| {
@@ -84,7 +90,7 @@ impl Bench {
             net,
             svc,
             dev,
-            disk: None,
+            disk,
             notes: vec![
                 (Level::Info, "boot: first".into()),
                 (Level::Warn, "boot: second".into()),
@@ -257,6 +263,52 @@ fn ports_without_a_nic_are_named_once_drivers_are_loaded() {
             "{lines:?}"
         );
     }
+}
+
+#[test]
+fn the_disk_lane_may_die_and_only_the_disk_is_lost() {
+    let file = CLUSTER.replace(
+        "name = \"node1\"",
+        "name = \"node1\"\nstate_partition = \"kept\"",
+    );
+    let (ours, disk) = seqpacket::pair().unwrap();
+    let mut bench = Bench::of(&file, Some(Lane::over("disk", ours)));
+    bench.turn();
+    assert!(next::<ToDisk>(&disk).is_none(), "not before other drivers");
+    let settled = FromDev::Settled {
+        modules: 3,
+        took: Duration::from_millis(5),
+    };
+    lane::send(&bench.dev, &settled, None).unwrap();
+    bench.turn();
+    match next::<ToDisk>(&disk) {
+        Some((ToDisk::Find(name), None)) => assert_eq!(name, "kept"),
+        other => panic!("{other:?}"),
+    }
+    let found = FromDisk::Found {
+        device: "vda1".into(),
+        slots: [vec![0; SLOT], vec![0; SLOT]],
+    };
+    lane::send(&disk, &found, None).unwrap();
+    bench.turn();
+    let Some((ToDisk::Write { serial: 1, table }, None)) = next::<ToDisk>(&disk) else {
+        panic!("the first table is written at once");
+    };
+    assert!(table.starts_with(b"kodostat"));
+    let written = FromDisk::Written {
+        serial: 1,
+        result: Ok(()),
+    };
+    lane::send(&disk, &written, None).unwrap();
+    bench.turn();
+    drop(disk);
+    bench.turn();
+    let console = child(bench.started(), Child::Console);
+    let lines = lines(&console);
+    let said = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(said("state partition kept: it is vda1"), 1, "{lines:?}");
+    assert_eq!(said("the disk helper died"), 1, "{lines:?}");
+    assert_eq!(said("resets itself"), 0, "{lines:?}");
 }
 
 #[test]

@@ -238,6 +238,8 @@ impl Session {
             Switch::Resume => lab.resume(node),
             Switch::Stall => lab.stall(node),
             Switch::Unstall => lab.unstall(node),
+            Switch::HangDisk => lab.disk_hangs(node),
+            Switch::UnhangDisk => lab.disk_recovers(node),
         }
     }
 

@@ -20,6 +20,11 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
         "stop a machine while time goes on for it; `unstall NODE` lets it go on",
     ),
     ("unstall NODE", "let a stalled machine go on"),
+    (
+        "hangdisk NODE",
+        "a machine's disk stops answering; `unhangdisk NODE` lets it go on",
+    ),
+    ("unhangdisk NODE", "let a hanging disk answer again"),
     ("cut CABLE", "pull a cable: the carrier falls at both ends"),
     (
         "drop CABLE [from|to END]",

@@ -44,6 +44,10 @@ pub enum Switch {
     Stall,
     /// Go on after a stall.
     Unstall,
+    /// The disk stops answering.
+    HangDisk,
+    /// The disk answers again.
+    UnhangDisk,
 }
 
 /// What is done to what passes a cable. Chances are 0 to 1.
@@ -211,6 +215,8 @@ impl<'a> Words<'a> {
             "resume" => return machine(self, Switch::Resume),
             "stall" => return machine(self, Switch::Stall),
             "unstall" => return machine(self, Switch::Unstall),
+            "hangdisk" => return machine(self, Switch::HangDisk),
+            "unhangdisk" => return machine(self, Switch::UnhangDisk),
             "cut" => Command::Cut(self.owned("a cable")?),
             "heal" => {
                 let what = self.word("a cable, two stations, or `all`")?;
@@ -490,6 +496,10 @@ mod tests {
         assert_eq!(
             parsed("pause node2"),
             Command::Power(Switch::Pause, Some(own("node2")))
+        );
+        assert_eq!(
+            parsed("hangdisk node2"),
+            Command::Power(Switch::HangDisk, Some(own("node2")))
         );
         assert_eq!(parsed("cut crossover"), Command::Cut(own("crossover")));
         assert_eq!(parsed("heal all"), Command::Heal(None));
