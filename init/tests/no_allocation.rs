@@ -1,5 +1,5 @@
 //! The decision path allocates nothing: two nodes live through boot, service, an
-//! operator's wishes, noise, the death of one and its return, and not one call of
+//! operator's wishes that go to disk, noise, the death of one and its return, and not one call of
 //! `handle`, `poll` or `poll_deadline` asks for memory.
 
 use std::collections::VecDeque;
@@ -25,6 +25,7 @@ profile = "lab"
 split_brain = "accept"
 [[node]]
 name = "node1"
+state_partition = "kodo-state"
 [[node.nic]]
 role = "lan"
 mac = "52:54:00:00:01:01"
@@ -68,6 +69,7 @@ enum Message {
     Done(Token),
     Probed(Token),
     Exited(ServiceId),
+    Written(u64),
 }
 
 /// Two nodes and what lies between them.
@@ -79,6 +81,9 @@ struct World {
     calls: u64,
     lines: u64,
     operator: u32,
+    /// What the first node's disk holds, and how often it was written.
+    disk: Vec<u8>,
+    writes: u32,
 }
 
 /// Runs `f`, which must not allocate.
@@ -110,6 +115,8 @@ impl World {
             calls: 0,
             lines: 0,
             operator: 0,
+            disk: Vec::new(),
+            writes: 0,
         }
     }
 
@@ -145,6 +152,8 @@ impl World {
             },
         );
         self.give(n, Input::Note(Level::Info, "boot: a note of PID 1"));
+        let disk = self.disk.clone();
+        self.give(n, Input::StateFound([&disk, &[]]));
     }
 
     /// One input, everything that follows, and the next deadline.
@@ -176,6 +185,11 @@ impl World {
                 }
             }
             Output::Probe(token, _) => send(n, Message::Probed(token)),
+            Output::Persist(serial, table) => {
+                send(n, Message::Written(serial));
+                self.disk = table.to_vec();
+                self.writes += 1;
+            }
             Output::Log(LogLine { .. }) => self.lines += 1,
             Output::Reset(fatal) => panic!("node {n} resets itself: {fatal:?}"),
             _ => {}
@@ -195,6 +209,9 @@ impl World {
                     Message::Packet(port, frame) => self.give(to, Input::Packet(port, &frame)),
                     Message::Serial(bytes) => self.give(to, Input::Serial(Line(0), &bytes)),
                     Message::Done(token) => self.give(to, Input::Done(token, Ok(()))),
+                    Message::Written(serial) => {
+                        self.give(to, Input::StateWritten(serial, Ok(())));
+                    }
                     Message::Probed(token) => self.give(to, Input::Probed(token, Ok(()))),
                     Message::Exited(service) => {
                         self.give(to, Input::Exited(service, Exit::Signal(15)));
@@ -271,6 +288,7 @@ fn a_whole_life_without_an_allocation() {
     world.give(active, Input::PowerButton);
     world.run(Duration::from_secs(10));
 
+    assert!(world.writes > 3, "{} writes", world.writes);
     assert!(
         world.calls > 2_000 && world.lines > 20,
         "{} calls, {} lines",
