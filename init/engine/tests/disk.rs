@@ -238,6 +238,26 @@ fn a_disk_that_hangs_is_an_alert_and_nothing_else() {
 }
 
 #[test]
+fn only_the_answer_to_the_write_under_way_counts() {
+    let mut world = running();
+    world.machines[A].disk.hangs = true;
+    commands(&mut world, A, &[Command::Maintenance(true)]);
+    world.written(A, 99, Ok(()));
+    assert_eq!(world.engine(A).keeps(NODE1), Some(false));
+    world.disk_recovers(A);
+    world.until("it is kept once it is", ms(1000), kept);
+}
+
+#[test]
+fn every_boot_proves_that_the_disk_takes_writes() {
+    let mut world = running();
+    world.until("both disks hold it", ms(1000), kept);
+    let writes = world.machines[A].disk.writes;
+    blackout(&mut world);
+    assert_eq!(world.machines[A].disk.writes, writes + 1);
+}
+
+#[test]
 fn a_refused_write_is_told_and_tried_again_and_costs_no_older_table() {
     let mut world = running();
     commands(&mut world, A, &[Command::Maintenance(true)]);

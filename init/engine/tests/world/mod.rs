@@ -619,6 +619,11 @@ impl World {
         });
     }
 
+    /// What a machine is told of a write.
+    pub(crate) fn written(&mut self, n: usize, serial: u64, result: Result<(), i32>) {
+        self.input(n, |engine, now| engine.handle_written(now, serial, result));
+    }
+
     /// A machine's disk answers again, also what it was asked meanwhile.
     pub(crate) fn disk_recovers(&mut self, n: usize) {
         let disk = &mut self.machines[n].disk;
