@@ -258,6 +258,22 @@ fn a_whole_life_without_an_allocation() {
         (Role::Active, Role::Standby)
     );
 
+    let file = CLUSTER.replace("port = 80", "port = 81");
+    assert_ne!(file, CLUSTER);
+    let load = |_, _: &str| Err("there is none".to_owned());
+    let next = Cluster::parse("test", &file, &load).expect("a good file");
+    for (n, name) in ["node1", "node2"].into_iter().enumerate() {
+        let config = next.node(name).expect("one of its nodes");
+        world.give(n, Input::Stage(Token(7), &config));
+    }
+    world.run(Duration::from_secs(1));
+    world.command(1, Command::Adopt(next.file_hash()));
+    world.run(Duration::from_secs(9));
+    for node in world.nodes.iter().flatten() {
+        assert_eq!(node.status().file, next.file_hash());
+    }
+    assert_eq!(world.role(0), Role::Active, "it starts again where it ran");
+
     world.ask(0, Request::Status);
     world.ask(1, Request::Log { from: 0 });
     world.command(0, Command::Move(GroupId(0), NodeId(1), false));

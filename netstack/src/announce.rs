@@ -181,6 +181,11 @@ impl Vip {
         self.may_defend = allowed;
     }
 
+    /// Nothing is searched for, announced or known.
+    pub(crate) fn idle(&self) -> bool {
+        self.state == State::Idle
+    }
+
     /// The port became usable, or ceased to be; `anew` when it is another device.
     pub(crate) fn link(&mut self, now: Now, up: bool, anew: bool, jitter: &mut Jitter) {
         let came = up && (anew || !self.link);

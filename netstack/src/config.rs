@@ -24,7 +24,7 @@ pub struct Config {
 }
 
 /// One network port. A crossover has neither addresses nor gateways.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortConfig {
     /// Static addresses: the sources of pings.
     pub addresses: Vec<Prefix, { limits::ADDRESSES }>,
@@ -33,7 +33,7 @@ pub struct PortConfig {
 }
 
 /// One VIP.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VipConfig {
     /// The address.
     pub address: IpAddr,
@@ -42,7 +42,7 @@ pub struct VipConfig {
 }
 
 /// One ping target.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TargetConfig {
     /// Its address: on a prefix of the port, or behind one of its gateways.
     pub address: IpAddr,
@@ -53,7 +53,7 @@ pub struct TargetConfig {
 }
 
 /// The witness.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WitnessConfig {
     /// Its address: on a prefix of the port, or behind one of its gateways.
     pub address: IpAddr,

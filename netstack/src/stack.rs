@@ -119,6 +119,37 @@ impl Stack {
         }
     }
 
+    /// Other VIPs from now on: one that is the same in its place goes on as it is, another one
+    /// begins anew, and so does what comes after them. Nothing else may differ.
+    ///
+    /// # Panics
+    /// When the configuration has fewer VIPs than there are, or one on a port that there is
+    /// not.
+    pub fn adopt(&mut self, now: Now, config: &Config) {
+        assert!(
+            config.vips.len() >= self.vips.len(),
+            "VIPs keep their index"
+        );
+        for (n, vip) in config.vips.iter().enumerate() {
+            let known = self.vips.get(n);
+            if known
+                .is_some_and(|(port, known)| (*port, known.address()) == (vip.port, vip.address))
+            {
+                continue;
+            }
+            let up = self.ports[usize::from(vip.port.0)].usable().is_some();
+            let mut fresh = Vip::new(vip.address);
+            fresh.link(now, up, true, &mut self.jitter);
+            match self.vips.get_mut(n) {
+                Some(slot) => *slot = (vip.port, fresh),
+                None => {
+                    let fits = self.vips.push((vip.port, fresh));
+                    assert!(fits.is_ok(), "as many slots as the configuration has");
+                }
+            }
+        }
+    }
+
     /// A port's device appeared with this hardware address, or went away.
     pub fn handle_port(&mut self, now: Now, port: IfIndex, mac: Option<Mac>) {
         let entry = &mut self.ports[usize::from(port.0)];
@@ -445,9 +476,12 @@ impl Stack {
         } else {
             Claimant::Stranger(mac)
         };
-        let mut vips = self.vips.iter_mut();
-        let found = vips.find(|(at, vip)| *at == port && vip.address() == address);
-        let Some((_, vip)) = found else {
+        let mut vips = self.vips.iter();
+        let is_it = |(at, vip): &(IfIndex, Vip)| *at == port && vip.address() == address;
+        // An address that a new cluster file calls otherwise is there twice, once idle.
+        let active = vips.position(|vip| is_it(vip) && !vip.1.idle());
+        let found = active.or_else(|| self.vips.iter().position(is_it));
+        let Some((_, vip)) = found.and_then(|n| self.vips.get_mut(n)) else {
             return false;
         };
         match tell(vip, now, by, &mut self.jitter) {

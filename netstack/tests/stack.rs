@@ -607,3 +607,30 @@ fn only_the_witness_answers() {
     }
     assert_eq!(lan.said_back, [(node, b"yes".to_vec())]);
 }
+
+#[test]
+fn vips_of_a_new_file() {
+    let addresses = &["192.168.0.18/24"][..];
+    let mut lan = Lan::new();
+    let node = lan.node(18, config(addresses, &[], &["192.168.0.33"], &[]));
+    let now = lan.now;
+    lan.stack(node).announce(now, VIP);
+    lan.run(ms(300));
+    let before = lan.said(node);
+    // the first goes on as it is, the second is new: on a live port it can be searched for
+    let both = config(addresses, &[], &["192.168.0.33", "192.168.0.34"], &[]);
+    let now = lan.now;
+    lan.stack(node).adopt(now, &both);
+    lan.run(ms(300));
+    assert_eq!(lan.said(node), before, "nothing is announced anew");
+    let now = lan.now;
+    lan.stack(node).probe(now, VipIndex(1));
+    lan.run(ms(300));
+    assert!(lan.told(node).contains(&Event::AddressFree(VipIndex(1))));
+    // the first has another address now: whatever was known of it is forgotten
+    let moved = config(addresses, &[], &["192.168.0.35", "192.168.0.34"], &[]);
+    let (now, before) = (lan.now, lan.said(node));
+    lan.stack(node).adopt(now, &moved);
+    lan.run(ms(40_000));
+    assert_eq!(lan.said(node), before, "it is no longer refreshed");
+}

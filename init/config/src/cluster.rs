@@ -22,7 +22,8 @@ pub use crate::net::{Cidr, Mac, PciAddress};
 pub struct Cluster {
     /// The cluster's name.
     pub name: String,
-    /// Keys accepted on heartbeats, the first signs; one or two. Never shown, never hashed.
+    /// Keys accepted on heartbeats, the first signs; one or two. Never shown; the hash of the
+    /// file knows them by their own hashes, so that a rotated key makes another file.
     #[serde(skip)]
     pub keys: Vec<Key>,
     /// The clock of the protocol.
@@ -600,14 +601,17 @@ impl Cluster {
     }
 
     /// Hash of everything that all nodes must agree on: equal for two files that mean
-    /// the same, whatever their comments, order of keys, or secrets.
+    /// the same, whatever their comments or order of words. Two that differ in a heartbeat
+    /// key do not mean the same.
     #[must_use]
     pub fn file_hash(&self) -> u64 {
-        let bytes = postcard::to_allocvec(self)
-            .unwrap_or_else(|error| unreachable!("plain data encodes: {error}"));
+        let keys = self.keys.iter().fold(Sha256::new(), |hash, key| {
+            hash.chain_update(Sha256::digest(key.0))
+        });
         let digest = Sha256::new()
-            .chain_update(b"kodo cluster file 1\0")
-            .chain_update(&bytes)
+            .chain_update(b"kodo cluster file 2\0")
+            .chain_update(encoded(self))
+            .chain_update(keys.finalize())
             .finalize();
         u64::from_be_bytes(first(&digest))
     }
@@ -627,6 +631,29 @@ impl Cluster {
             .finalize();
         u32::from_be_bytes(first(&digest))
     }
+}
+
+impl Service {
+    /// A hash of what only a restart of it changes.
+    pub(crate) fn make(&self) -> u32 {
+        let files = self.files.as_ref().map(Spanned::get_ref);
+        make(&(self.kind, self.port, files))
+    }
+}
+
+impl Vip {
+    /// A hash of what it is, apart from its name.
+    pub(crate) fn make(&self) -> u32 {
+        make(&(&self.address, self.lan))
+    }
+}
+
+fn make(of: &impl Serialize) -> u32 {
+    u32::from_be_bytes(first(&Sha256::digest(encoded(of))))
+}
+
+fn encoded(of: &impl Serialize) -> Vec<u8> {
+    postcard::to_allocvec(of).unwrap_or_else(|error| unreachable!("plain data encodes: {error}"))
 }
 
 /// The first bytes of a digest.

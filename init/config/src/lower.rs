@@ -20,7 +20,7 @@ use kodo_supervisor::{ProbeConfig, ServiceConfig};
 
 use crate::cluster::{
     Bond, Cidr, Cluster, EvenSplit, Failback, Group, HealthRule, Member, Node, OnStopFailure, Path,
-    PathKind, Role, SplitBrain, Worth, guard,
+    PathKind, Role, Service, SplitBrain, Worth, guard,
 };
 use crate::words;
 
@@ -132,16 +132,22 @@ impl Cluster {
         let timing = &self.timing;
         let act = self.act_timeout();
         let services = self.supervisor().services;
-        let services = services.iter().map(|service| engine::Resource {
-            name: service.name.clone(),
-            kind: engine::ResourceKind::Service,
-            // The supervisor answers within its bound; the helper's last answer comes on top.
-            start_timeout: service.start_bound() + act,
-            stop_timeout: service.stop_bound() + act,
-        });
+        let made = self.services.iter().map(Service::make);
+        let services = services
+            .iter()
+            .zip(made)
+            .map(|(service, make)| engine::Resource {
+                name: service.name.clone(),
+                kind: engine::ResourceKind::Service,
+                make,
+                // The supervisor answers within its bound; the helper's last answer comes on top.
+                start_timeout: service.start_bound() + act,
+                stop_timeout: service.stop_bound() + act,
+            });
         let vips = self.vips.iter().map(|vip| engine::Resource {
             name: word(&vip.name),
             kind: engine::ResourceKind::Vip,
+            make: vip.make(),
             // Looking for a stranger, binding, and undoing an overdue binding.
             start_timeout: kodo_netstack::limits::PROBE_TIME + act * 3,
             stop_timeout: act * 2,

@@ -36,10 +36,10 @@ pub const COUNT_LIMIT: u64 = 1 << 42;
 
 const HEADER: usize = 5;
 /// Worst-case encoded sizes, proven by test.
-const CORE: usize = 120;
+const CORE: usize = 136;
 const GROUP: usize = 28;
 const HEARS: usize = 23;
-pub(crate) const REGISTER: usize = 19;
+pub(crate) const REGISTER: usize = 23;
 
 /// Bytes of the smallest budget that carries a heartbeat with this many groups and
 /// echoes of this many peers, whatever the values. `kodo-config` refuses a path
@@ -71,6 +71,10 @@ pub struct Core {
     /// Which cluster file it runs.
     #[serde(with = "postcard::fixint::le")]
     pub file_hash: u64,
+    /// Which one is staged there to be run next, by its [`crate::operator::mark`]; 0 for none.
+    pub next: u32,
+    /// All that the staged file changes is down there, and stays down until the switch.
+    pub ready: bool,
     /// Where it stands.
     pub standing: Standing,
     /// Whether it reaches the clients' network.
@@ -246,6 +250,11 @@ impl Codec {
             nodes: config.nodes.len(),
             keys: config.keys.iter().map(keyed).collect(),
         }
+    }
+
+    /// The keys of another file of this cluster.
+    pub(crate) fn adopt(&mut self, config: &Config) {
+        self.keys = config.keys.iter().map(keyed).collect();
     }
 
     /// Lays out a heartbeat in at most `budget` bytes, as much of `hears` and

@@ -1,6 +1,8 @@
 //! What the cluster file says, in the engine's terms. `kodo-config` makes it from
 //! a validated file; the engine never checks it again, it asserts.
 
+use core::fmt;
+
 use crate::codec;
 use crate::limits;
 use crate::operator;
@@ -8,6 +10,7 @@ use crate::surface::Health;
 use crate::timing;
 use crate::types::{GroupId, Key, NodeId, NodeSet, Now, ResourceId};
 use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
 
 /// A name from the cluster file, for log lines.
 pub type Name = String<{ limits::NAME }>;
@@ -63,7 +66,7 @@ pub struct Quarantine {
 }
 
 /// The clock of the protocol. All are durations.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// Interval between heartbeats on an ordinary path.
     pub keepalive: Now,
@@ -138,6 +141,9 @@ pub struct Resource {
     pub name: Name,
     /// What kind of thing it is.
     pub kind: ResourceKind,
+    /// A hash of what only others know of it, an address or a program: where it differs,
+    /// another thing bears the name.
+    pub make: u32,
     /// A start that takes longer has failed.
     pub start_timeout: Now,
     /// A stop that takes longer has failed.
@@ -334,92 +340,189 @@ impl Config {
 
     /// What `kodo-config` promises. A file that breaks it never got here.
     pub(crate) fn assert_valid(&self) {
-        let config = self;
-        let timing = &config.timing;
+        if let Some(fault) = self.fault() {
+            panic!("{fault}");
+        }
+    }
+
+    /// What keeps an engine from running it, if anything: total, whatever the values.
+    pub fn fault(&self) -> Option<Fault> {
+        let mut faults = [
+            self.timing_fault(),
+            self.cluster_fault(),
+            self.path_fault(),
+            self.group_fault(),
+        ]
+        .into_iter();
+        faults.find_map(|fault| fault)
+    }
+
+    fn timing_fault(&self) -> Option<Fault> {
+        let timing = &self.timing;
         let wait = timing::wait_bound(timing.lease, timing.release);
         let beats = timing.deadtime.as_nanos() / timing.keepalive.as_nanos().max(1);
-        assert!(
-            config.me.index() < config.nodes.len(),
-            "this node is in the file"
-        );
-        assert!(
-            config.votes.len() == config.nodes.len(),
-            "every node has its votes"
-        );
-        assert!(
-            !config.keys.is_empty() && !config.paths.is_empty(),
-            "a key and a path"
-        );
-        assert!(
-            !timing.keepalive.is_zero() && !timing.lease.is_zero(),
-            "no interval is zero"
-        );
-        assert!(
-            timing.deadtime > 2 * timing.keepalive,
-            "deadtime spans more than two beats"
-        );
-        assert!(
-            beats <= limits::BEATS_PER_DEADTIME as u128,
-            "deadtime fits the ring of send times"
-        );
-        assert!(
-            timing.warntime > timing.keepalive && timing.warntime < timing.deadtime,
-            "late comes before dead"
-        );
-        assert!(
-            timing.initdead >= timing.deadtime,
-            "a fresh node waits for at least deadtime"
-        );
-        assert!(
-            timing.guard >= timing.release,
-            "a guarded group is let go after its addresses"
-        );
-        assert!(
-            wait <= timing.deadtime,
-            "a silent holder has let go before it is called dead"
-        );
-        for path in &config.paths {
-            assert!(
-                path.keepalive >= timing.keepalive,
-                "no path beats faster than the tick"
-            );
-            assert!(
-                path.budget >= codec::floor(config.groups.len(), 2),
-                "a path carries a heartbeat"
-            );
-        }
-        assert!(
-            config.capacity.len() == config.nodes.len(),
-            "every node has its capacity"
-        );
-        let known = |group: GroupId| group.index() < config.groups.len();
+        let times = [timing.initdead, timing.linkwait, timing.guard];
+        first([
+            (
+                times.iter().all(|time| *time <= limits::LONGEST),
+                Fault::Longest,
+            ),
+            (
+                !timing.keepalive.is_zero() && !timing.lease.is_zero(),
+                Fault::Interval,
+            ),
+            (
+                timing.deadtime > timing.keepalive.saturating_mul(2),
+                Fault::Deadtime,
+            ),
+            (beats <= limits::BEATS_PER_DEADTIME as u128, Fault::Beats),
+            (
+                timing.warntime > timing.keepalive && timing.warntime < timing.deadtime,
+                Fault::Warntime,
+            ),
+            (timing.initdead >= timing.deadtime, Fault::Initdead),
+            (timing.guard >= timing.release, Fault::Guard),
+            (wait <= timing.deadtime, Fault::Wait),
+        ])
+    }
+
+    fn cluster_fault(&self) -> Option<Fault> {
+        let nodes = self.nodes.len();
+        first([
+            (self.me.index() < nodes, Fault::Me),
+            (self.votes.len() == nodes, Fault::Votes),
+            (
+                !self.keys.is_empty() && !self.paths.is_empty(),
+                Fault::KeyOrPath,
+            ),
+            (self.capacity.len() == nodes, Fault::Capacity),
+            (
+                self.quarantine
+                    .is_none_or(|rule| rule.window <= limits::LONGEST),
+                Fault::Longest,
+            ),
+        ])
+    }
+
+    fn path_fault(&self) -> Option<Fault> {
+        let all = NodeSet::first(self.nodes.len());
+        let floor = codec::floor(self.groups.len(), 2);
+        self.paths.iter().find_map(|path| {
+            first([
+                (path.keepalive >= self.timing.keepalive, Fault::PathRate),
+                (path.keepalive <= limits::LONGEST, Fault::Longest),
+                (path.budget >= floor, Fault::PathBudget),
+                (path.ends.is_subset(all), Fault::PathEnds),
+            ])
+        })
+    }
+
+    fn group_fault(&self) -> Option<Fault> {
+        let known = |group: GroupId| group.index() < self.groups.len();
         let both = |a: GroupId, b: GroupId| known(a) && known(b) && a != b;
-        let pairs = config
-            .colocations
+        let pairs = self.colocations.iter().map(|pair| (pair.group, pair.with));
+        let orders = self.orders.iter().map(|order| (order.first, order.then));
+        let tags = || self.groups.iter().map(|group| operator::tag(&group.name));
+        let unlike = |(n, tag): (usize, u32)| tags().skip(n + 1).all(|other| other != tag);
+        let members = || self.groups.iter().flat_map(|group| group.members.iter());
+        let once = |(n, one): (usize, &ResourceId)| members().skip(n + 1).all(|other| other != one);
+        let bounded = |score: Score| (2 * *SCORES.start()..=2 * *SCORES.end()).contains(&score);
+        let bonds = self.colocations.iter().all(|pair| match pair.bond {
+            Together::Score(score) => bounded(score),
+            Together::Must | Together::Never => true,
+        });
+        let mut times = self
+            .resources
             .iter()
-            .map(|pair| (pair.group, pair.with));
-        let orders = config.orders.iter().map(|order| (order.first, order.then));
-        assert!(
-            pairs.chain(orders).all(|(a, b)| both(a, b)),
-            "constraints join two groups"
-        );
-        for group in &config.groups {
-            let known = |resource: &ResourceId| resource.index() < config.resources.len();
-            assert!(
-                !group.members.is_empty() && group.members.iter().all(known),
-                "members are resources"
-            );
-            assert!(
-                group.location.len() == config.nodes.len(),
-                "every node has its score"
-            );
-        }
-        let tags = || config.groups.iter().map(|group| operator::tag(&group.name));
-        assert!(
-            tags()
-                .enumerate()
-                .all(|(n, tag)| tags().skip(n + 1).all(|other| other != tag)),
-            "groups differ by tag"
-        );
+            .flat_map(|resource| [resource.start_timeout, resource.stop_timeout])
+            .chain(self.groups.iter().flat_map(|group| match group.failback {
+                Failback::Delayed(delay) => [group.failure_timeout, delay],
+                Failback::Auto | Failback::Manual => [group.failure_timeout; 2],
+            }));
+        let groups = self.groups.iter().find_map(|group| {
+            let known = |resource: &ResourceId| resource.index() < self.resources.len();
+            let scores = group.location.iter().flatten().chain([&group.stickiness]);
+            first([
+                (
+                    !group.members.is_empty() && group.members.iter().all(known),
+                    Fault::Members,
+                ),
+                (group.location.len() == self.nodes.len(), Fault::Location),
+                (scores.copied().all(bounded), Fault::Score),
+            ])
+        });
+        let rest = first([
+            (
+                pairs.chain(orders).all(|(a, b)| both(a, b)),
+                Fault::Constraint,
+            ),
+            (bonds, Fault::Score),
+            (tags().enumerate().all(unlike), Fault::Tags),
+            (members().enumerate().all(once), Fault::Shared),
+            (times.all(|time| time <= limits::LONGEST), Fault::Longest),
+        ]);
+        groups.or(rest)
+    }
+}
+
+/// The first thing that does not hold.
+fn first<const N: usize>(all: [(bool, Fault); N]) -> Option<Fault> {
+    let mut broken = all.into_iter().filter(|(holds, _)| !holds);
+    broken.next().map(|(_, fault)| fault)
+}
+
+/// What an engine cannot run with. `kodo-config` refuses such a file long before, with the
+/// line; this is the last guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is spelled out by its Display")]
+pub enum Fault {
+    Me,
+    Votes,
+    KeyOrPath,
+    Interval,
+    Longest,
+    Deadtime,
+    Beats,
+    Warntime,
+    Initdead,
+    Guard,
+    Wait,
+    PathRate,
+    PathBudget,
+    PathEnds,
+    Capacity,
+    Constraint,
+    Members,
+    Shared,
+    Location,
+    Score,
+    Tags,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Me => "this node is not in the file",
+            Fault::Votes => "a node has no votes, or too many have",
+            Fault::KeyOrPath => "there is no key, or no path",
+            Fault::Interval => "an interval is zero",
+            Fault::Longest => "a time is longer than a century",
+            Fault::Deadtime => "deadtime spans less than two beats",
+            Fault::Beats => "deadtime spans more beats than are remembered",
+            Fault::Warntime => "warntime does not lie between a beat and deadtime",
+            Fault::Initdead => "a fresh node waits for less than deadtime",
+            Fault::Guard => "a guarded group is let go before its addresses",
+            Fault::Wait => "a silent holder may act after it is called dead",
+            Fault::PathRate => "a path beats faster than the tick",
+            Fault::PathBudget => "a path does not carry a heartbeat",
+            Fault::PathEnds => "a path ends at a node that there is not",
+            Fault::Capacity => "a node has no capacity, or too many have",
+            Fault::Constraint => "a constraint does not join two groups",
+            Fault::Members => "a group has no members, or unknown ones",
+            Fault::Shared => "two groups share a member",
+            Fault::Location => "a group has no score for a node, or too many",
+            Fault::Score => "a score is out of bounds",
+            Fault::Tags => "two groups share a tag",
+        })
     }
 }

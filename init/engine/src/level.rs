@@ -23,6 +23,9 @@ impl Event {
             | Event::Commanded { .. }
             | Event::Restored { .. }
             | Event::DiskWorks
+            | Event::Staged { .. }
+            | Event::Parts { .. }
+            | Event::Adopted { .. }
             | Event::Left
             | Event::Takeover {
                 evidence: Evidence {
@@ -73,6 +76,7 @@ impl Event {
             | Event::Twin { .. }
             | Event::Refused { .. }
             | Event::OtherFile { .. }
+            | Event::Withdrawn { .. }
             | Event::Alone { .. }
             | Event::NoEvidence { .. }
             | Event::NoQuorum { .. }
@@ -87,6 +91,7 @@ impl Event {
             | Event::AddressTaken { .. }
             | Event::NoEligible { .. }
             | Event::Quarantined { .. }
+            | Event::ImageFile
             | Event::Disk { .. }
             | Event::Rejected { .. }
             | Event::WitnessRejected { .. }

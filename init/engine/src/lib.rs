@@ -29,6 +29,7 @@ pub mod operator;
 mod peer;
 pub mod placement;
 mod progress;
+pub mod reload;
 mod rng;
 mod sends;
 pub mod surface;

@@ -70,11 +70,11 @@ pub const EFFECTS: usize = 320;
 /// changes do so once more, one question goes to the witness and one table to the disk.
 pub const ACTIONS: usize = 6 * RESOURCES + 2 * PATHS + 2;
 /// Operator registers: standby and quarantine per node; preference, cleanup and whether it
-/// is left alone per group; maintenance.
-pub const REGISTERS: usize = 2 * NODES + 3 * GROUPS + 1;
+/// is left alone per group; maintenance; the cluster file.
+pub const REGISTERS: usize = 2 * NODES + 3 * GROUPS + 2;
 /// Bytes of the table of all registers as it lies on disk; [`crate::table`] asserts that a
-/// full one fits. Half a slot, which is one page and written as one.
-pub const STATE: usize = 2048;
+/// full one fits, and `kodo-node` that it fits a slot, which is written as one.
+pub const STATE: usize = 2304;
 /// From boot until a state partition that was not read is an alert: slow firmware on a
 /// storage controller takes ten seconds.
 pub const STATE_UNREAD: Now = Now::from_secs(20);
@@ -83,6 +83,12 @@ pub const STATE_UNREAD: Now = Now::from_secs(20);
 pub const STATE_OVERDUE: Now = Now::from_secs(5);
 /// After a refused write, the next attempt.
 pub const STATE_RETRY: Now = Now::from_secs(10);
+/// Deadtimes for which a wish for another cluster file waits for votes, beyond the time that
+/// stops may take, before it is withdrawn; and for which two files side by side are the
+/// switch from one to the other, and no alarm.
+pub const SWITCH: u32 = 10;
+/// No time in a file is longer: sums with the uptime cannot overflow.
+pub const LONGEST: Now = Now::from_secs(100 * 365 * 24 * 3600);
 /// Bytes of the longest message between a node and a witness; proven by test.
 pub const WITNESS: usize = 96;
 /// Lives of nodes that a witness remembers in one cluster: each node's present one,

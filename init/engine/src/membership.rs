@@ -148,6 +148,7 @@ mod tests {
             members: NodeSet::only(node),
             coordinator: node,
             written_off: NodeSet::EMPTY,
+            file: 1,
         };
         Voice {
             node,

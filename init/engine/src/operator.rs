@@ -43,18 +43,21 @@ pub enum Key {
     /// A node that failed too often and runs nothing until an operator calls it online:
     /// value 1 or 0. Not an operator's wish, but agreed on in the same way.
     Quarantine(NodeId),
+    /// The cluster file to run: value is its [`mark`], 0 when the wish was withdrawn. The
+    /// mark is the value and not part of the key, so that there is one wish at a time.
+    File,
 }
 
 /// Set in the value of [`Key::Prefer`]: move there, and prefer it no longer.
-pub const ONCE: u8 = 0x80;
+pub const ONCE: u32 = 0x80;
 
 /// One wish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Register {
     /// About what.
     pub key: Key,
-    /// What.
-    pub value: u8,
+    /// What: mostly small, and then one byte on the wire.
+    pub value: u32,
     /// How new.
     pub stamp: Stamp,
 }
@@ -70,6 +73,13 @@ fn fnv(bytes: impl Iterator<Item = u8>) -> u32 {
     bytes.fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
+}
+
+/// Names a cluster file in heartbeats, by half of its hash; never 0.
+pub fn mark(hash: u64) -> u32 {
+    let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
+    let fold = u32::from_le_bytes([a, b, c, d]) ^ u32::from_le_bytes([e, f, g, h]);
+    fold.max(1)
 }
 
 /// An operator's preferred node of a group.
@@ -120,7 +130,7 @@ impl Registers {
     }
 
     /// A new wish made here.
-    pub fn write(&mut self, key: Key, value: u8, epoch: u64, node: NodeId) {
+    pub fn write(&mut self, key: Key, value: u32, epoch: u64, node: NodeId) {
         let stamp = Stamp {
             epoch,
             counter: self.newest.saturating_add(1),
@@ -179,7 +189,7 @@ impl Registers {
     pub fn prefer(&self, group: GroupId) -> Option<Preference> {
         let register = self.find(Key::Prefer(self.tag(group)))?.register;
         Some(Preference {
-            node: NodeId(register.value & !ONCE),
+            node: node(register.value),
             lasting: register.value & ONCE == 0,
             epoch: register.stamp.epoch,
         })
@@ -198,6 +208,32 @@ impl Registers {
     /// Whether a node is in quarantine.
     pub fn quarantined(&self, node: NodeId) -> bool {
         self.is_set(Key::Quarantine(node))
+    }
+
+    /// The [`mark`] of the cluster file wanted, and how new that wish is; 0 when it was
+    /// withdrawn.
+    pub fn file(&self) -> Option<(u32, Stamp)> {
+        let register = self.find(Key::File)?.register;
+        Some((register.value, register.stamp))
+    }
+
+    /// The same wishes under another file: those about groups that it lacks are over.
+    pub fn adopt(&mut self, config: &Config) {
+        let Registers {
+            groups,
+            nodes,
+            count,
+            ..
+        } = Registers::new(config);
+        (self.groups, self.nodes, self.count) = (groups, nodes, count);
+        let mut n = 0;
+        while let Some(entry) = self.table.get(n) {
+            if self.known(&entry.register) {
+                n += 1;
+            } else {
+                self.table.remove(n);
+            }
+        }
     }
 
     /// The newest cleanup of a group.
@@ -268,13 +304,19 @@ impl Registers {
                 node.index() < self.nodes && register.value <= 1
             }
             Key::Prefer(tag) => {
-                self.group(tag).is_some() && usize::from(register.value & !ONCE) < self.nodes
+                self.group(tag).is_some() && node(register.value).index() < self.nodes
             }
             Key::Cleanup(tag) => self.group(tag).is_some(),
             Key::Maintenance => register.value <= 1,
+            Key::File => true,
             Key::Unmanaged(tag) => self.group(tag).is_some() && register.value <= 1,
         }
     }
+}
+
+/// The node of a [`Key::Prefer`]; one that no file has when the value is out of range.
+fn node(value: u32) -> NodeId {
+    NodeId(u8::try_from(value & !ONCE).unwrap_or(u8::MAX))
 }
 
 #[cfg(test)]
@@ -283,7 +325,7 @@ mod tests {
     use crate::testing;
     use proptest::prelude::*;
 
-    fn register(node: u8, value: u8, epoch: u64, counter: u32, author: u8) -> Register {
+    fn register(node: u8, value: u32, epoch: u64, counter: u32, author: u8) -> Register {
         Register {
             key: Key::Standby(NodeId(node)),
             value,
@@ -362,7 +404,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_nodes_come_to_agree(wishes in prop::collection::vec((0u8..2, 0u8..2, 0u64..4, 0u32..4, 0u8..2), 0..12)) {
+        fn all_nodes_come_to_agree(wishes in prop::collection::vec((0u8..2, 0u32..2, 0u64..4, 0u32..4, 0u8..2), 0..12)) {
             let mut there = Registers::new(&testing::config(0));
             let mut back = there.clone();
             let all: std::vec::Vec<_> = wishes.into_iter().map(|(n, v, e, c, a)| register(n, v, e, c, a)).collect();

@@ -25,6 +25,10 @@ use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId};
 /// What the newest fresh beat of a life said.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Said {
+    /// The file it runs, the one staged there by its mark, and whether it is ready for that.
+    pub(crate) file: u64,
+    pub(crate) next: u32,
+    pub(crate) ready: bool,
     pub(crate) standing: Standing,
     pub(crate) reachable: bool,
     pub(crate) health: Health,
@@ -42,6 +46,8 @@ pub(crate) struct Said {
     pub(crate) disk: Disk,
     /// By our own group ids; `None` for a group that its file lacks.
     pub(crate) groups: [Option<Word>; limits::GROUPS],
+    /// It holds a group that our file lacks.
+    pub(crate) strange: bool,
     /// What it thinks of this life of ours.
     pub(crate) bond: Bond,
     /// Paths on which it hears us, one bit each.
@@ -68,18 +74,25 @@ impl Said {
         group_of: impl Fn(u32) -> Option<GroupId>,
     ) -> Said {
         let mut groups = [None; limits::GROUPS];
+        let mut strange = false;
         for line in &beat.core.groups {
-            if let Some(group) = group_of(line.tag) {
-                groups[group.index()] = Some(Word {
-                    claim: line.claim,
-                    banned: line.banned,
-                    phase: line.phase,
-                    assigned: line.assigned,
-                });
+            match group_of(line.tag) {
+                Some(group) => {
+                    groups[group.index()] = Some(Word {
+                        claim: line.claim,
+                        banned: line.banned,
+                        phase: line.phase,
+                        assigned: line.assigned,
+                    });
+                }
+                None => strange |= line.claim.may_act(),
             }
         }
         let echo = beat.echo(me, boot);
         Said {
+            file: beat.core.file_hash,
+            next: beat.core.next,
+            ready: beat.core.ready,
             standing: beat.core.standing,
             reachable: beat.core.reachable,
             health: beat.core.health,
@@ -96,6 +109,7 @@ impl Said {
             plan: beat.core.plan,
             disk: beat.core.disk,
             groups,
+            strange,
             bond: echo.map_or(Bond::Candidate, |echo| echo.bond),
             paths: echo.map_or(0, |echo| echo.paths),
             kept: beat
@@ -113,10 +127,21 @@ impl Said {
 
     /// Whether anything of any group may still act there.
     pub(crate) fn holds_any(&self) -> bool {
-        self.groups
+        let mut known = self.groups.iter().flatten();
+        self.strange || known.any(|word| word.claim.may_act())
+    }
+
+    /// The same by the groups of another file of ours, where `from` tells of each which group
+    /// of the old file it was. Of new ones it has said nothing yet.
+    pub(crate) fn regroup(&mut self, from: &[Option<GroupId>; limits::GROUPS]) {
+        let old = self.groups;
+        self.groups = from.map(|group| group.and_then(|group| old[group.index()]));
+        let kept = |n: usize| from.iter().flatten().any(|group| group.index() == n);
+        let holds = |word: &Option<Word>| word.is_some_and(|word| word.claim.may_act());
+        self.strange |= old
             .iter()
-            .flatten()
-            .any(|word| word.claim.may_act())
+            .enumerate()
+            .any(|(n, word)| holds(word) && !kept(n));
     }
 }
 
@@ -458,6 +483,27 @@ impl Peer {
     pub(crate) fn knocks(&self, now: Now, window: Now) -> bool {
         let proven = |slot: &Candidate| slot.proven.is_some_and(|at| now - at < window);
         self.candidates.slots.iter().any(proven)
+    }
+
+    /// In unit tests: one heard just now.
+    #[cfg(test)]
+    pub(crate) fn saying(said: Said) -> Peer {
+        let arrival = Arrival {
+            now: Now::ZERO,
+            path: PathId(0),
+            boot: BootId(2),
+            uptime: Now::ZERO,
+            seq: 1,
+            fresh: true,
+            removed: false,
+            patience: Now::ZERO,
+            settle: Now::ZERO,
+            forget: Now::MAX,
+        };
+        let mut peer = Peer::default();
+        peer.hear(&arrival);
+        peer.believe(&arrival, said);
+        peer
     }
 
     /// The confirmed life, while it is not dead.

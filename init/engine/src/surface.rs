@@ -45,6 +45,9 @@ pub enum Effect {
     FeedWatchdog,
     /// This node cannot keep its promises: reset it now.
     ResetSelf(Fatal),
+    /// From here on the staged cluster file is the one that runs; its hash. Effects before
+    /// this one speak of the groups of the old file, those after it of the new one's.
+    Adopted(u64),
     /// Write down and show: a decision with its evidence, or an alert.
     Log(Event),
 }
@@ -106,6 +109,8 @@ pub enum Command {
     Cleanup(GroupId),
     /// Give up everything and leave the view in order; the node powers off afterwards.
     Leave,
+    /// Run the cluster file of this hash, which every member has staged.
+    Adopt(u64),
 }
 
 /// A command was taken.
@@ -135,8 +140,10 @@ pub enum Refusal {
     Untouched,
     /// Its stop failed on a node: it stays there until an operator has looked.
     Blocked,
-    /// Takeover-anyway on a node that is leaving, or refused as a twin.
+    /// Takeover-anyway or adopt on a node that is leaving, refused as a twin, or in no view.
     NotNow,
+    /// This member has not staged the cluster file that is to be run.
+    NotStaged(NodeId),
 }
 
 /// A bug is an assertion; this is the environment failing. The number is printed
@@ -217,6 +224,14 @@ pub enum Event {
     Refused { yes: bool, other: BootId },
     /// A peer runs another cluster file (voluntary moves freeze), or the same one again.
     OtherFile { peer: NodeId, yes: bool, hash: u64 },
+    /// A new cluster file is staged here: it runs when an operator says so.
+    Staged { hash: u64 },
+    /// A group stops, since the cluster file that is to run next changes it.
+    Parts { group: GroupId },
+    /// From here on this cluster file runs.
+    Adopted { hash: u64, before: u64 },
+    /// The switch to another cluster file was given up; the members that were not ready.
+    Withdrawn { unready: NodeSet },
     /// This loop did not run for `gap`: what it did not hear in that time proves nothing.
     Stalled { gap: Now },
     /// A fresh node starts to wait for the others before it may decide alone.
@@ -321,6 +336,9 @@ pub enum Event {
     Commanded { command: Command },
     /// The state partition was read: so many wishes of before are known again.
     Restored { wishes: u8, serial: u64 },
+    /// The state partition knows of another cluster file that operators had adopted before
+    /// this boot; the one of the image runs.
+    ImageFile,
     /// The state partition does not do its work.
     Disk { trouble: DiskTrouble },
     /// The state partition works again, and holds all wishes.
@@ -517,6 +535,8 @@ pub struct View {
     pub coordinator: NodeId,
     /// Nodes that operators vouched for as dead: their votes do not count under it.
     pub written_off: NodeSet,
+    /// The cluster file that its members agreed on, by its [`crate::operator::mark`].
+    pub file: u32,
 }
 
 /// What a node does with a group, or with a member of one.

@@ -30,6 +30,7 @@ pub(crate) fn config(me: u8) -> Config {
     let resource = |what: &str, kind| Resource {
         name: name(what),
         kind,
+        make: 0,
         start_timeout: ms(5000),
         stop_timeout: ms(5000),
     };
@@ -84,6 +85,9 @@ pub(crate) fn config(me: u8) -> Config {
 /// What an observer without any claim says.
 pub(crate) fn said() -> Said {
     Said {
+        file: 0x1122_3344_5566_7788,
+        next: 0,
+        ready: false,
         standing: Standing::Held,
         reachable: true,
         health: Health::Green,
@@ -100,6 +104,7 @@ pub(crate) fn said() -> Said {
         plan: 0,
         disk: Disk::None,
         groups: [None; limits::GROUPS],
+        strange: false,
         bond: Bond::Candidate,
         paths: 0,
         kept: None,

@@ -7,7 +7,6 @@ mod verdict;
 use core::fmt::{Result, Write};
 
 use crate::config::{Config, SplitBrain};
-use crate::engine::Engine;
 use crate::placement::Reasons;
 use crate::surface::{
     Cause, Command, DiskTrouble, Event, Evidence, Fatal, Gone, Health, PathState, Reason, Reject,
@@ -16,17 +15,14 @@ use crate::surface::{
 use crate::types::{BootId, GroupId, NodeId, NodeSet, Now, PathId, ResourceId};
 use crate::witness::{Holder, Word};
 
-impl Engine {
-    /// Writes an event as one line, with the file's names and the evidence.
+impl Event {
+    /// Writes it as one line, with the names and bounds of a file: the one that the engine
+    /// ran when it queued the event, see [`crate::surface::Effect::Adopted`].
     ///
     /// # Errors
     /// Only what `out` itself fails with.
-    pub fn text(&self, event: &Event, out: &mut impl Write) -> Result {
-        Text {
-            config: self.config(),
-            out,
-        }
-        .event(event)
+    pub fn text(&self, config: &Config, out: &mut impl Write) -> Result {
+        Text { config, out }.event(self)
     }
 }
 
@@ -151,6 +147,34 @@ impl<W: Write> Text<'_, W> {
             Event::OtherFile { peer, .. } => {
                 self.node(peer)?;
                 self.put(" runs the same cluster file again")
+            }
+            Event::Staged { hash } => {
+                write!(self.out, "a new cluster file ({hash:016x}) is staged: ")?;
+                self.put("it runs when an operator adopts it")
+            }
+            Event::Parts { group } => {
+                self.group(group)?;
+                self.put(": stops, the new cluster file changes it; it starts again when that runs")
+            }
+            Event::Adopted { hash, before } => {
+                write!(
+                    self.out,
+                    "the new cluster file ({hash:016x}) runs from here on; "
+                )?;
+                write!(
+                    self.out,
+                    "after a power loss this node boots the one of its image"
+                )?;
+                write!(self.out, " (until now {before:016x})")
+            }
+            Event::Withdrawn { unready } => {
+                self.put("the switch to the new cluster file is given up, the old one goes on: ")?;
+                if unready.is_empty() {
+                    return self
+                        .put("an operator wants another one, or a node that was waited for");
+                }
+                self.nodes(unready)?;
+                self.put(" did not get ready; look there, then adopt again")
             }
             Event::Stalled { gap } => {
                 self.put("this node stood still for ")?;
@@ -390,6 +414,10 @@ impl<W: Write> Text<'_, W> {
                 self.out,
                 "state partition: {wishes} operator wishes of before are known again (table {serial})"
             ),
+            Event::ImageFile => self.put(
+                "state partition: another cluster file was adopted before this boot, the one of \
+                 this image runs; apply that file again, and flash an image that carries it",
+            ),
             Event::Disk { trouble } => self.disk(trouble),
             Event::DiskWorks => {
                 self.put("state partition: works again, and keeps what operators wish")
@@ -517,6 +545,7 @@ impl<W: Write> Text<'_, W> {
                 self.group(group)
             }
             Command::Leave => self.put("leave"),
+            Command::Adopt(hash) => write!(self.out, "adopt cluster file {hash:016x}"),
         }
     }
 

@@ -4,7 +4,7 @@ mod world;
 
 use kodo_engine::config::Config;
 use kodo_engine::surface::{Command, DiskTrouble, Event};
-use kodo_engine::{NodeId, limits};
+use kodo_engine::{Key, NodeId, limits};
 
 use world::{A, B, WWW, World, ms};
 
@@ -354,4 +354,64 @@ fn an_answer_says_who_will_keep_it() {
         (ack.nodes, ack.disks),
         (2, kodo_engine::NodeSet::only(NODE2))
     );
+}
+
+/// File `hash` with these keys, on both machines and taken over.
+fn adopted(world: &mut World, hash: u64, keys: &[Key]) {
+    for n in [A, B] {
+        let staged = world.stage(n, |config| {
+            config.file_hash = hash;
+            config.keys = keys.iter().cloned().collect();
+        });
+        assert_eq!(staged, Ok(()));
+    }
+    world.run(ms(200));
+    commands(world, A, &[Command::Adopt(hash)]);
+    world.until("adopted", ms(1000), |w| {
+        [A, B]
+            .iter()
+            .all(|n| w.engine(*n).config().file_hash == hash)
+    });
+}
+
+#[test]
+fn wishes_outlive_the_keys_that_signed_them() {
+    let (old, new) = (Key([7; 32]), Key([9; 32]));
+    let mut world = running();
+    commands(&mut world, A, &[Command::Standby(NODE1, true)]);
+    adopted(&mut world, 2, &[old.clone(), new.clone()]);
+    adopted(&mut world, 3, &[new.clone(), old]);
+    adopted(&mut world, 4, std::slice::from_ref(&new));
+    world.until("both disks hold it", ms(1000), kept);
+    // images were flashed with the file that runs
+    for n in [A, B] {
+        let image = world.engine(n).config().clone();
+        world.machines[n].config = image;
+    }
+    blackout(&mut world);
+    assert!(world.engine(B).standby(NODE1));
+    for n in [A, B] {
+        assert_eq!(world.said(n, "this image"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_file_that_the_image_does_not_carry_is_an_alert_after_a_loss_of_power() {
+    let mut world = running();
+    let images = [A, B].map(|n| world.machines[n].config.clone());
+    let keys = images[0].keys.clone();
+    adopted(&mut world, 2, &keys);
+    world.until("both disks hold it", ms(1000), kept);
+    for (n, image) in [A, B].into_iter().zip(images) {
+        world.machines[n].config = image;
+    }
+    blackout(&mut world);
+    for n in [A, B] {
+        assert_eq!(world.said(n, "apply that file again").len(), 1);
+        assert_eq!(world.engine(n).config().file_hash, 1);
+    }
+    world.run(ms(60_000));
+    for n in [A, B] {
+        assert_eq!(world.said(n, "given up"), [""; 0], "nobody waits for it");
+    }
 }

@@ -66,6 +66,18 @@ fn an_eventful_life_allocates_nothing() {
     world.power_on(A);
     world.power_on(B);
     world.until("node1 serves", ms(5000), |w| w.serves(A));
+    for n in [A, B] {
+        let staged = world.stage(n, |config| {
+            config.file_hash = 2;
+            config.resources[WEB.index()].make = 1;
+        });
+        assert_eq!(staged, Ok(()));
+    }
+    world.run(ms(300));
+    world.command(B, Command::Adopt(2)).expect("taken");
+    world.until("node1 serves by the new file", ms(3000), |w| {
+        w.serves(A) && w.engine(A).config().file_hash == 2
+    });
     let tape = world.tape.clone();
     let twin = world.add(pair(0));
     world.power_on(twin);

@@ -25,6 +25,7 @@ fn world() -> World {
             let _ = config.resources.push(Resource {
                 name: name(what),
                 kind: ResourceKind::Service,
+                make: 0,
                 start_timeout: ms(5000),
                 stop_timeout: ms(5000),
             });

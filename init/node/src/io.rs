@@ -9,8 +9,10 @@ use kodo_engine::table::Block;
 use kodo_engine::{NodeSet, Now};
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::limits;
 use crate::status::Status;
+use crate::switch::Unfit;
 
 /// A network port of this node, by its position in the cluster file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,6 +53,9 @@ pub enum Input<'a> {
     Probed(Token, Result<(), ProbeError>),
     /// The admin child relays an operator's wish. The node answers with [`Output::Reply`].
     Operator(Token, Request),
+    /// A new cluster file, seated by [`Config::seat`] after the running one, to be kept until
+    /// operators adopt it. The node answers with [`Output::Staged`].
+    Stage(Token, &'a Config),
     /// The hardware watchdog is open; the timeout that the driver granted.
     Watchdog {
         /// How long after the last feeding it resets the machine.
@@ -97,6 +102,11 @@ pub enum Output {
     Probe(Token, ServiceId),
     /// Answer an operator.
     Reply(Token, Reply),
+    /// To [`Input::Stage`]: the file is kept, by its hash, or why it is not.
+    Staged(Token, Result<u64, Unfit>),
+    /// From here on the staged cluster file of this hash is the one that runs: what is asked
+    /// for next means its services and VIPs.
+    Adopted(u64),
     /// Let the kernel's gate pass a VIP until then, and no longer.
     Gate(core::net::IpAddr, Now),
     /// Write this table to the state partition, into the slot that its serial number's

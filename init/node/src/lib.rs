@@ -15,6 +15,7 @@ mod node;
 mod operator;
 mod report;
 pub mod status;
+mod switch;
 mod vip;
 mod words;
 
@@ -23,3 +24,4 @@ pub use kodo_engine::Now;
 pub use kodo_netstack::limits::WITNESS_PORT;
 pub use kodo_netstack::{ETHERTYPE, GROUP_MAC};
 pub use node::Node;
+pub use switch::{Seats, Unfit};

@@ -16,6 +16,7 @@ use crate::config::{Config, Target, Wire};
 use crate::io::{ActError, Action, Drill, Halt, Input, Line, Output, Port, ServiceId, Token};
 use crate::log::Log;
 use crate::operator::Answer;
+use crate::switch::Unfit;
 use crate::vip::{Cue, Step, Vip};
 use crate::{children, limits, status};
 
@@ -24,6 +25,10 @@ use crate::{children, limits, status};
 #[derive(Debug)]
 pub struct Node {
     pub(crate) config: Config,
+    /// The file that the engine has staged.
+    pub(crate) staged: Option<Config>,
+    /// The answer to the newest staging, until it is given.
+    pub(crate) verdict: Option<(Token, Result<u64, Unfit>)>,
     pub(crate) engine: Engine,
     pub(crate) supervisor: Supervisor,
     pub(crate) netstack: Stack,
@@ -61,6 +66,8 @@ impl Node {
             supervisor: Supervisor::new(config.supervisor.clone(), seed),
             netstack: Stack::new(config.netstack.clone(), seed),
             config,
+            staged: None,
+            verdict: None,
             log: Log::default(),
             acts: Acts::default(),
             now,
@@ -117,6 +124,7 @@ impl Node {
             Input::Exited(service, exit) => self.exited(service, exit),
             Input::Probed(token, result) => self.probed(token, result),
             Input::Operator(token, request) => self.request(token, request),
+            Input::Stage(token, next) => self.stage(token, next),
             Input::Watchdog { granted, name } => {
                 self.engine.handle_watchdog(now, granted);
                 self.watchdog = Some((status::name(name), granted));
@@ -151,6 +159,10 @@ impl Node {
             }
             if let Some(fatal) = self.fatal.take() {
                 return Some(Output::Reset(fatal));
+            }
+            // Before the switch that may follow from it at once.
+            if let Some((token, verdict)) = self.verdict.take() {
+                return Some(Output::Staged(token, verdict));
             }
             if let Some(transmit) = self.netstack.poll_transmit() {
                 return Some(match transmit {
@@ -307,10 +319,11 @@ impl Node {
             Effect::Persist(serial, table) => return Some(Output::Persist(serial, table)),
             Effect::FeedWatchdog => return Some(Output::FeedWatchdog),
             Effect::ResetSelf(fatal) => return Some(Output::Reset(fatal)),
+            Effect::Adopted(hash) => return self.adopt(hash),
             Effect::Log(event) => {
-                let engine = &self.engine;
+                let config = &self.config.engine;
                 self.log
-                    .write_with(self.now, event.level(), |out| engine.text(&event, out));
+                    .write_with(self.now, event.level(), |out| event.text(config, out));
             }
         }
         None
@@ -390,19 +403,17 @@ impl Node {
     }
 
     fn vip_cue(&mut self, port: Port, address: core::net::IpAddr, cue: Cue) {
-        let index = self
-            .config
-            .resources
-            .iter()
-            .find_map(|target| match target {
-                Target::Vip {
-                    index,
-                    port: p,
-                    address: a,
-                } if *p == port && *a == address => Some(*index),
-                _ => None,
-            });
-        if let Some(index) = index {
+        let here = |target: &Target| match target {
+            Target::Vip {
+                index,
+                port: p,
+                address: a,
+            } if *p == port && *a == address => Some(*index),
+            _ => None,
+        };
+        // An address that a new cluster file calls otherwise is there twice, once down.
+        let mut all = self.config.resources.iter().filter_map(here);
+        if let Some(index) = all.find(|index| self.vips[usize::from(*index)] != Vip::Down) {
             self.cue(index, cue);
         }
     }

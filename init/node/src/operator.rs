@@ -150,6 +150,7 @@ fn describe(out: &mut impl fmt::Write, config: &Config, command: Command) -> fmt
         Command::TakeoverAnyway => out.write_str("takeover-anyway"),
         Command::Cleanup(g) => write!(out, "cleanup {}", group(g)),
         Command::Leave => out.write_str("leave"),
+        Command::Adopt(hash) => write!(out, "adopt cluster file {hash:016x}"),
     }
 }
 
@@ -162,6 +163,7 @@ fn why(refusal: Refusal) -> &'static str {
         Refusal::Frozen => "the nodes run different cluster files",
         Refusal::Untouched => "maintenance is on, or the group is not managed",
         Refusal::Blocked => "its stop failed on a node: it stays there until `cleanup`",
-        Refusal::NotNow => "this node is leaving, or refused as a twin",
+        Refusal::NotNow => "this node is leaving, refused as a twin, or in no view",
+        Refusal::NotStaged(_) => "a member has not staged that cluster file",
     }
 }

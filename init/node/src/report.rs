@@ -12,8 +12,8 @@ use kodo_engine::{GroupId, NodeId, Now, PathId};
 
 use crate::node::Node;
 use crate::status::{
-    Counters, DiskStatus, GroupState, GroupStatus, MemberStatus, NodeStatus, PathStatus, Role,
-    Status, View, WitnessStatus, WitnessWord, name,
+    Counters, DiskStatus, GroupState, GroupStatus, MemberStatus, NextFile, NodeStatus, PathStatus,
+    Role, Status, View, WitnessStatus, WitnessWord, name,
 };
 
 impl Node {
@@ -34,6 +34,10 @@ impl Node {
                 members: view.members.iter().map(|node| self.name_of(node)).collect(),
                 written_off: view.written_off,
             }),
+            next: NextFile {
+                staged: self.engine.staged(),
+                waits_for: self.engine.switch_waits_for(),
+            },
             maintenance: self.engine.maintenance(),
             sees: self.engine.sees_nodes(self.now),
             nodes: nodes.map(|node| self.node_status(node)).collect(),

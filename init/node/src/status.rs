@@ -40,6 +40,8 @@ pub struct Status {
     pub role: Role,
     /// The view installed here; `None` before the first one.
     pub view: Option<View>,
+    /// Which cluster file comes next.
+    pub next: NextFile,
     /// Whether operators want nothing touched at all.
     pub maintenance: bool,
     /// What placement looks at of the nodes.
@@ -60,6 +62,16 @@ pub struct Status {
     pub counters: Counters,
     /// The newest log line's text.
     pub last_event: String<{ limits::LOG_TEXT }>,
+}
+
+/// The cluster file that comes after the running one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextFile {
+    /// Hash of the one that is staged.
+    pub staged: Option<u64>,
+    /// Members that are not ready for the one that operators want, by position in
+    /// [`Status::nodes`]: the switch waits for them. Empty when none is under way.
+    pub waits_for: NodeSet,
 }
 
 /// The witness as seen from here.

@@ -263,6 +263,7 @@ mod tests {
             file: 0,
             role: Role::Active,
             view: None,
+            next: Default::default(),
             maintenance: false,
             sees: Nodes::default(),
             nodes: [peer].into_iter().collect(),

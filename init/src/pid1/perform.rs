@@ -68,6 +68,8 @@ impl Pid1 {
                     .send(Child::Probe, &relay::ProbeRequest { token, service });
             }
             Output::Reply(token, reply) => self.reply(token, reply),
+            // For whoever stages a file.
+            Output::Staged(..) | Output::Adopted(_) => {}
             Output::Gate(vip, until) => self.gate.set(vip, until),
             Output::Persist(serial, table) => self.persist(serial, &table),
             Output::FeedWatchdog => {

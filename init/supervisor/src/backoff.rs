@@ -26,6 +26,11 @@ impl Backoff {
         }
     }
 
+    /// Other bounds from now on.
+    pub(crate) fn adopt(&mut self, min: Now, max: Now) {
+        (self.min, self.max) = (min, max);
+    }
+
     /// How long to wait before the next restart, in `min..=max`.
     pub(crate) fn next(&mut self) -> Now {
         let full = self.min.saturating_mul(1 << self.attempt).min(self.max);

@@ -33,6 +33,14 @@ pub struct ServiceConfig {
     pub backoff_max: Now,
 }
 
+impl Config {
+    /// What keeps a supervisor from running it, if anything.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        self.services.iter().find_map(ServiceConfig::fault)
+    }
+}
+
 impl ServiceConfig {
     /// The longest time from a stop to its answer.
     #[must_use]
@@ -47,21 +55,36 @@ impl ServiceConfig {
     }
 
     pub(crate) fn assert_sane(&self) {
-        assert!(!self.start_timeout.is_zero(), "a start takes time");
-        assert!(!self.stop_timeout.is_zero(), "a stop takes time");
-        assert!(
-            !self.backoff_min.is_zero(),
-            "restarting without a pause is a busy loop"
-        );
-        assert!(self.backoff_min <= self.backoff_max, "backoff grows");
-        if let Some(probe) = &self.probe {
-            assert!(
-                !probe.interval.is_zero(),
-                "probing without a pause is a busy loop"
-            );
-            assert!(!probe.timeout.is_zero(), "an answer takes time");
-            assert!(probe.rise > 0 && probe.fall > 0, "no answer means nothing");
+        if let Some(fault) = self.fault() {
+            panic!("{fault}");
         }
+    }
+
+    fn fault(&self) -> Option<&'static str> {
+        let probe = self.probe.as_ref();
+        let rules = [
+            (!self.start_timeout.is_zero(), "a start takes time"),
+            (!self.stop_timeout.is_zero(), "a stop takes time"),
+            (
+                !self.backoff_min.is_zero(),
+                "restarting without a pause is a busy loop",
+            ),
+            (self.backoff_min <= self.backoff_max, "backoff grows"),
+            (
+                probe.is_none_or(|probe| !probe.interval.is_zero()),
+                "probing without a pause is a busy loop",
+            ),
+            (
+                probe.is_none_or(|probe| !probe.timeout.is_zero()),
+                "an answer takes time",
+            ),
+            (
+                probe.is_none_or(|probe| probe.rise > 0 && probe.fall > 0),
+                "no answer means nothing",
+            ),
+        ];
+        let mut broken = rules.into_iter().filter(|(holds, _)| !holds);
+        broken.next().map(|(_, rule)| rule)
     }
 }
 

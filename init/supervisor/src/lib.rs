@@ -138,6 +138,28 @@ impl Supervisor {
         }
     }
 
+    /// Another configuration from now on: services keep their index and go on as they are,
+    /// new ones come after them, stopped.
+    ///
+    /// # Panics
+    /// When it has fewer services than there are, or a [`Config::fault`].
+    pub fn adopt(&mut self, now: Now, config: &Config, seed: u64) {
+        let known = self.services.len();
+        assert!(config.services.len() >= known, "services keep their index");
+        for (index, config) in (0_u8..).zip(&config.services) {
+            config.assert_sane();
+            let service = ServiceIndex(index);
+            if usize::from(index) < known {
+                self.with(service, |service| service.adopt(now, config.clone()));
+            } else {
+                let fits = self
+                    .services
+                    .push(Service::new(service, config.clone(), seed));
+                assert!(fits.is_ok(), "as many slots as the configuration has");
+            }
+        }
+    }
+
     /// Bring a service up. `reason_code` is handed through to [`Cause::Commanded`].
     pub fn start(&mut self, now: Now, service: ServiceIndex, reason_code: u8) {
         self.with(service, |service| service.start(now, reason_code));

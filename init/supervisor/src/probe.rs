@@ -46,6 +46,11 @@ impl Prober {
         }
     }
 
+    /// Another schedule from the next probe on; what was counted so far counts.
+    pub(crate) fn adopt(&mut self, config: ProbeConfig) {
+        self.config = config;
+    }
+
     /// Whether to ask now; says so once.
     pub(crate) fn take_due(&mut self) -> bool {
         match self.next {

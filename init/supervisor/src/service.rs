@@ -111,6 +111,30 @@ impl Service {
         &self.config
     }
 
+    /// Another configuration from now on, whatever its processes do: deadlines that run are
+    /// kept, what is asked or waited for next goes by the new one.
+    pub(crate) fn adopt(&mut self, now: Now, config: ServiceConfig) {
+        self.backoff.adopt(config.backoff_min, config.backoff_max);
+        let probe = config.probe;
+        self.config = config;
+        match (&mut self.phase, probe) {
+            (Phase::Starting { prober, .. }, Some(probe))
+            | (
+                Phase::Ready {
+                    prober: Some(prober),
+                    ..
+                },
+                Some(probe),
+            ) => prober.adopt(probe),
+            (Phase::Ready { prober, .. }, probe) => {
+                *prober = probe.map(|probe| Prober::new(probe, now));
+            }
+            // Its exec has succeeded, and nothing more is asked of it now.
+            (Phase::Starting { .. }, None) => self.ready(now, None),
+            _ => {}
+        }
+    }
+
     pub(crate) fn start(&mut self, now: Now, reason: u8) {
         self.backoff.reset();
         match self.phase {

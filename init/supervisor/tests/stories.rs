@@ -439,3 +439,60 @@ fn services_do_not_share_their_fate() {
     assert_eq!(supervisor.state(WEB), State::Stopping);
     assert_eq!(supervisor.services().count(), 2);
 }
+
+#[test]
+fn other_parameters_disturb_nothing_and_count_from_then_on() {
+    let mut story = Story::running();
+    let mut all = Config::default();
+    let rare = ProbeConfig {
+        interval: ms(7_000),
+        fall: 1,
+        ..PROBE
+    };
+    let quick = ServiceConfig {
+        stop_timeout: ms(100),
+        ..web(Some(rare))
+    };
+    all.services.push(quick).unwrap();
+    all.services.push(web(None)).unwrap();
+    story.supervisor.adopt(ms(500), &all, 1);
+    assert_eq!(story.drain(), seen(&[], &[]));
+    assert_eq!(story.supervisor.state(WEB), State::Running);
+    // one bad answer is enough now
+    story.supervisor.handle_timer(ms(1_010));
+    assert_eq!(story.drain(), seen(&[Probe(WEB)], &[]));
+    assert_eq!(
+        story.probe(1_020, false),
+        seen(&[Kill(WEB)], &[Failed(WEB, FailedWhy::Probe)])
+    );
+    // and the new one can be started
+    story.supervisor.start(ms(1_030), ServiceIndex(1), FAILOVER);
+    let spawn = Spawn(ServiceIndex(1), Cause::Commanded(FAILOVER));
+    assert_eq!(story.drain(), seen(&[spawn], &[]));
+}
+
+#[test]
+fn a_service_that_is_no_longer_probed_is_well() {
+    let mut story = Story::probed();
+    story.start(0);
+    story.did(0, Did::Spawn, Ok(()));
+    let mut all = Config::default();
+    all.services.push(web(None)).unwrap();
+    story.supervisor.adopt(ms(5), &all, 1);
+    assert_eq!(story.drain().events, [Started(WEB)]);
+}
+
+#[test]
+fn a_stop_after_the_change_is_as_patient_as_the_new_file() {
+    let mut story = Story::running();
+    let mut all = Config::default();
+    let quick = ServiceConfig {
+        stop_timeout: ms(100),
+        ..web(Some(PROBE))
+    };
+    all.services.push(quick).unwrap();
+    story.supervisor.adopt(ms(500), &all, 1);
+    story.stop(600);
+    story.supervisor.handle_timer(ms(700));
+    assert_eq!(story.drain().actions, [Kill(WEB)]);
+}

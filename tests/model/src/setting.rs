@@ -203,6 +203,7 @@ impl Setting {
             resources: [Resource {
                 name: name("vip"),
                 kind: ResourceKind::Vip,
+                make: 0,
                 start_timeout: Duration::from_secs(5),
                 stop_timeout: Duration::from_secs(5),
             }]

@@ -327,6 +327,7 @@ impl World<'_> {
                     return;
                 }
                 Effect::Log(event) => self.note(n, &event),
+                Effect::Adopted(_) => unreachable!("no model stages a file"),
                 Effect::Ask(question) => {
                     if self.state.environment.reach & (1 << n) != 0 {
                         let bytes = question[..].into();
@@ -421,7 +422,7 @@ impl World<'_> {
         }
         if self.tape.is_some() {
             let mut text = String::new();
-            let told = self.engine(n).text(event, &mut text);
+            let told = event.text(self.engine(n).config(), &mut text);
             self.say(n, || match told {
                 Ok(()) => text,
                 Err(error) => error.to_string(),

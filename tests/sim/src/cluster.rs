@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use kodo_config::Cluster;
 
-use crate::plan::{ClusterPlan, File, Policy, Rule};
+use crate::plan::{ClusterPlan, File, Plan, Policy, Rule};
 
 /// Groups of a cluster, as far as scenarios go.
 pub const GROUPS: usize = 8;
@@ -29,6 +29,7 @@ pub const CROSSOVER_PORT: u8 = 1;
 
 const KEY: &str = "73696d756c6174656420636c757374657273206e656564206e6f207365637265";
 const WITNESS_KEY: &str = "746865207769746e657373206f66207468652073696d756c61746f7220736565";
+const NEW_KEY: &str = "61206b6579207468617420636f6d657320616674657220746865206f6c64206f";
 const WRONG_KEY: &str = "73696d756c6174656420666f7267657273206861766520616e6f74686572206b";
 
 /// The VIP of a group.
@@ -80,38 +81,43 @@ pub fn forged(plan: &ClusterPlan) -> Cluster {
     parse(&text(plan, File::Same, WRONG_KEY))
 }
 
-/// The cluster file and its variant, each read once.
+/// The cluster files of a run, each read once.
 #[derive(Debug)]
-pub struct Files {
-    same: Cluster,
-    changed: Cluster,
-    slower: Cluster,
-}
+pub struct Files(Vec<(File, Cluster)>);
 
 impl Files {
     /// Of this plan.
     #[must_use]
-    pub fn new(plan: &ClusterPlan) -> Files {
-        Files {
-            same: cluster(plan, File::Same),
-            changed: cluster(plan, File::Changed),
-            slower: cluster(plan, File::Slower),
+    pub fn new(plan: &Plan) -> Files {
+        let mut all: Vec<(File, Cluster)> = Vec::new();
+        for file in plan.files() {
+            if all.iter().all(|(known, _)| *known != file) {
+                all.push((file, cluster(&plan.cluster, file)));
+            }
         }
+        Files(all)
     }
 
     /// This variant.
+    ///
+    /// # Panics
+    /// When the plan does not name it: a bug.
     #[must_use]
     pub fn of(&self, file: File) -> &Cluster {
-        match file {
-            File::Same => &self.same,
-            File::Changed => &self.changed,
-            File::Slower => &self.slower,
-        }
+        let mut all = self.0.iter();
+        let found = all.find(|(known, _)| *known == file);
+        &found.expect("a file of the plan").1
     }
 }
 
 fn parse(text: &str) -> Cluster {
-    match Cluster::parse("sim.toml", text, &|_, _| Err("no other files".into())) {
+    let keys = |_, path: &str| match path {
+        "both" => Ok(format!("{KEY}\n{NEW_KEY}\n")),
+        "turned" => Ok(format!("{NEW_KEY}\n{KEY}\n")),
+        "new" => Ok(format!("{NEW_KEY}\n")),
+        _ => Err("no other files".into()),
+    };
+    match Cluster::parse("sim.toml", text, &keys) {
         Ok(cluster) => cluster,
         Err(errors) => panic!("{errors:#?}\n{text}"),
     }
@@ -125,11 +131,17 @@ fn text(plan: &ClusterPlan, file: File, key: &str) -> String {
         Policy::Quorum | Policy::QuorumFirst => "quorum",
         Policy::Witness => "witness",
     };
+    let key = match file {
+        File::BothKeys => "key_file = \"both\"".into(),
+        File::Turned => "key_file = \"turned\"".into(),
+        File::NewKey => "key_file = \"new\"".into(),
+        File::Same | File::Changed | File::Slower | File::Remade => format!("key = \"{key}\""),
+    };
     let mut write = |part: std::fmt::Arguments<'_>| {
         text.write_fmt(part).expect("a String takes everything");
     };
     write(format_args!(
-        "schema = 1\n[cluster]\nname = \"sim\"\nkey = \"{key}\"\nprofile = \"{}\"\n\
+        "schema = 1\n[cluster]\nname = \"sim\"\n{key}\nprofile = \"{}\"\n\
          split_brain = \"{policy}\"\ndrills = true\n",
         plan.profile
     ));
@@ -244,8 +256,12 @@ impl std::fmt::Display for Group<'_> {
             more => (more + 1).to_string(),
         };
         let backoff = match file {
-            File::Same | File::Slower => "5s",
             File::Changed => "6s",
+            _ => "5s",
+        };
+        let port = match file {
+            File::Remade if group == 0 => 8080,
+            _ => 80 + group,
         };
         let prefer: Vec<_> = plan
             .prefer(group)
@@ -266,7 +282,7 @@ impl std::fmt::Display for Group<'_> {
              [[vip]]\nname = \"vip{number}\"\naddress = \"{}/24\"\n\
              [[group]]\nname = \"www{number}\"\nmembers = [\"web{number}\", \"vip{number}\"]\nprefer = [{}]\n\
              failback = \"{failback}\"\nmigration_threshold = {}\nfailure_timeout = \"{}ms\"\n",
-            80 + group,
+            port,
             // failures must not be forgotten before they can add up
             START.min(plan.failure_timeout / 2).as_millis(),
             vip(group),
@@ -362,7 +378,7 @@ mod tests {
         let plan = calm(1).cluster;
         let same = cluster(&plan, File::Same);
         assert_ne!(same.file_hash(), cluster(&plan, File::Changed).file_hash());
-        assert_eq!(same.file_hash(), forged(&plan).file_hash());
+        assert_ne!(same.file_hash(), forged(&plan).file_hash());
         assert_eq!(node(&same, 1).engine.me.index(), 1);
     }
 

@@ -31,6 +31,8 @@ pub struct Facts {
     pub counted: u64,
     /// Views that machines installed, as far as their status told.
     pub views: Vec<Installed>,
+    /// Cluster files that machines took over while they ran.
+    pub adopted: Vec<Adopted>,
     /// When the healed cluster was found converged.
     pub converged: Option<At>,
     /// What nodes said that their disks hold, each time a disk had done its work.
@@ -64,6 +66,17 @@ pub struct Installed {
     pub machine: usize,
     /// Its epoch.
     pub epoch: u64,
+}
+
+/// A machine took a cluster file over.
+#[derive(Clone, Copy, Debug)]
+pub struct Adopted {
+    /// When.
+    pub at: At,
+    /// Where.
+    pub machine: usize,
+    /// Its hash.
+    pub hash: u64,
 }
 
 /// A time during which a group did not serve the client.
@@ -174,13 +187,21 @@ impl Facts {
     }
 
     pub(crate) fn replied(&mut self, token: Token, reply: &Reply) -> Option<Wish> {
+        self.settle(token, !matches!(reply, Reply::Refused(_)))
+    }
+
+    pub(crate) fn settle(&mut self, token: Token, agreed: bool) -> Option<Wish> {
         let at = usize::try_from(token.0).ok()?.checked_sub(1)?;
         let asked = self.requests.get_mut(at)?;
         if asked.agreed.is_some() {
             return None;
         }
-        asked.agreed = Some(!matches!(reply, Reply::Refused(_)));
+        asked.agreed = Some(agreed);
         Some(asked.wish)
+    }
+
+    pub(crate) fn adopted(&mut self, at: At, machine: usize, hash: u64) {
+        self.adopted.push(Adopted { at, machine, hash });
     }
 
     pub(crate) fn tidy_due(&mut self, now: At) -> bool {

@@ -4,13 +4,14 @@ use core::time::Duration;
 
 use kodo_engine::surface::Command;
 use kodo_engine::{GroupId, NodeId};
-use kodo_node::io::{Halt, Reply, Request, Token};
+use kodo_node::Unfit;
+use kodo_node::io::{Halt, Input, Reply, Request, Token};
 use kodo_node::status::{Name as Text, NodeStatus};
 
-use crate::cluster::LAN_PORT;
+use crate::cluster::{self, LAN_PORT};
 use crate::inject::Injector;
 use crate::machine::Machine;
-use crate::plan::{Fault, Machine as Name, Wish};
+use crate::plan::{Fault, File, Machine as Name, Wish};
 use crate::queue::{Event, Happening};
 use crate::story::{Stamp, Vip};
 use crate::world::World;
@@ -74,6 +75,11 @@ impl World {
             operator: operator.clone(),
         };
         let request = match wish {
+            Wish::Stage(file) => {
+                let token = self.facts.asked(id, wish);
+                return self.later(id, Duration::ZERO, Happening::Staged(token, file));
+            }
+            Wish::Adopt(file) => command(Command::Adopt(self.files.of(file).file_hash())),
             Wish::Move(to) => command(Command::Move(GROUP, node(to), false)),
             Wish::MoveOf(group, to) => {
                 command(Command::Move(GroupId::from_index(group), node(to), false))
@@ -99,6 +105,58 @@ impl World {
             let token = self.facts.asked(id, wish);
             self.later(id, Duration::ZERO, Happening::Asked(token, request.clone()));
         }
+    }
+
+    /// A new cluster file is given to a node, seated after the one that it runs, as PID 1
+    /// does it.
+    pub(crate) fn stage(&mut self, id: usize, token: Token, file: File) {
+        let now = self.now();
+        let machine = &mut self.machines[id];
+        let mut next = cluster::node(self.files.of(file), machine.plan.node);
+        let running = machine.adopted.as_deref().unwrap_or(&machine.config);
+        let seated = next.seat(running);
+        if let Err(unfit) = seated {
+            let text = format!(
+                "{}: the file does not fit the running one: {unfit}",
+                Name(id)
+            );
+            return self.checks.broken("7", now, &text);
+        }
+        machine.offered = Some(Box::new(next.clone()));
+        self.step(id, Input::Stage(token, &next));
+    }
+
+    /// A node says whether it keeps a file.
+    pub(crate) fn staged(&mut self, id: usize, token: Token, verdict: Result<u64, Unfit>) {
+        let now = self.now();
+        let machine = &mut self.machines[id];
+        let offered = machine.offered.take();
+        if verdict.is_ok() {
+            machine.staged = offered;
+        }
+        let wish = self.facts.settle(token, verdict.is_ok());
+        let word = match verdict {
+            Ok(_) => "kept".to_owned(),
+            Err(unfit) => format!("refused: {unfit}"),
+        };
+        self.story
+            .world(now, format_args!("{} to {wish:?}: {word}", Name(id)));
+    }
+
+    /// From here on a node runs what it kept.
+    pub(crate) fn adopted(&mut self, id: usize, hash: u64) {
+        let now = self.now();
+        let machine = &mut self.machines[id];
+        machine.adopted = machine.staged.take();
+        let runs = machine
+            .adopted
+            .as_ref()
+            .map(|config| config.engine.file_hash);
+        if runs != Some(hash) {
+            self.checks
+                .broken("7", now, "a node adopts what nobody staged there");
+        }
+        self.facts.adopted(now, id, hash);
     }
 
     /// An operator is answered.

@@ -24,7 +24,13 @@ const BACKLOG: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) plan: MachinePlan,
+    /// What its image carries.
     pub(crate) config: kodo_node::Config,
+    /// What it runs since, if that is another file; what it keeps to be run next, and what
+    /// it is being given.
+    pub(crate) adopted: Option<Box<kodo_node::Config>>,
+    pub(crate) offered: Option<Box<kodo_node::Config>>,
+    pub(crate) staged: Option<Box<kodo_node::Config>>,
     pub(crate) power: bool,
     /// Changes with every change of power: what was to come is stale then.
     pub(crate) power_turn: u32,
@@ -163,6 +169,9 @@ impl Machine {
             kernel: Kernel::new(mac, cluster::address(plan.node), &world.cluster),
             plan,
             config,
+            adopted: None,
+            offered: None,
+            staged: None,
             power: false,
             power_turn: 0,
             life: 0,
@@ -190,6 +199,7 @@ impl Machine {
     pub(crate) fn forget(&mut self, lit: bool) {
         self.life += 1;
         self.node = None;
+        (self.adopted, self.offered, self.staged) = (None, None, None);
         self.kernel.forget();
         for port in &mut self.ports {
             *port = Port {

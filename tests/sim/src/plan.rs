@@ -296,6 +296,14 @@ pub enum File {
     Changed,
     /// One with a longer deadtime, and so a longer lease.
     Slower,
+    /// One in which the first group's service is another one.
+    Remade,
+    /// One that also accepts a new key.
+    BothKeys,
+    /// And signs with it.
+    Turned,
+    /// And accepts no other.
+    NewKey,
 }
 
 /// A cable. Its ends are named from the machine: out is what the machine sends.
@@ -550,6 +558,32 @@ pub enum Wish {
     Manage(usize, bool),
     /// Status, many times over: questions must not hurt.
     Ask,
+    /// Keep this cluster file, to be run next.
+    Stage(File),
+    /// Run this cluster file.
+    Adopt(File),
+}
+
+impl Plan {
+    /// The cluster files of this run.
+    pub(crate) fn files(&self) -> impl Iterator<Item = File> + '_ {
+        let machines = self.machines.iter().map(|machine| machine.file);
+        let wished = self
+            .episodes
+            .iter()
+            .filter_map(|episode| match episode.fault {
+                Fault::Operator(_, Wish::Stage(file) | Wish::Adopt(file)) => Some(file),
+                _ => None,
+            });
+        [File::Same].into_iter().chain(machines).chain(wished)
+    }
+
+    /// Whether operators ask for another cluster file.
+    pub(crate) fn reloads(&self) -> bool {
+        let wished =
+            |episode: &Episode| matches!(episode.fault, Fault::Operator(_, Wish::Adopt(_)));
+        self.episodes.iter().any(wished)
+    }
 }
 
 impl Fault {

@@ -9,6 +9,7 @@ use kodo_node::io::{ActError, Action, Exit, ProbeError, Request, Token};
 
 use crate::clock::At;
 use crate::origin::Frame;
+use crate::plan::File;
 
 /// One thing that will happen.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ pub(crate) enum Happening {
     Exited(usize, Exit),
     /// An operator's request reaches PID 1.
     Asked(Token, Request),
+    /// A new cluster file reaches PID 1.
+    Staged(Token, File),
     /// A probe child's answer reaches PID 1.
     Probed(Token, Result<(), ProbeError>),
     /// The watchdog looks at its deadline.

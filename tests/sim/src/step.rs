@@ -133,6 +133,7 @@ impl World {
             }
             Happening::DiskFound => self.disk_found(id),
             Happening::DiskWritten(serial) => self.disk_written(id, serial),
+            Happening::Staged(token, file) => self.stage(id, token, file),
             Happening::Awake
             | Happening::Boot
             | Happening::Reset
@@ -229,6 +230,8 @@ impl World {
                 self.later(id, wait, Happening::Probed(token, result));
             }
             Output::Reply(token, reply) => self.replied(id, token, &reply),
+            Output::Staged(token, verdict) => self.staged(id, token, verdict),
+            Output::Adopted(hash) => self.adopted(id, hash),
             Output::Gate(address, until) => self.machines[id].kernel.gate(address, until),
             Output::Persist(serial, table) => self.persist(id, serial, &table),
             Output::FeedWatchdog => {

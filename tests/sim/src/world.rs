@@ -33,6 +33,7 @@ pub(crate) struct World {
     pub(crate) plan: Rc<Plan>,
     pub(crate) queue: Queue,
     pub(crate) machines: Vec<Machine>,
+    pub(crate) files: cluster::Files,
     pub(crate) wires: Wires,
     pub(crate) switch: Switch,
     pub(crate) host: Host,
@@ -50,7 +51,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(plan: &Plan, keep_story: bool) -> World {
-        let files = cluster::Files::new(&plan.cluster);
+        let files = cluster::Files::new(plan);
         let machines: Vec<Machine> = plan
             .machines
             .iter()
@@ -68,6 +69,7 @@ impl World {
         let timings = machines.iter().map(|machine| machine.config.engine.timing);
         let timings: Vec<_> = timings.collect();
         let mut world = World {
+            files,
             wires: Wires::new(plan.seed, machines.len(), &plan.wires),
             switch: Switch::default(),
             host: Host::new(plan.patience, plan.cluster.group_count()),

@@ -133,6 +133,11 @@ impl From<Refused> for Failure {
                 "this node is leaving, or is refused because another machine carries its identity",
                 "ask the other node",
             ),
+            Refusal::NotStaged(_) => (
+                StatusCode::CONFLICT,
+                "a member has not staged that cluster file",
+                "stage it on every node first, then adopt it",
+            ),
             Refusal::Frozen => (
                 StatusCode::CONFLICT,
                 "the nodes run different cluster files: groups are not moved by hand",

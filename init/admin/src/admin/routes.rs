@@ -52,7 +52,8 @@ impl App {
             Command::Standby(_, true)
             | Command::Move(..)
             | Command::Maintenance(true)
-            | Command::Manage(_, false) => "a power loss of all nodes at once",
+            | Command::Manage(_, false)
+            | Command::Adopt(_) => "a power loss of all nodes at once",
             // What ends a wish leaves nothing to forget.
             Command::Standby(_, false)
             | Command::Maintenance(false)

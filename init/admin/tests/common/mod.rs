@@ -57,6 +57,7 @@ pub(crate) fn healthy() -> Status {
             members: [name("node1"), name("node2")].into_iter().collect(),
             written_off: NodeSet::EMPTY,
         }),
+        next: Default::default(),
         maintenance: false,
         sees: Nodes {
             members: NodeSet::first(2),

@@ -18,6 +18,7 @@ fn core() -> Core {
         members: NodeSet(3),
         coordinator: NodeId(0),
         written_off: NodeSet::EMPTY,
+        file: 0x0102,
     };
     let claim = Claim {
         hold: Hold::Holding,
@@ -42,6 +43,8 @@ fn core() -> Core {
         uptime: 123_456,
         seq: 1_000,
         file_hash: 0x1122_3344_5566_7788,
+        next: 3,
+        ready: true,
         standing: Standing::Member,
         reachable: true,
         health: Health::Yellow,
@@ -108,11 +111,13 @@ fn known_answer() {
         "c0c407",           // uptime
         "e807",             // sequence
         "8877665544332211", // file hash
+        "0301",             // file 3 is staged, and ready
         "020101",           // member, reachable, yellow
         "02000000",         // hears node 1 both ways, nobody vouched for, owes nobody
         "0100ec0b",         // leased, not alone, W of 1516 ms
         "78563412",         // terms
         "0107030000",       // view 7 of both, node 0 coordinates, nobody written off
+        "8202",             // of file 0x102
         "00",               // no ballot
         "ac0202",           // newest epoch, plan
         "020d0c0b0a",       // the digest of what its disk holds
@@ -123,7 +128,7 @@ fn known_answer() {
         "01",               // one echo
         "011032547698badcfee607e5070501",
         "000101ab020401", // standby of node 1, by node 1
-        "cba89903c36d1a2637b312060def8bdb",
+        "7817aec5a15649bc8d24df5ab0429c17",
     );
     assert_eq!(hex(&frame), expect);
 }
@@ -188,6 +193,7 @@ fn the_floor_holds_for_the_largest_values() {
         members: NodeSet(u32::MAX),
         coordinator: NodeId(31),
         written_off: NodeSet(u32::MAX),
+        file: u32::MAX,
     };
     let claim = Claim {
         hold: Hold::Released,
@@ -209,6 +215,7 @@ fn the_floor_holds_for_the_largest_values() {
         sender: NodeId(31),
         uptime: most,
         seq: most,
+        next: u32::MAX,
         standing: Standing::Refused,
         mesh: NodeSet(u32::MAX),
         vouched: NodeSet(u32::MAX),
@@ -233,7 +240,7 @@ fn the_floor_holds_for_the_largest_values() {
     };
     let wish = Register {
         key: Wish::Cleanup(u32::MAX),
-        value: u8::MAX,
+        value: u32::MAX,
         stamp: Stamp {
             epoch: most,
             counter: u32::MAX,
@@ -273,6 +280,7 @@ fn authentic_bodies_out_of_range_are_malformed() {
             members: NodeSet(members),
             coordinator: NodeId(coordinator),
             written_off: NodeSet::EMPTY,
+            file: 1,
         })
     };
     let line = |change: &dyn Fn(&mut GroupLine)| {

@@ -6,7 +6,7 @@
 //! [`super::fit`]'s.
 
 use super::fit::{confirmed, has_left};
-use super::{Absent, Backoff, Engine, Plan};
+use super::{Absent, Backoff, Engine};
 use crate::limits;
 use crate::membership::{self, Authority};
 use crate::surface::{Event, Gone, Role, View};
@@ -20,6 +20,7 @@ impl Engine {
         self.notice_left_out(now);
         self.follow(now);
         self.lead(now);
+        self.switch(now);
     }
 
     /// Those that we hear have gone on without us, and not just for the moment that it
@@ -82,7 +83,9 @@ impl Engine {
             let Some(ballot) = life.said.ballot.filter(|ballot| ballot.coordinator == peer) else {
                 continue;
             };
-            let mine = ballot.members.contains(me) && confirmed(life);
+            let mine = ballot.members.contains(me)
+                && confirmed(life)
+                && !self.declines_file(&life.said, &ballot);
             let better = self
                 .ballot
                 .is_none_or(|old| membership::outranks(&ballot, &old));
@@ -170,11 +173,12 @@ impl Engine {
             members,
             coordinator: me,
             written_off: self.to_write_off().minus(members),
+            file: self.file_of(members),
         };
-        let outdated = self
-            .view
-            .is_none_or(|view| view.members != members || view.written_off != desired.written_off)
-            || self.needs_renewal(now);
+        let outdated = self.view.is_none_or(|view| {
+            (view.members, view.written_off, view.file)
+                != (members, desired.written_off, desired.file)
+        }) || self.needs_renewal(now);
         if !outdated || !self.may_form(now, &desired) {
             self.ballot = None;
             return;
@@ -194,8 +198,10 @@ impl Engine {
             self.install(now, desired);
             return;
         }
-        let same =
-            |ballot: &View| ballot.members == members && ballot.written_off == desired.written_off;
+        let same = |ballot: &View| {
+            (ballot.members, ballot.written_off, ballot.file)
+                == (members, desired.written_off, desired.file)
+        };
         match mine.filter(same) {
             Some(ballot) => self.count_votes(now, ballot),
             None => self.propose(now, desired),
@@ -377,12 +383,15 @@ impl Engine {
         if self.role != Role::Leaving {
             self.role = Role::Member;
         }
-        self.plan = Plan::default();
+        let lines = core::mem::take(&mut self.plan).lines;
         self.log(Event::View {
             epoch: view.epoch,
             members: view.members,
         });
         self.changed();
+        if self.may_adopt() {
+            self.adopt(now, lines);
+        }
     }
 
     /// How often a peer is to be heard: the keepalive of the fastest path on which it

@@ -40,6 +40,11 @@ impl Witness {
             rejected: None,
         })
     }
+
+    /// A word lasts so long from now on.
+    pub(super) fn wait(&mut self, wait: Now) {
+        self.client.set_wait(wait);
+    }
 }
 
 impl Hash for Witness {

@@ -179,6 +179,8 @@ impl Engine {
             uptime: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
             seq: self.beats.seq,
             file_hash: self.config.file_hash,
+            next: self.next_file(),
+            ready: self.is_clear_of_file(),
             standing: self.standing(at),
             reachable: self.reaches_clients(at),
             health: self.wellness.said,

@@ -42,7 +42,7 @@ impl Engine {
                     return Err(Refusal::Frozen);
                 }
                 self.registers
-                    .write(Key::Standby(node), u8::from(on), self.epoch, me);
+                    .write(Key::Standby(node), u32::from(on), self.epoch, me);
                 if !on && self.registers.quarantined(node) {
                     self.exits[node.index()] = Exits::default();
                     self.registers
@@ -51,12 +51,12 @@ impl Engine {
             }
             Command::Maintenance(on) => {
                 self.registers
-                    .write(Key::Maintenance, u8::from(on), self.epoch, me);
+                    .write(Key::Maintenance, u32::from(on), self.epoch, me);
             }
             Command::Manage(group, on) => {
                 self.known_group(group)?;
                 let key = Key::Unmanaged(self.registers.tag(group));
-                self.registers.write(key, u8::from(!on), self.epoch, me);
+                self.registers.write(key, u32::from(!on), self.epoch, me);
             }
             Command::Move(group, node, once) => {
                 self.known_node(node)?;
@@ -66,7 +66,7 @@ impl Engine {
                 self.epoch += 1;
                 self.registers.write(
                     Key::Prefer(self.registers.tag(group)),
-                    if once { node.0 | ONCE } else { node.0 },
+                    u32::from(node.0) | if once { ONCE } else { 0 },
                     self.epoch,
                     me,
                 );
@@ -96,6 +96,7 @@ impl Engine {
                     self.granted[node.index()].at = None;
                 }
             }
+            Command::Adopt(hash) => self.want_file(hash)?,
             Command::Leave => {
                 if self.role != Role::Left {
                     self.role = Role::Leaving;

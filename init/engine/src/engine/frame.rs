@@ -188,23 +188,9 @@ impl Engine {
                 self.changed();
             }
         }
-        self.compare_files(sender, beat.core.file_hash);
+        self.note_file(now, sender, beat.core.file_hash);
         self.learn(beat);
         self.grant(now, sender, beat);
-    }
-
-    /// Notes whether a peer runs another cluster file.
-    fn compare_files(&mut self, peer: NodeId, hash: u64) {
-        let yes = hash != self.config.file_hash;
-        if yes != self.other_file.contains(peer) {
-            self.other_file = if yes {
-                self.other_file.with(peer)
-            } else {
-                self.other_file.without(peer)
-            };
-            self.log(Event::OtherFile { peer, yes, hash });
-            self.changed();
-        }
     }
 
     /// Epochs, tenures and operators' wishes spread with every fresh beat.

@@ -13,7 +13,7 @@
 //! after which they count as dead.
 
 use super::{Engine, Small};
-use crate::config::ResourceKind;
+use crate::config::{Config, ResourceKind};
 use crate::group::Member;
 use crate::limits;
 use crate::types::{Now, ResourceId};
@@ -38,6 +38,16 @@ impl Gates {
             earned: now,
             ticked: now,
             doubted: None,
+        }
+    }
+
+    /// What is another thing under its old name was told nothing yet.
+    pub(super) fn adopt(&mut self, old: &Config, new: &Config) {
+        let both = old.resources.iter().zip(&new.resources);
+        for (told, (was, is)) in self.told.iter_mut().zip(both) {
+            if (&was.name, was.make) != (&is.name, is.make) {
+                *told = None;
+            }
         }
     }
 }

@@ -198,6 +198,13 @@ impl Engine {
         let mut news = false;
         for register in registers {
             self.epoch = self.epoch.max(register.stamp.epoch);
+            // a node boots the file of its image, whatever ran before
+            if register.key == Key::File {
+                if ![0, self.file()].contains(&register.value) {
+                    self.log(Event::ImageFile);
+                }
+                continue;
+            }
             // a move for once is over with the tenure that it asked for
             let once = matches!(register.key, Key::Prefer(_)) && register.value & ONCE != 0;
             news |= !once && self.registers.merge(*register, foreign);

@@ -25,6 +25,7 @@ mod report;
 mod run;
 mod same;
 mod status;
+mod switch;
 mod wish;
 
 use heapless::Deque;
@@ -53,6 +54,7 @@ use gate::Gates;
 use health::Wellness;
 pub use hinder::Hindrance;
 use keep::Keeper;
+use switch::{Staged, Wanted};
 
 /// How often the stages run for one input while they still change something.
 /// Released, planned and started again in one breath takes three.
@@ -85,8 +87,15 @@ pub struct Engine {
     rng: Rng,
     carriers: [Carrier; limits::PATHS],
     peers: [Peer; limits::NODES],
-    /// Nodes that run another cluster file, as far as heard.
+    /// Nodes that run another cluster file, as far as heard; since when; and whether that
+    /// was said.
     other_file: NodeSet,
+    files_differ_since: [Option<Now>; limits::NODES],
+    told_files: NodeSet,
+    /// The file to run next, and the one that ran before this one.
+    staged: Option<Staged>,
+    left_file: Option<u64>,
+    wanted: Option<Wanted>,
     shown: [[PathState; limits::PATHS]; limits::NODES],
     /// Since when a path has been one-way, until that is reported.
     doubted: [[Option<Now>; limits::PATHS]; limits::NODES],
@@ -252,6 +261,7 @@ enum Small {
     Gate(ResourceId, Now),
     FeedWatchdog,
     ResetSelf(Fatal),
+    Adopted(u64),
     Log(Event),
 }
 
@@ -282,6 +292,11 @@ impl Engine {
             carriers: [Carrier::default(); limits::PATHS],
             peers: core::array::from_fn(|_| Peer::default()),
             other_file: NodeSet::EMPTY,
+            files_differ_since: [None; limits::NODES],
+            told_files: NodeSet::EMPTY,
+            staged: None,
+            left_file: None,
+            wanted: None,
             shown: [[PathState::Down; limits::PATHS]; limits::NODES],
             doubted: [[None; limits::PATHS]; limits::NODES],
             absent: [Absent::default(); limits::NODES],
@@ -397,6 +412,7 @@ impl Engine {
                 Small::Gate(resource, until) => Effect::Gate(resource, until),
                 Small::FeedWatchdog => Effect::FeedWatchdog,
                 Small::ResetSelf(fatal) => Effect::ResetSelf(fatal),
+                Small::Adopted(hash) => Effect::Adopted(hash),
                 Small::Log(event) => Effect::Log(event),
             },
         })

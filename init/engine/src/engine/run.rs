@@ -28,6 +28,9 @@ impl Engine {
                     self.begin(now, group, cause);
                 }
                 (Wish::Rest(reason), Phase::Starting | Phase::Running) => {
+                    if self.is_parting(group) {
+                        self.log(Event::Parts { group });
+                    }
                     self.end(now, group, reason);
                 }
                 (
@@ -196,10 +199,13 @@ impl Engine {
     }
 
     /// What proves that a node holds nothing, beyond silence. Seen once, it proves
-    /// that for W only: after its hold-back a new life may decide for itself.
+    /// that for W only, of its file or ours: after its hold-back a new life may decide for
+    /// itself.
     pub(super) fn gone(&self, now: Now, node: NodeId) -> Option<Gone> {
         let (gone, at) = self.absent[node.index()].gone?;
-        (gone == Gone::Vouched || now < at + self.hold_back).then_some(gone)
+        let life = self.peers[node.index()].life.as_ref();
+        let theirs = life.map_or(self.hold_back, |life| life.said.bound);
+        (gone == Gone::Vouched || now < at + self.hold_back.min(theirs)).then_some(gone)
     }
 
     /// A node outside our view is heard, and it holds the group, or it has a view of its

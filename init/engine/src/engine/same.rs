@@ -16,7 +16,7 @@ impl Hash for Engine {
             codec: _,
             wait_bound: _,
             guard_bound: _,
-            hold_back: _,
+            hold_back,
             terms: _,
             boot,
             now,
@@ -27,6 +27,9 @@ impl Hash for Engine {
             carriers,
             peers,
             other_file,
+            files_differ_since,
+            staged,
+            wanted,
             absent,
             granted,
             clients,
@@ -67,6 +70,8 @@ impl Hash for Engine {
             // drained after every input
             effects: _,
             // what people are told, and how often
+            told_files: _,
+            left_file: _,
             shown: _,
             doubted: _,
             short: _,
@@ -76,7 +81,8 @@ impl Hash for Engine {
         } = self;
         (config.me, config.file_hash, boot, now, deadline).hash(to);
         (sends, beats, rng, carriers).hash(to);
-        (peers, other_file, absent, granted).hash(to);
+        (peers, other_file, files_differ_since, absent, granted).hash(to);
+        (staged, wanted, hold_back).hash(to);
         (clients, wellness).hash(to);
         (backoff, joined_at, exits, twin, role).hash(to);
         (view, view_since, ballot, ballot_since, agreed, left_out).hash(to);

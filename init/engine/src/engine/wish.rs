@@ -45,6 +45,7 @@ impl Engine {
         let me = self.config.me;
         let wish = match self.plan.lines[id.index()] {
             _ if self.is_pinned(id) => Wish::AsIs,
+            _ if self.is_parting(id) => Wish::Rest(Reason::Move),
             None => Wish::AsIs,
             // this plan is older than the ban: the coordinator makes another
             Some(line) if line.nodes.contains(me) && self.is_barred(id) => Wish::AsIs,

@@ -73,7 +73,7 @@ fn what_is_sealed_is_opened_with_padding_and_by_either_key() {
 fn a_full_table_of_the_largest_values_fits() {
     let wish = Register {
         key: Wish::Cleanup(u32::MAX),
-        value: u8::MAX,
+        value: u32::MAX,
         stamp: Stamp {
             epoch: COUNT_LIMIT - 1,
             counter: u32::MAX,

@@ -68,6 +68,11 @@ pub enum Reach {
 }
 
 impl Client {
+    /// The largest bound W is another one from now on.
+    pub(crate) fn set_wait(&mut self, wait: Now) {
+        self.wait = wait;
+    }
+
     /// For life `boot` of node `me`, whose largest bound W is `wait`.
     pub fn new(cluster_id: u32, key: &Key, me: NodeId, boot: BootId, wait: Now) -> Client {
         Client {

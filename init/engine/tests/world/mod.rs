@@ -11,6 +11,7 @@ use std::time::Duration;
 use kodo_engine::config::{
     Config, Failback, Group, Name, Path, Resource, ResourceKind, SplitBrain, Timing, ranked,
 };
+use kodo_engine::reload::Unfit;
 use kodo_engine::surface::{
     Ack, Command, Effect, Event, Fatal, Health, Level, Reason, Refusal, Reject, Report, Role,
 };
@@ -57,6 +58,7 @@ pub(crate) fn pair(me: u8) -> Config {
     let resource = |what: &str, kind| Resource {
         name: name(what),
         kind,
+        make: 0,
         start_timeout: ms(5000),
         stop_timeout: ms(5000),
     };
@@ -466,6 +468,15 @@ impl World {
         self.input(n, |engine, now| take(engine.handle_command(now, command)));
     }
 
+    /// Stages a changed copy of a machine's file there.
+    pub(crate) fn stage(&mut self, n: usize, edit: impl Fn(&mut Config)) -> Result<(), Unfit> {
+        let mut next = self.machines[n].config.clone();
+        edit(&mut next);
+        let mut result = Err(Unfit::Busy);
+        self.input(n, |engine, now| result = engine.stage(now, &next));
+        result
+    }
+
     pub(crate) fn report(&mut self, n: usize, resource: ResourceId, report: Report) {
         self.input(n, |engine, now| engine.handle_report(now, resource, report));
     }
@@ -573,9 +584,14 @@ impl World {
                 self.machines[n].reset = Some(fatal);
                 self.machines[n].acts = [false; RESOURCES];
             }
+            Effect::Adopted(hash) => {
+                assert_eq!(engine.config().file_hash, hash, "in that instant");
+                self.machines[n].config = engine.config().clone();
+            }
             Effect::Log(event) => {
                 let mut text = String::new();
-                engine.text(&event, &mut text).expect("a string takes all");
+                let config = &self.machines[n].config;
+                event.text(config, &mut text).expect("a string takes all");
                 assert!(!text.is_empty() && text.len() < 400, "{text}");
                 self.log.push((self.now, n, event, text));
             }
@@ -899,6 +915,7 @@ pub(crate) fn three(edit: impl Fn(&mut Config)) -> World {
         let resource = Resource {
             name: name("base"),
             kind: ResourceKind::Service,
+            make: 0,
             start_timeout: ms(5000),
             stop_timeout: ms(5000),
         };

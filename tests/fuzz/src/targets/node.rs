@@ -422,11 +422,15 @@ impl World {
                 assert!(!line.text.is_empty() && !line.text.contains('\n'));
                 return;
             }
-            Output::Gate(..) | Output::FeedWatchdog | Output::Drill(_) => return,
             Output::Persist(serial, table) => {
                 self.sides[at].table = (serial, table.to_vec());
                 return;
             }
+            Output::Gate(..)
+            | Output::Staged(..)
+            | Output::Adopted(_)
+            | Output::FeedWatchdog
+            | Output::Drill(_) => return,
         };
         let to = &mut self.sides[1 - at].arriving;
         if to.len() < UNDER_WAY {

@@ -75,7 +75,11 @@ impl Liveness {
         if some(|fault| matches!(fault, Fault::WitnessDark)) {
             bound += plan.cluster.hold_off;
         }
-        let same = machines().all(|m| m.file == File::Same);
+        if plan.reloads() {
+            // Until a switch is given up, what it changes is down.
+            bound += dead * limits::SWITCH + Duration::from_secs(40);
+        }
+        let same = !plan.reloads() && machines().all(|m| m.file == File::Same);
         Liveness {
             healed: plan.healed,
             bound,

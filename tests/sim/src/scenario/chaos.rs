@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::Scenario;
 use super::draft::{Draft, SETTLED, ms, secs};
-use crate::plan::{Fault, GroupPlan, On, Part, Policy, Quality, Tape, Way, Wire, Wish};
+use crate::plan::{Fault, File, GroupPlan, On, Part, Policy, Quality, Tape, Way, Wire, Wish};
 
 pub(super) const RANDOM: Scenario = Scenario {
     name: "random",
@@ -22,6 +22,14 @@ pub(super) const RANDOM: Scenario = Scenario {
             let lasts = length(draft);
             let fault = any(draft);
             draft.fault(from, lasts, fault);
+        }
+        if draft.rng.chance(200) {
+            let file = draft
+                .rng
+                .pick(&[File::Changed, File::Remade, File::Remade, File::BothKeys]);
+            let by = draft.rng.index(draft.plan.cluster.nodes);
+            let at = start + draft.rng.time(ms(0), window);
+            super::reload::reload(draft, at, file, by);
         }
         draft.plan.healed = start;
         draft.plan.patience = Some(ms(500));

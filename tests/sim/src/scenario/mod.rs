@@ -14,6 +14,7 @@ mod nodes;
 mod operators;
 mod parts;
 mod policy;
+mod reload;
 mod services;
 mod traps;
 mod witness;
@@ -140,6 +141,10 @@ static ALL: &[Scenario] = &[
     operators::FAILURES_FORGOTTEN,
     operators::STOP_BLOCKED,
     operators::CLONES,
+    reload::RELOAD_GOOD,
+    reload::RELOAD_BAD,
+    reload::KEY_ROTATION,
+    reload::RELOAD_COORDINATOR_DIES,
     witness::WITNESS_POWER_LOSS,
     witness::WITNESS_LOST,
     witness::WITNESS_RESTARTS,
