@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use kodo_admin::{admin, probe, web};
 
-use crate::lanes::Link;
+use crate::lanes::{CHANNEL, Link};
 use crate::wire::{AdminSetup, ProbeSetup};
 
 /// Runs the child `name` until it fails or PID 1 is gone.
@@ -67,7 +67,15 @@ fn probe_config(setup: ProbeSetup) -> probe::ProbeConfig {
     }
 }
 
-/// Runs the built-in web service: `port=80 node=NAME cluster=NAME [directory=PATH]`.
+/// Tells the built-in web service at the other end of the channel its role.
+pub(crate) fn web_role(arguments: &[String]) -> Result<(), String> {
+    let word = arguments.first().map_or("", String::as_str);
+    let role = web::role::Role::of(word).ok_or_else(|| format!("{word} is no role"))?;
+    let channel = kodo_sys::process::inherited(CHANNEL).map_err(|error| error.to_string())?;
+    web::role::tell(channel, role).map_err(|error| format!("not taken: {error}"))
+}
+
+/// Runs the built-in web service: `port=80 node=NAME cluster=NAME [directory=PATH] [roles]`.
 pub(crate) fn web(arguments: &[String]) -> Result<(), String> {
     let value = |name: &str| {
         arguments.iter().find_map(|argument| {
@@ -85,6 +93,13 @@ pub(crate) fn web(arguments: &[String]) -> Result<(), String> {
         directory: value("directory").map(PathBuf::from),
         node: wanted("node")?,
         cluster: wanted("cluster")?,
+        roles: match arguments.iter().any(|argument| argument == "roles") {
+            true => {
+                let channel = kodo_sys::process::inherited(CHANNEL);
+                Some(channel.map_err(|error| format!("roles: {error}"))?)
+            }
+            false => None,
+        },
     };
     web::run(config).map_err(|error| error.to_string())
 }

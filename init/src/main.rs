@@ -2,7 +2,7 @@
 //!
 //! As process 1 it boots the machine and runs the decision loop ([`pid1`]). Started again
 //! with a name it is one of the privileged helpers ([`lanes`]), of the unprivileged
-//! children ([`child`], [`console`]), or the built-in web service. It decides nothing
+//! children ([`child`], [`console`]), or the built-in web service and its hook. It decides nothing
 //! about the cluster: `kodo-node` does, and never waits for what happens here.
 
 mod boot;
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         "console" => console::run().map_err(|error| error.to_string()),
         "admin" | "probe" => child::run(name),
         "web" => child::web(&arguments[1..]),
+        "web-role" => child::web_role(&arguments[1..]),
         _ => {
             eprintln!(
                 "this is PID 1 of a kodo node: the kernel starts it, not a person; see `kodo --help`"

@@ -7,10 +7,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use kodo_config::cluster::{Cluster, NicId, Node, Role, ServiceKind};
+use kodo_admin::web::role::Role;
+use kodo_config::cluster::{self, Cluster, NicId, Node, ServiceKind};
 use kodo_node::io::{Line, Port};
 
-use crate::wire::{AdminSetup, LineSetup, Nic, PortSetup, ProbeSetup, ServiceSetup};
+use crate::wire::{AdminSetup, Hooks, LineSetup, Nic, PortSetup, ProbeSetup, ServiceSetup};
 
 /// This binary, which is every built-in service's program.
 const SELF: &str = "/proc/self/exe";
@@ -108,7 +109,7 @@ fn ports(node: &Node) -> Vec<PortPlan> {
         .map(|(position, nic)| PortPlan {
             port: Port(id(position)),
             role: nic.role.word(),
-            public: nic.role == Role::Lan,
+            public: nic.role == cluster::Role::Lan,
             id: nic.id.clone(),
             addresses: nic
                 .addresses
@@ -151,14 +152,28 @@ fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceSetup> {
                         format!("cluster={}", cluster.name),
                     ];
                     arguments.extend(reads.iter().map(|reads| format!("directory={reads}")));
+                    if service.promotable {
+                        arguments.push("roles".to_owned());
+                    }
                     arguments
                 }
             };
+            let hooks = service.promotable.then(|| match service.kind {
+                ServiceKind::Builtin => {
+                    let hook = |role: Role| ["init", "web-role", role.word()].map(str::to_owned);
+                    Hooks {
+                        program: SELF.to_owned(),
+                        promote: hook(Role::Promoted).to_vec(),
+                        demote: hook(Role::Unpromoted).to_vec(),
+                    }
+                }
+            });
             ServiceSetup {
                 name: service.name.clone(),
                 program: SELF.to_owned(),
                 arguments,
                 reads,
+                hooks,
                 id,
                 low_port: service.port < 1024,
                 node: node.name.clone(),
@@ -169,7 +184,7 @@ fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceSetup> {
 
 fn admin(cluster: &Cluster, node: &Node) -> Option<AdminSetup> {
     let admin = cluster.admin.as_ref()?;
-    let lan = Cluster::ports(node, Role::Lan).flat_map(|(_, nic)| &nic.addresses);
+    let lan = Cluster::ports(node, cluster::Role::Lan).flat_map(|(_, nic)| &nic.addresses);
     Some(AdminSetup {
         port: admin.port,
         addresses: lan.map(|cidr| cidr.address).collect(),

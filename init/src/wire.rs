@@ -185,6 +185,8 @@ pub(crate) enum ToSvc {
     Terminate(Token, ServiceId),
     /// KILL to all of it; answered when nothing of it is left.
     Kill(Token, ServiceId),
+    /// Tell its running instance its role; answered when the hook that does so has ended.
+    Role(Token, ServiceId, Turn),
     /// KILL to the main process of every service: an operator's drill. Not answered.
     Drill,
     /// Start this node's own unprivileged child; its channel comes along. Its end, or its
@@ -192,6 +194,27 @@ pub(crate) enum ToSvc {
     Child(Child),
     /// KILL all of a child.
     KillChild(Child),
+}
+
+/// What a hook tells an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Turn {
+    /// It is the promoted one, and why.
+    Promote(Reason),
+    /// It no longer is.
+    Demote,
+}
+
+/// How the instances of a service are told their roles. What runs is any program: it ends
+/// well when the instance has taken the role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hooks {
+    /// The program file of both.
+    pub(crate) program: String,
+    /// The arguments for a promotion, the zeroth included.
+    pub(crate) promote: Vec<String>,
+    /// For a demotion.
+    pub(crate) demote: Vec<String>,
 }
 
 /// A service as the svc lane knows it.
@@ -207,6 +230,8 @@ pub(crate) struct ServiceSetup {
     pub(crate) reads: Option<String>,
     /// User and group id.
     pub(crate) id: u32,
+    /// How it is told its role, if it has one.
+    pub(crate) hooks: Option<Hooks>,
     /// Whether it binds a port below 1024.
     pub(crate) low_port: bool,
     /// This node's name, for the service's environment.

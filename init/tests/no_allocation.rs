@@ -212,7 +212,7 @@ impl World {
                     Message::Written(serial) => {
                         self.give(to, Input::StateWritten(serial, Ok(())));
                     }
-                    Message::Probed(token) => self.give(to, Input::Probed(token, Ok(()))),
+                    Message::Probed(token) => self.give(to, Input::Probed(token, Ok(0))),
                     Message::Exited(service) => {
                         self.give(to, Input::Exited(service, Exit::Signal(15)));
                     }

@@ -235,6 +235,20 @@ impl Lab {
         Client::new(&self.core, self.doors.service)
     }
 
+    /// The loopback port that leads to the service on a node's own address, whoever has the
+    /// VIP.
+    ///
+    /// # Errors
+    /// When there is no such node, or it has no address on the LAN.
+    pub fn own_port(&self, node: &str) -> Result<u16> {
+        let name = &self.machine_named(node)?.node;
+        let port = self.doors.own.get(name).copied();
+        port.ok_or_else(|| Error::Api {
+            node: node.to_owned(),
+            what: "has no address on the LAN in boot.json".to_owned(),
+        })
+    }
+
     /// A node's admin API.
     ///
     /// # Errors

@@ -130,6 +130,15 @@ impl Installer<'_> {
             if let Some(address) = lan.and_then(|nic| nic.address) {
                 let port = self.door(0, (address.addr, self.options.admin_port).into())?;
                 doors.admin.insert(name.as_str().into(), port);
+                let port = self.door(
+                    0,
+                    (
+                        address.addr,
+                        self.options.service_ports.first().copied().unwrap_or(80),
+                    )
+                        .into(),
+                )?;
+                doors.own.insert(name.as_str().into(), port);
             }
         }
         Ok(doors)
@@ -292,6 +301,8 @@ pub(crate) struct Doors {
     pub(crate) service: Option<u16>,
     /// To each node's admin API.
     pub(crate) admin: HashMap<Arc<str>, u16>,
+    /// To the service on each node's own address.
+    pub(crate) own: HashMap<Arc<str>, u16>,
 }
 
 /// `lan`, `lan2`, `lan3`, ….

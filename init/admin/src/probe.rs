@@ -2,7 +2,9 @@
 //!
 //! Owns the request and the judgement of its answer. A service is well when it answers a
 //! `GET` of its probe path on loopback with a status below 400, in time. Only the head of
-//! the answer is read. Decides nothing about restarts: the supervisor counts.
+//! the answer is read. `Kodo-Promotion: 5` in it says how fit the instance is to be
+//! promoted; without it, or with what is no number, that is 0. Decides nothing about
+//! restarts: the supervisor counts.
 //!
 //! A service may be hung, hostile or speak another protocol; each probe is bounded in
 //! time and bytes, and so is the number in flight: while all places are taken, further
@@ -33,6 +35,8 @@ const MESSAGE: usize = 64;
 const HEAD: usize = 8 * 1024;
 /// Header lines that are looked at; more are not an honest answer to a probe.
 const HEADERS: usize = 64;
+/// The header by which a service says how fit it is to be promoted.
+const PROMOTION: &str = "kodo-promotion";
 
 /// What to ask, by `ServiceId`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,17 +126,17 @@ async fn serve(fd: OwnedFd, config: ProbeConfig) -> Result<Infallible, Error> {
     }
 }
 
-async fn ask(target: &Target) -> Result<(), ProbeError> {
+async fn ask(target: &Target) -> Result<i16, ProbeError> {
     match timeout(target.timeout, exchange(target)).await {
-        Ok(Ok(200..=399)) => Ok(()),
-        Ok(Ok(status)) => Err(ProbeError::Status(status)),
+        Ok(Ok((200..=399, promotion))) => Ok(promotion),
+        Ok(Ok((status, _))) => Err(ProbeError::Status(status)),
         Ok(Err(error)) => Err(error),
         Err(_elapsed) => Err(ProbeError::Timeout),
     }
 }
 
-/// The status of the answer.
-async fn exchange(target: &Target) -> Result<u16, ProbeError> {
+/// The status of the answer, and how fit to be promoted it says to be.
+async fn exchange(target: &Target) -> Result<(u16, i16), ProbeError> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port))
         .await
         .map_err(|_| ProbeError::Refused)?;
@@ -154,21 +158,34 @@ async fn exchange(target: &Target) -> Result<u16, ProbeError> {
         if !matches!(read, Ok(1..)) {
             return Err(ProbeError::Garbage);
         }
-        if let Some(status) = status_of(&head)? {
-            return Ok(status);
+        if let Some(answer) = answer_of(&head)? {
+            return Ok(answer);
         }
     }
 }
 
-/// The status of a complete response head; `None` while it is only the beginning of one.
-fn status_of(head: &[u8]) -> Result<Option<u16>, ProbeError> {
+/// What a complete response head says; `None` while it is only the beginning of one.
+fn answer_of(head: &[u8]) -> Result<Option<(u16, i16)>, ProbeError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     match response.parse(head) {
-        Ok(httparse::Status::Complete(_)) => Ok(response.code),
+        Ok(httparse::Status::Complete(_)) => Ok(response
+            .code
+            .map(|code| (code, promotion(response.headers)))),
         Ok(httparse::Status::Partial) => Ok(None),
         Err(_) => Err(ProbeError::Garbage),
     }
+}
+
+/// How fit a service says it is, cut to what a heartbeat carries.
+fn promotion(headers: &[httparse::Header<'_>]) -> i16 {
+    let said = headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case(PROMOTION));
+    let text = said.and_then(|header| std::str::from_utf8(header.value).ok());
+    let score = text.and_then(|text| text.trim().parse::<i64>().ok());
+    let score = score.unwrap_or(0).clamp(i16::MIN.into(), i16::MAX.into());
+    i16::try_from(score).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -178,11 +195,25 @@ mod tests {
     #[test]
     fn reads_whole_heads_only() {
         let whole = b"HTTP/1.1 204 No Content\r\nX: y\r\n\r\nbody";
-        assert_eq!(status_of(whole), Ok(Some(204)));
+        assert_eq!(answer_of(whole), Ok(Some((204, 0))));
         for cut in 0..b"HTTP/1.1 204 No Content\r\nX: y\r\n\r".len() {
-            assert_eq!(status_of(&whole[..cut]), Ok(None), "{cut}");
+            assert_eq!(answer_of(&whole[..cut]), Ok(None), "{cut}");
         }
-        assert_eq!(status_of(b"SSH-2.0-OpenSSH\r\n"), Err(ProbeError::Garbage));
-        assert_eq!(status_of(&[0xff; 40]), Err(ProbeError::Garbage));
+        assert_eq!(answer_of(b"SSH-2.0-OpenSSH\r\n"), Err(ProbeError::Garbage));
+        assert_eq!(answer_of(&[0xff; 40]), Err(ProbeError::Garbage));
+    }
+
+    #[test]
+    fn a_service_says_how_fit_it_is() {
+        for (said, score) in [
+            ("Kodo-Promotion: 5", 5),
+            ("kodo-promotion:-1", -1),
+            ("Kodo-Promotion: 99999999", i16::MAX),
+            ("Kodo-Promotion: best", 0),
+            ("X-Promotion: 5", 0),
+        ] {
+            let head = format!("HTTP/1.1 200 OK\r\n{said}\r\n\r\n");
+            assert_eq!(answer_of(head.as_bytes()), Ok(Some((200, score))), "{said}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use kodo_node::io::{ProbeError, Reply, Request, ServiceId, Token};
 use serde::{Deserialize, Serialize};
 
 /// Bytes of the largest datagram. A status with every table full fits (see the tests).
-pub const DATAGRAM: usize = 16 * 1024;
+pub const DATAGRAM: usize = 20 * 1024;
 
 /// From the admin child to PID 1: an operator's wish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +43,8 @@ pub struct ProbeRequest {
 pub struct ProbeResult {
     /// From the request.
     pub token: Token,
-    /// Well, or not and why.
-    pub result: Result<(), ProbeError>,
+    /// Well and so fit to be promoted, or not well and why.
+    pub result: Result<i16, ProbeError>,
 }
 
 /// A message that does not fit the buffer: more than [`DATAGRAM`] bytes, or a buffer too

@@ -80,7 +80,7 @@ impl Pid1 {
         relay::decode(&buffer[..length]).unwrap()
     }
 
-    fn verdict(&self, service: u8) -> Result<(), ProbeError> {
+    fn verdict(&self, service: u8) -> Result<i16, ProbeError> {
         self.ask(7, service);
         let answer = self.answer();
         assert_eq!(answer.token, Token(7));
@@ -92,15 +92,15 @@ impl Pid1 {
 fn well_is_a_status_below_400() {
     let ports = [
         answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
-        answers(b"HTTP/1.0 204 No Content\r\n\r\n"),
+        answers(b"HTTP/1.0 204 No Content\r\nKodo-Promotion: 7\r\n\r\n"),
         answers(b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n"),
         answers(b"HTTP/1.1 404 Not Found\r\n\r\n"),
         answers(b"HTTP/1.1 500 Oh No\r\n\r\n"),
     ];
     let pid1 = Pid1::new(&ports, 5_000);
-    assert_eq!(pid1.verdict(0), Ok(()));
-    assert_eq!(pid1.verdict(1), Ok(()));
-    assert_eq!(pid1.verdict(2), Ok(()));
+    assert_eq!(pid1.verdict(0), Ok(0));
+    assert_eq!(pid1.verdict(1), Ok(7));
+    assert_eq!(pid1.verdict(2), Ok(0));
     assert_eq!(pid1.verdict(3), Err(ProbeError::Status(404)));
     assert_eq!(pid1.verdict(4), Err(ProbeError::Status(500)));
 }
@@ -181,7 +181,7 @@ fn a_hung_service_does_not_delay_another() {
         pid1.answer(),
         ProbeResult {
             token: Token(2),
-            result: Ok(())
+            result: Ok(0)
         }
     );
     let late = ProbeResult {

@@ -1,5 +1,6 @@
 //! The JSON that operators' programs rely on, and the datagrams to PID 1.
 
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
@@ -56,7 +57,7 @@ fn status_of_a_healthy_pair() {
             ],
             "groups": [
                 {"name": "www", "managed": true, "clones": null, "holder": "node1",
-                 "nodes": ["node1"], "waits_for": null, "stuck_on": null,
+                 "nodes": ["node1"], "promotes": null, "promotion": [], "waits_for": null, "stuck_on": null,
                  "epoch": 2, "state": "started", "failures": 0,
                  "placement": {"planned": ["node1"], "holders": ["node1"], "banned": [],
                                "waiting": [], "damped": false, "first": false,
@@ -298,7 +299,15 @@ fn a_newer_reader_survives_an_older_node() {
     forget("/nodes/0", &["quarantined", "health", "carries"]);
     forget(
         "/groups/0",
-        &["managed", "clones", "nodes", "waits_for", "stuck_on"],
+        &[
+            "managed",
+            "clones",
+            "nodes",
+            "promotes",
+            "promotion",
+            "waits_for",
+            "stuck_on",
+        ],
     );
     let read: api::Status = serde_json::from_value(value).unwrap();
     assert!(!read.maintenance && !read.nodes[0].quarantined);
@@ -414,9 +423,12 @@ fn largest() -> Status {
         damped: true,
         first: true,
         pinned: true,
+        unfit: every,
+        scores: [i16::MAX; kodo_engine::limits::NODES],
     };
     group.waits_for = Some(name.clone());
     group.stuck_on = Some(name.clone());
+    group.promotes = Some(name.clone());
     group.epoch = u64::MAX;
     let mut member = group.members[0].clone();
     member.name = name;

@@ -7,17 +7,21 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::eventually;
+use common::{eventually, pair};
+use kodo_admin::web::role::{Role, tell};
 use kodo_admin::web::{self, WebConfig};
 use rustix::process::{Pid, Signal, kill_process};
 
 const PORT: &str = "KODO_TEST_WEB_PORT";
 const DIRECTORY: &str = "KODO_TEST_WEB_DIRECTORY";
+/// Its standard input is the channel of its roles.
+const ROLES: &str = "KODO_TEST_WEB_ROLES";
 
 /// Not a test: the body of the process that the tests start from this very program.
 #[test]
@@ -31,6 +35,8 @@ fn the_service() {
         directory,
         node: "node1".to_owned(),
         cluster: "web".to_owned(),
+        roles: std::env::var_os(ROLES)
+            .map(|_| std::io::stdin().as_fd().try_clone_to_owned().unwrap()),
     };
     web::run(config).unwrap();
 }
@@ -65,6 +71,10 @@ impl Answer {
 
 impl Service {
     fn new(directory: Option<&Path>) -> Service {
+        Service::start(directory, None)
+    }
+
+    fn start(directory: Option<&Path>, roles: Option<OwnedFd>) -> Service {
         let port = {
             let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
             free.local_addr().unwrap().port()
@@ -76,6 +86,9 @@ impl Service {
             .stdout(Stdio::null());
         if let Some(directory) = directory {
             command.env(DIRECTORY, directory);
+        }
+        if let Some(roles) = roles {
+            command.env(ROLES, "").stdin(Stdio::from(roles));
         }
         let service = Service {
             process: command.spawn().unwrap(),
@@ -386,6 +399,7 @@ fn what_cannot_be_served_is_said() {
         directory: directory.map(PathBuf::from),
         node: "node1".to_owned(),
         cluster: "web".to_owned(),
+        roles: None,
     };
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -401,4 +415,35 @@ fn what_cannot_be_served_is_said() {
         error.starts_with("web: cannot open /nonexistent: "),
         "{error}"
     );
+}
+
+#[test]
+fn a_promotable_one_shows_its_role_and_takes_another() {
+    let (own, hooks) = pair();
+    let service = Service::start(None, Some(own));
+    let shown = |role: &str| {
+        let answer = service.get("/kodo");
+        assert_eq!(answer.header("x-kodo-role"), Some(role));
+        assert_eq!(answer.header("kodo-promotion"), Some("5"));
+        let page = String::from_utf8(answer.body).unwrap();
+        assert!(page.contains(&format!("<b>{role}</b>")), "{page}");
+    };
+    shown("unpromoted");
+    // A hook that ended well has been heard: nothing has to be waited for.
+    for role in [Role::Promoted, Role::Promoted, Role::Unpromoted] {
+        tell(hooks.try_clone().unwrap().into(), role).unwrap();
+        shown(role.word());
+    }
+    drop(service);
+    assert!(
+        tell(hooks.into(), Role::Promoted).is_err(),
+        "nobody is there"
+    );
+}
+
+#[test]
+fn another_one_has_no_role() {
+    let answer = Service::new(None).get("/kodo");
+    assert_eq!(answer.header("x-kodo-role"), None);
+    assert_eq!(answer.header("kodo-promotion"), None);
 }

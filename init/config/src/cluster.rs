@@ -296,6 +296,8 @@ pub struct Service {
     pub port: u16,
     /// Directory of static files, relative to the cluster file; the image carries a copy.
     pub files: Option<Spanned<String>>,
+    /// Its instances have two roles: one of them can be promoted.
+    pub promotable: bool,
     /// How its health is asked.
     pub probe: Probe,
     /// A start that is not ready after this has failed.
@@ -360,6 +362,8 @@ pub struct Group {
     pub weight: u16,
     /// On how many nodes it runs at once, if it is a clone.
     pub clones: Option<u8>,
+    /// Position of the clone of which it promotes an instance; that is its first member.
+    pub promotes: Option<usize>,
     /// How much better another node must be before it moves there by itself.
     pub stickiness: i32,
     /// What happens when a more preferred node returns.

@@ -1,7 +1,8 @@
 //! From the whole cluster to one node's configuration, in its parts' own terms.
 //!
 //! Owns the numbering: nodes, paths, ports, lines, VIPs and services keep their position
-//! in the file; resources are the services, then the VIPs. Every bound of a part was
+//! in the file; resources are the services, then the VIPs, then the roles that groups
+//! promote to, by group. Every bound of a part was
 //! checked with the file, so nothing here can overflow.
 
 use core::fmt;
@@ -80,6 +81,10 @@ impl Cluster {
                             port: port(node, vip.lan),
                             address: vip.address.address,
                         }),
+                )
+                .chain(
+                    self.roles()
+                        .map(|(_, service)| Target::Role(ServiceId(id(service)))),
                 )),
             public: port(node, public),
             act_timeout: self.act_timeout(),
@@ -119,6 +124,28 @@ impl Cluster {
         (0..self.services.len()).map(|index| Target::Service(ServiceId(id(index))))
     }
 
+    /// Each group that promotes, and the service that gets the role.
+    fn roles(&self) -> impl Iterator<Item = (usize, usize)> {
+        let groups = self.groups.iter().enumerate();
+        groups.filter_map(|(group, rule)| {
+            let mut members = self.groups[rule.promotes?].members.iter();
+            let service = members.find_map(|member| match member {
+                Member::Service(at) if self.services[*at].promotable => Some(*at),
+                Member::Service(_) | Member::Vip(_) => None,
+            });
+            Some((group, service?))
+        })
+    }
+
+    /// A group's members, its role first.
+    fn members(&self, group: usize) -> impl Iterator<Item = ResourceId> {
+        let role = self.roles().position(|(of, _)| of == group);
+        let role = role.map(|at| ResourceId(id(self.services.len() + self.vips.len() + at)));
+        let members = self.groups[group].members.iter();
+        role.into_iter()
+            .chain(members.map(|member| self.resource(*member)))
+    }
+
     /// A member's position among all resources.
     fn resource(&self, member: Member) -> ResourceId {
         ResourceId(id(match member {
@@ -133,13 +160,22 @@ impl Cluster {
         let act = self.act_timeout();
         let services = self.supervisor().services;
         let made = self.services.iter().map(Service::make);
-        let services = services
+        let made: std::vec::Vec<u32> = made.collect();
+        let roles = self.roles().map(|(_, of)| engine::Resource {
+            name: role(&services[of].name),
+            kind: engine::ResourceKind::Role(ResourceId(id(of))),
+            make: made[of],
+            // A hook takes as long as a start or stop may, and so does the doubt about it.
+            start_timeout: services[of].start_bound() + act,
+            stop_timeout: services[of].stop_bound() + act,
+        });
+        let processes = services
             .iter()
-            .zip(made)
+            .zip(&made)
             .map(|(service, make)| engine::Resource {
                 name: service.name.clone(),
                 kind: engine::ResourceKind::Service,
-                make,
+                make: *make,
                 // The supervisor answers within its bound; the helper's last answer comes on top.
                 start_timeout: service.start_bound() + act,
                 stop_timeout: service.stop_bound() + act,
@@ -187,36 +223,40 @@ impl Cluster {
                 public: path.public,
                 ends: ends(path),
             })),
-            resources: all(services.chain(vips)),
-            groups: all(self.groups.iter().map(|group| engine::Group {
-                guarded: group.guarded,
-                priority: group.priority,
-                weight: group.weight,
-                clones: group.clones,
-                stickiness: group.stickiness,
-                failback: match group.failback {
-                    Failback::Auto => engine::Failback::Auto,
-                    Failback::Delayed(delay) => engine::Failback::Delayed(delay),
-                    Failback::Manual => engine::Failback::Manual,
-                },
-                migration_threshold: group.migration_threshold,
-                failure_timeout: group.failure_timeout,
-                health: match group.health {
-                    HealthRule::None => engine::HealthRule::None,
-                    HealthRule::MigrateOnRed => engine::HealthRule::MigrateOnRed,
-                    HealthRule::OnlyGreen => engine::HealthRule::OnlyGreen,
-                },
-                start_failure_is_fatal: group.start_failure_is_fatal,
-                on_stop_failure: match group.on_stop_failure {
-                    OnStopFailure::Fence => engine::OnStopFailure::Fence,
-                    OnStopFailure::Block => engine::OnStopFailure::Block,
-                },
-                ..engine::Group::new(
-                    word(&group.name),
-                    all(group.members.iter().map(|member| self.resource(*member))),
-                    self.location(group),
-                )
-            })),
+            resources: all(processes.chain(vips).chain(roles)),
+            groups: all(self
+                .groups
+                .iter()
+                .enumerate()
+                .map(|(at, group)| engine::Group {
+                    guarded: group.guarded,
+                    priority: group.priority,
+                    weight: group.weight,
+                    clones: group.clones,
+                    stickiness: group.stickiness,
+                    failback: match group.failback {
+                        Failback::Auto => engine::Failback::Auto,
+                        Failback::Delayed(delay) => engine::Failback::Delayed(delay),
+                        Failback::Manual => engine::Failback::Manual,
+                    },
+                    migration_threshold: group.migration_threshold,
+                    failure_timeout: group.failure_timeout,
+                    health: match group.health {
+                        HealthRule::None => engine::HealthRule::None,
+                        HealthRule::MigrateOnRed => engine::HealthRule::MigrateOnRed,
+                        HealthRule::OnlyGreen => engine::HealthRule::OnlyGreen,
+                    },
+                    start_failure_is_fatal: group.start_failure_is_fatal,
+                    on_stop_failure: match group.on_stop_failure {
+                        OnStopFailure::Fence => engine::OnStopFailure::Fence,
+                        OnStopFailure::Block => engine::OnStopFailure::Block,
+                    },
+                    ..engine::Group::new(
+                        word(&group.name),
+                        all(self.members(at)),
+                        self.location(group),
+                    )
+                })),
             capacity: all(self.nodes.iter().map(|node| node.capacity)),
             colocations: all(self.colocations.iter().map(|pair| engine::Colocation {
                 group: GroupId(id(pair.group)),
@@ -361,6 +401,13 @@ fn id(position: usize) -> u8 {
 /// A name in a bounded string.
 fn word<const N: usize>(text: &str) -> String<N> {
     String::try_from(text).unwrap_or_else(|_| unreachable!("checked: names are short"))
+}
+
+/// What a service's role is called: no name of the file has a space.
+fn role<const N: usize>(service: &str) -> String<N> {
+    const WORD: &str = " role";
+    let name = &service[..service.len().min(N - WORD.len())];
+    word(&format!("{name}{WORD}"))
 }
 
 /// Items in a bounded list.

@@ -30,7 +30,7 @@ fn the_example() {
 
 #[test]
 fn the_other_examples() {
-    for name in ["nplus1", "three", "voter", "witness"] {
+    for name in ["nplus1", "promotable", "three", "voter", "witness"] {
         let file = format!("../../image/examples/{name}.toml");
         check(&file, &format!("{name}.txt"));
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use kodo_config::cluster::{IdentityError, Mac};
 use kodo_config::{Cluster, Diagnostic, Secret, Severity};
-use kodo_engine::ResourceId;
+use kodo_engine::config::{ResourceKind, Together};
+use kodo_engine::{GroupId, ResourceId};
 use kodo_node::config::{Target, Wire};
 use kodo_node::io::{Line, Port, ServiceId};
 use proptest::prelude::*;
@@ -197,6 +198,34 @@ fn a_node_gets_its_own_ends() {
         error.to_string(),
         "the cluster file has no node `node3`; it has node1 and node2"
     );
+}
+
+/// A role is the first member of the group that promotes, and follows the clone.
+#[test]
+fn a_role_is_a_resource_of_the_group_that_promotes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good/promotable.toml");
+    let cluster = parse(&fs::read_to_string(path).unwrap()).unwrap();
+    let node = cluster.node("node1").unwrap();
+    let engine = &node.engine;
+    let (db, primary) = (GroupId(0), GroupId(1));
+    assert_eq!(engine.promoted(primary), Some((db, ResourceId(0))));
+    assert_eq!(engine.promoted(db), None);
+    assert_eq!(
+        engine.groups[1].members[..],
+        [ResourceId(3), ResourceId(2)],
+        "the role, then the VIP"
+    );
+    let role = &engine.resources[3];
+    assert_eq!(role.kind, ResourceKind::Role(ResourceId(0)));
+    assert_eq!(role.name, "db role");
+    assert_eq!(node.resources[3], Target::Role(ServiceId(0)));
+    let pair = engine.colocations[0];
+    assert_eq!(
+        (pair.group, pair.with, pair.bond),
+        (primary, db, Together::Must)
+    );
+    let order = engine.orders[0];
+    assert_eq!((order.first, order.then, order.must), (db, primary, true));
 }
 
 /// Engine and netstack assert what the checks promise.

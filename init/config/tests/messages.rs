@@ -126,6 +126,7 @@ fn the_examples_pass_with_exactly_their_remarks() {
     );
     example("web.toml", &[key, token, ping, drills]);
     example("three.toml", &[key, token, quorum, drills]);
+    example("promotable.toml", &[key, token, quorum, drills]);
     example("voter.toml", &[key, token, quorum, drills]);
     example("mutual.toml", &[key, token, ping, drills]);
     example("witness.toml", &[key, key, token, witness, drills]);

@@ -204,11 +204,10 @@ fn the_guide_shows_what_is_accepted() {
     assert!(node.contains("capacity = 4"), "the first table is node1");
     let text = file(&[Some(4), None, None], &[])
         + groups
-        + "[[group]]\nname = \"db\"\nmembers = [\"store\"]\n\
-           [[service]]\nname = \"web\"\n\
+        + "[[service]]\nname = \"web\"\n\
            [[service]]\nname = \"collector\"\nport = 81\n\
-           [[service]]\nname = \"store\"\nport = 82\n\
-           [[vip]]\nname = \"vip\"\naddress = \"10.0.0.99/24\"\n";
+           [[vip]]\nname = \"vip\"\naddress = \"10.0.0.99/24\"\n\
+           [[vip]]\nname = \"db-vip\"\naddress = \"10.0.0.98/24\"\n";
     let cluster = accepted(&text);
     let said: Vec<_> = cluster.notes.iter().map(|note| note.severity).collect();
     assert!(!said.contains(&Severity::Warning), "{:?}", cluster.notes);

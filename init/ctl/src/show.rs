@@ -157,6 +157,15 @@ fn group_row(status: &Status, group: &Group) -> Vec<String> {
         false => String::new(),
     };
     let mut remarks = Vec::new();
+    if let Some(clone) = &group.promotes {
+        let fit = group.promotion.iter();
+        let fit = fit.map(|fit| format!("{} ({})", fit.node, fit.score));
+        let fit = fit.collect::<Vec<_>>().join(", ");
+        remarks.push(match fit.is_empty() {
+            true => format!("NO INSTANCE of {clone} to promote"),
+            false => format!("may promote {clone} on {fit}"),
+        });
+    }
     if let Some(first) = &group.waits_for {
         remarks.push(format!("WAITS for {first} on {}", status.node));
     }
@@ -562,6 +571,15 @@ ALERTS
                 "mail",
                 json!({"holder": "node2", "state": "stopped", "stuck_on": "node2"})
             ),
+            group(
+                "one",
+                json!({"promotes": "dns", "members": [{"name": "dns role", "state": "started"}],
+                       "promotion": [{"node": "node1", "score": 5}, {"node": "node2", "score": 0}]})
+            ),
+            group(
+                "two",
+                json!({"promotes": "dns", "holder": null, "state": "stopped"})
+            ),
         ]);
         let read: Status = serde_json::from_value(value).unwrap();
         let expected = "\
@@ -574,6 +592,8 @@ GROUPS
   www    on node1                 started   web, vip   NOT MANAGED by order, BARRED from node2, wanted on node2 by order, 1 failure on node1
   db     NOWHERE                                       WAITS for www on node1
   mail   on node2                                      CANNOT BE STOPPED on node2
+  one    on node1                 started   dns role   may promote dns on node1 (5), node2 (0)
+  two    NOWHERE                                       NO INSTANCE of dns to promote
 
 NODES
   node1   active    answers you        wishes kept on disk

@@ -37,7 +37,7 @@ pub const COUNT_LIMIT: u64 = 1 << 42;
 const HEADER: usize = 5;
 /// Worst-case encoded sizes, proven by test.
 const CORE: usize = 136;
-const GROUP: usize = 28;
+const GROUP: usize = 32;
 const HEARS: usize = 23;
 pub(crate) const REGISTER: usize = 23;
 
@@ -153,6 +153,8 @@ pub struct GroupLine {
     pub banned: bool,
     /// How far it is there: other groups may wait for it.
     pub phase: Phase,
+    /// How fit its instance is to be promoted by this group, if it can be.
+    pub fit: Option<i16>,
     /// Where the plan wants it; `None` when it is not planned yet.
     pub assigned: Option<Assigned>,
 }
@@ -360,6 +362,7 @@ impl Codec {
                 && claim
                     .over
                     .is_none_or(|(epoch, over)| count(epoch) && epoch < claim.tenure && node(over))
+                && line.fit.is_none_or(|fit| fit >= 0)
                 && line
                     .assigned
                     .is_none_or(|assigned| assigned.nodes.is_subset(all))

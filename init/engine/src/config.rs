@@ -157,6 +157,15 @@ pub enum ResourceKind {
     Vip,
     /// A child process tree.
     Service,
+    /// That this service's instance here is the promoted one. As exclusive as an address.
+    Role(ResourceId),
+}
+
+impl ResourceKind {
+    /// It must never be on two nodes at once, whatever group it is in.
+    pub fn is_exclusive(self) -> bool {
+        self != ResourceKind::Service
+    }
 }
 
 /// An ordered set of resources: started first to last, stopped last to first.
@@ -321,6 +330,19 @@ pub fn ranked(nodes: usize, prefer: &[NodeId]) -> Vec<Option<Score>, { limits::N
 }
 
 impl Config {
+    /// What a group promotes: the clone, and the service of it that has the role.
+    pub fn promoted(&self, group: GroupId) -> Option<(GroupId, ResourceId)> {
+        let mut members = self.groups.get(group.index())?.members.iter();
+        let service =
+            members.find_map(|member| match self.resources.get(member.index())?.kind {
+                ResourceKind::Role(service) => Some(service),
+                ResourceKind::Vip | ResourceKind::Service => None,
+            })?;
+        let has = |group: &Group| group.members.contains(&service);
+        let clone = self.groups.iter().position(has)?;
+        Some((GroupId::from_index(clone), service))
+    }
+
     /// A hash of what nodes must have in common to agree with each other: who they are,
     /// in which order, with how many votes, and who decides.
     pub(crate) fn terms(&self) -> u32 {
@@ -451,11 +473,25 @@ impl Config {
                 (scores.copied().all(bounded), Fault::Score),
             ])
         });
+        let service = |of: ResourceId| {
+            let of = self.resources.get(of.index());
+            of.is_some_and(|of| of.kind == ResourceKind::Service)
+        };
+        let mut roles = self.resources.iter().map(|resource| match resource.kind {
+            ResourceKind::Role(of) => service(of),
+            ResourceKind::Vip | ResourceKind::Service => true,
+        });
+        let mut promoted = (0..self.groups.len()).map(GroupId::from_index).map(|id| {
+            let promoted = self.promoted(id);
+            promoted.is_none_or(|(of, _)| self.groups[of.index()].clones.is_some())
+        });
         let rest = first([
             (
                 pairs.chain(orders).all(|(a, b)| both(a, b)),
                 Fault::Constraint,
             ),
+            (roles.all(|sane| sane), Fault::Role),
+            (promoted.all(|sane| sane), Fault::Promoted),
             (bonds, Fault::Score),
             (tags().enumerate().all(unlike), Fault::Tags),
             (members().enumerate().all(once), Fault::Shared),
@@ -492,6 +528,8 @@ pub enum Fault {
     PathEnds,
     Capacity,
     Constraint,
+    Role,
+    Promoted,
     Members,
     Shared,
     Location,
@@ -518,6 +556,8 @@ impl fmt::Display for Fault {
             Fault::PathEnds => "a path ends at a node that there is not",
             Fault::Capacity => "a node has no capacity, or too many have",
             Fault::Constraint => "a constraint does not join two groups",
+            Fault::Role => "a role is not a service's",
+            Fault::Promoted => "what is promoted is not an instance of a clone",
             Fault::Members => "a group has no members, or unknown ones",
             Fault::Shared => "two groups share a member",
             Fault::Location => "a group has no score for a node, or too many",

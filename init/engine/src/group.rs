@@ -4,7 +4,7 @@
 //! how far it is; its phase says to ourselves.
 
 use crate::claims::Claim;
-use crate::config::{self, ResourceKind};
+use crate::config;
 use crate::limits;
 use crate::operator::Stamp;
 use crate::surface::{Phase, Reason, RunState};
@@ -79,6 +79,10 @@ pub(crate) struct Group {
     pub(crate) unplaced: bool,
     /// It should run here and waits for that group, and that was said.
     pub(crate) awaits: Option<GroupId>,
+    /// How fit the instance here says it is to be promoted by this group.
+    pub(crate) promotion: i16,
+    /// What others were told of that; `None` while it must not, or cannot, be promoted.
+    pub(crate) fit: Option<i16>,
 }
 
 impl Group {
@@ -103,6 +107,8 @@ impl Group {
             unguarded: false,
             unplaced: false,
             awaits: None,
+            promotion: 0,
+            fit: None,
         }
     }
 
@@ -119,17 +125,17 @@ impl Group {
     }
 }
 
-/// The resources that must never run on two nodes at once: the VIPs of a light
-/// group; of a guarded one, and of one without any, all of it.
+/// The resources that must never run on two nodes at once: the VIPs and the role of a
+/// light group; of a guarded one, and of one without any, all of it.
 pub(crate) fn exclusive<'a>(
     config: &'a config::Config,
     group: &'a config::Group,
 ) -> impl Iterator<Item = ResourceId> + 'a {
-    let vip = |resource: &ResourceId| config.resources[resource.index()].kind == ResourceKind::Vip;
-    let light = !group.guarded && group.members.iter().any(vip);
+    let exclusive = |resource: &ResourceId| config.resources[resource.index()].kind.is_exclusive();
+    let light = !group.guarded && group.members.iter().any(exclusive);
     group
         .members
         .iter()
         .copied()
-        .filter(move |resource| !light || vip(resource))
+        .filter(move |resource| !light || exclusive(resource))
 }

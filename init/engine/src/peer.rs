@@ -62,6 +62,7 @@ pub(crate) struct Word {
     pub(crate) claim: Claim,
     pub(crate) banned: bool,
     pub(crate) phase: Phase,
+    pub(crate) fit: Option<i16>,
     pub(crate) assigned: Option<Assigned>,
 }
 
@@ -82,6 +83,7 @@ impl Said {
                         claim: line.claim,
                         banned: line.banned,
                         phase: line.phase,
+                        fit: line.fit,
                         assigned: line.assigned,
                     });
                 }

@@ -130,7 +130,8 @@ pub enum Refusal {
     Unknown,
     /// The target is not a member of the view.
     NotMember,
-    /// The target is on standby, or banned there by its fail count.
+    /// The target is on standby, or the group is banned there by its fail count, or no
+    /// instance runs there that it could promote.
     NotEligible,
     /// Takeover-anyway while every other node is heard: they are alive.
     PeerAlive,

@@ -155,10 +155,29 @@ impl World {
                 damped: dice.once_in(4),
                 first: holders.is_empty() && dice.once_in(3),
                 pinned: dice.once_in(12),
+                ..State::default()
             }
         };
-        let states = rules.iter().map(|rule| state(dice, rule)).collect();
+        let mut states: Vec<State> = rules.iter().map(|rule| state(dice, rule)).collect();
         let mut pairs: Vec<Colocation> = Vec::new();
+        let clone = |group: usize| rules[group].clones.is_some();
+        // each clone is promoted by at most one group
+        let mut promoted = Vec::new();
+        for one in (0..groups).filter(|one| !clone(*one)) {
+            let free = |of: &usize| clone(*of) && !promoted.contains(of);
+            let of = (0..groups).find(free).filter(|_| dice.once_in(3));
+            let Some(of) = of else { continue };
+            promoted.push(of);
+            states[one].unfit = dice.some(all, 4);
+            for score in &mut states[one].scores[..count] {
+                *score = dice.small::<i16>(7);
+            }
+            pairs.push(Colocation {
+                group: id(one),
+                with: id(of),
+                bond: Together::Must,
+            });
+        }
         for one in 0..groups {
             for other in (0..groups).filter(|other| *other != one) {
                 let bond = match dice.below(24) {
@@ -169,8 +188,9 @@ impl World {
                 };
                 // what the file may not say: a clone that must be with something else than
                 // a clone, and circles
-                let clone = |group: usize| rules[group].clones.is_some();
-                if bond == Together::Must && ((clone(one) && !clone(other)) || one < other) {
+                let implied = |pair: &Colocation| (pair.group, pair.with) == (id(one), id(other));
+                let circle = (clone(one) && !clone(other)) || one < other;
+                if bond == Together::Must && (circle || pairs.iter().any(implied)) {
                     continue;
                 }
                 pairs.push(Colocation {
@@ -314,6 +334,7 @@ impl<'a> Oracle<'a> {
             && !nodes.standby.contains(node)
             && !state.banned.contains(node)
             && !state.unwell.contains(node)
+            && !state.unfit.contains(node)
     }
 
     /// Do the settled groups let it be there?
@@ -333,7 +354,8 @@ impl<'a> Oracle<'a> {
     fn file_and_wish(&self, group: usize, node: NodeId) -> i64 {
         let wished = matches!(self.world.states[group].prefer, Some((to, _)) if to == node);
         let score = self.world.groups[group].location[node.index()].unwrap_or(0);
-        i64::from(score) + if wished { WISH } else { 0 }
+        let fit = self.world.states[group].scores[node.index()];
+        i64::from(score) + i64::from(fit) + if wished { WISH } else { 0 }
     }
 
     fn settled_company(&self, group: usize, node: NodeId) -> i64 {
@@ -379,6 +401,7 @@ impl<'a> Oracle<'a> {
         self.home(group) == Some(node)
             && state.holders.contains(node)
             && self.world.groups[group].location[node.index()].is_some()
+            && !state.unfit.contains(node)
             && !ordered
             && self.beside_settled(group, node)
     }
@@ -598,7 +621,7 @@ fn draw(world: &World) -> String {
         let _ = writeln!(
             text,
             "group {n}: location {:?}, priority {}, weight {}, clones {:?}, stickiness {}, {:?}; \
-             known {}, banned {}, unwell {}, holders {}, planned {}, prefer {:?}, waiting {}{}{}{}",
+             known {}, banned {}, unwell {}, unfit {}, fit {:?}, holders {}, planned {}, prefer {:?}, waiting {}{}{}{}",
             rule.location.as_slice(),
             rule.priority,
             rule.weight,
@@ -608,6 +631,8 @@ fn draw(world: &World) -> String {
             set(state.known),
             set(state.banned),
             set(state.unwell),
+            set(state.unfit),
+            &state.scores[..world.capacity.len()],
             set(state.holders),
             set(state.planned),
             state.prefer,
@@ -686,6 +711,7 @@ fn what_the_file_forbids_never_happens() {
                 && !nodes.standby.contains(node)
                 && !state.banned.contains(node)
                 && !state.unwell.contains(node)
+                && !state.unfit.contains(node)
         };
         let context = || format!("seed {seed}\n{}{placed:?}", draw(&world));
         for (group, place) in placed.iter().enumerate().filter(|(n, _)| !pinned(*n)) {

@@ -9,8 +9,9 @@ use kodo_engine::Now;
 use crate::io::{Action, Token};
 use crate::limits;
 
-/// Requests under way: each VIP and service has at most two (an attempt and its undoing).
-const OUTSTANDING: usize = 2 * (limits::VIPS + limits::SERVICES);
+/// Requests under way: each VIP and service has at most two (an attempt and its undoing),
+/// and a service a hook.
+const OUTSTANDING: usize = 2 * limits::VIPS + 3 * limits::SERVICES;
 
 /// The table.
 #[derive(Debug, Default)]

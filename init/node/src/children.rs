@@ -6,6 +6,7 @@
 use kodo_engine::surface::{Level, Reason, Report};
 use kodo_supervisor::{Action as Wanted, ActionKind, Cause, Event, FailedWhy, ServiceIndex, State};
 
+use crate::config::Target;
 use crate::io::{Action, Exit, Output, ProbeError, ServiceId, Token};
 use crate::node::Node;
 
@@ -28,8 +29,12 @@ pub(crate) fn code(reason: Reason) -> u8 {
 fn reason(cause: Cause) -> Reason {
     match cause {
         Cause::Recover => Reason::Recover,
-        Cause::Commanded(code) => REASONS[usize::from(code)],
+        Cause::Commanded(code) => decoded(code),
     }
+}
+
+fn decoded(code: u8) -> Reason {
+    REASONS[usize::from(code)]
 }
 
 /// The supervisor's word for an action on a service.
@@ -38,6 +43,8 @@ pub(crate) fn kind(action: &Action) -> ActionKind {
         Action::Spawn(..) => ActionKind::Spawn,
         Action::Terminate(_) => ActionKind::Terminate,
         Action::Kill(_) => ActionKind::Kill,
+        Action::Promote(..) => ActionKind::Promote,
+        Action::Demote(_) => ActionKind::Demote,
         Action::AddAddress(..) | Action::DelAddress(..) => unreachable!("an address is no service"),
     }
 }
@@ -57,7 +64,7 @@ impl Node {
     }
 
     /// A probe was answered; only the newest of its service counts.
-    pub(crate) fn probed(&mut self, token: Token, result: Result<(), ProbeError>) {
+    pub(crate) fn probed(&mut self, token: Token, result: Result<i16, ProbeError>) {
         let Some(at) = self.probes.iter().position(|probe| *probe == Some(token)) else {
             return;
         };
@@ -77,26 +84,36 @@ impl Node {
         }
         self.supervisor
             .handle_probed(self.now, index, result.is_ok());
+        if let Ok(promotion) = result {
+            let resource = self.service_resource(ServiceId(index.0));
+            self.engine.handle_promotion(self.now, resource, promotion);
+        }
     }
 
     /// Something became of a service: the engine must know, and people too.
     pub(crate) fn child(&mut self, event: Event) {
-        let (index, report) = match event {
-            Event::Started(index) => (index, Report::Started),
-            Event::Stopped(index) => (index, Report::Stopped),
+        let service = |index: ServiceIndex| Target::Service(ServiceId(index.0));
+        let role = |index: ServiceIndex| Target::Role(ServiceId(index.0));
+        let (target, report) = match event {
+            Event::Started(index) => (service(index), Report::Started),
+            Event::Stopped(index) => (service(index), Report::Stopped),
             Event::StartFailed(index, why) => {
                 self.log_failure(index, "did not start", why);
-                (index, Report::StartFailed)
+                (service(index), Report::StartFailed)
             }
-            Event::StopFailed(index) => (index, Report::StopFailed),
+            Event::StopFailed(index) => (service(index), Report::StopFailed),
             Event::Failed(index, why) => {
                 self.log_failure(index, "failed, is restarted in place", why);
-                (index, Report::Failed)
+                (service(index), Report::Failed)
             }
-            Event::Recovered(index) => (index, Report::Recovered),
+            Event::Recovered(index) => (service(index), Report::Recovered),
+            Event::Promoted(index) => (role(index), Report::Started),
+            Event::PromoteFailed(index) => (role(index), Report::StartFailed),
+            Event::Demoted(index) | Event::RoleLost(index) => (role(index), Report::Stopped),
         };
-        let resource = self.service_resource(ServiceId(index.0));
-        self.engine.handle_report(self.now, resource, report);
+        if let Some(resource) = self.resource_of(target) {
+            self.engine.handle_report(self.now, resource, report);
+        }
     }
 
     /// Carries out one wish of the supervisor, or hands it out.
@@ -105,13 +122,22 @@ impl Node {
             Wanted::Spawn(index, cause) => (
                 Action::Spawn(ServiceId(index.0), reason(cause)),
                 // A program may be slow to load; the supervisor's own bound decides.
-                self.config.supervisor.services[usize::from(index.0)].start_timeout,
+                self.service(index).start_timeout,
             ),
             Wanted::Terminate(index) => (
                 Action::Terminate(ServiceId(index.0)),
                 self.config.act_timeout,
             ),
             Wanted::Kill(index) => (Action::Kill(ServiceId(index.0)), self.config.act_timeout),
+            // The supervisor's own bounds decide, as for a spawn.
+            Wanted::Promote(index, code) => (
+                Action::Promote(ServiceId(index.0), decoded(code)),
+                self.service(index).start_timeout,
+            ),
+            Wanted::Demote(index) => (
+                Action::Demote(ServiceId(index.0)),
+                self.service(index).stop_timeout,
+            ),
             Wanted::Probe(index) => {
                 let token = self.acts.token();
                 self.probes[usize::from(index.0)] = Some(token);
@@ -128,6 +154,7 @@ impl Node {
             FailedWhy::Exited => "its main process ended",
             FailedWhy::NotReady => "not ready within its start timeout",
             FailedWhy::Probe => "its probe failed too often in a row",
+            FailedWhy::Role => "it did not take its role in time",
         };
         let name = self.service_name(index);
         self.log.write(
@@ -138,9 +165,11 @@ impl Node {
     }
 
     fn service_name(&self, index: ServiceIndex) -> kodo_supervisor::Name {
-        self.config.supervisor.services[usize::from(index.0)]
-            .name
-            .clone()
+        self.service(index).name.clone()
+    }
+
+    fn service(&self, index: ServiceIndex) -> &kodo_supervisor::ServiceConfig {
+        &self.config.supervisor.services[usize::from(index.0)]
     }
 }
 

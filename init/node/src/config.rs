@@ -58,9 +58,11 @@ pub enum Target {
     },
     /// A service.
     Service(ServiceId),
+    /// That this service's instance here is the promoted one.
+    Role(ServiceId),
 }
 
 const _: () = assert!(
-    limits::VIPS + limits::SERVICES <= engine::RESOURCES,
+    limits::VIPS + 2 * limits::SERVICES <= engine::RESOURCES,
     "every resource has an id"
 );

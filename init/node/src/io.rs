@@ -49,8 +49,9 @@ pub enum Input<'a> {
     Done(Token, Result<(), ActError>),
     /// The main process of a service ended, by itself or after a signal.
     Exited(ServiceId, Exit),
-    /// A probe child answered [`Output::Probe`]: the service is well, or not and why.
-    Probed(Token, Result<(), ProbeError>),
+    /// A probe child answered [`Output::Probe`]: the service is well and so fit to be
+    /// promoted (0 when it says nothing of that), or it is not well and why.
+    Probed(Token, Result<i16, ProbeError>),
     /// The admin child relays an operator's wish. The node answers with [`Output::Reply`].
     Operator(Token, Request),
     /// A new cluster file, seated by [`Config::seat`] after the running one, to be kept until
@@ -135,8 +136,14 @@ pub enum Action {
     Spawn(ServiceId, Reason),
     /// TERM to the main process of a service.
     Terminate(ServiceId),
-    /// KILL to the whole cgroup of a service; done when it is empty.
+    /// KILL to the whole cgroup of a service; done when it is empty. A hook that runs has
+    /// failed then.
     Kill(ServiceId),
+    /// Run the hook that tells a service that it is the promoted one; done when the hook
+    /// ended well.
+    Promote(ServiceId, Reason),
+    /// Run the hook that tells it that it no longer is.
+    Demote(ServiceId),
 }
 
 /// Why a privileged action failed.
@@ -144,6 +151,8 @@ pub enum Action {
 pub enum ActError {
     /// The kernel said no; its errno.
     Errno(i32),
+    /// What was run for it did not end well.
+    Ended(Exit),
     /// No answer in time.
     Overdue,
     /// The port or service is not there.

@@ -6,7 +6,7 @@
 //! effect. So when the engine's last effect of a tick, feeding the watchdog, comes out,
 //! everything that it decided before has left the node.
 
-use kodo_engine::surface::{Command, Effect, Fatal, Level, Report};
+use kodo_engine::surface::{Command, Effect, Fatal, Level, Reason, Report};
 use kodo_engine::{BootId, Engine, Now, PathId, ResourceId};
 use kodo_netstack::{IfIndex, Ingress, LineIndex, Mac, Stack, Transmit, VipIndex};
 use kodo_supervisor::{ServiceIndex, Supervisor};
@@ -294,10 +294,22 @@ impl Node {
                         children::code(reason),
                     );
                 }
+                Target::Role(service) => {
+                    let service = ServiceIndex(service.0);
+                    self.supervisor
+                        .promote(self.now, service, children::code(reason));
+                }
             },
-            Effect::Stop(resource, _) => match self.target(resource) {
+            Effect::Stop(resource, reason) => match self.target(resource) {
                 Target::Vip { index, .. } => self.cue(index, Cue::Stop),
                 Target::Service(service) => self.supervisor.stop(self.now, ServiceIndex(service.0)),
+                Target::Role(service) => {
+                    // Others may count on its end: the release of a light group is too
+                    // short for an instance that has first to be asked.
+                    let at_once = reason == Reason::Yield && !self.is_guarded(resource);
+                    self.supervisor
+                        .demote(self.now, ServiceIndex(service.0), at_once);
+                }
             },
             Effect::Probe(resource) => {
                 if let Target::Vip { index, .. } = self.target(resource) {
@@ -393,7 +405,11 @@ impl Node {
             Action::DelAddress(port, address) => {
                 self.vip_cue(*port, *address, Cue::Removed(result.is_ok()));
             }
-            Action::Spawn(service, _) | Action::Terminate(service) | Action::Kill(service) => {
+            Action::Spawn(service, _)
+            | Action::Terminate(service)
+            | Action::Kill(service)
+            | Action::Promote(service, _)
+            | Action::Demote(service) => {
                 let kind = children::kind(action);
                 let service = ServiceIndex(service.0);
                 self.supervisor
@@ -438,13 +454,21 @@ impl Node {
     }
 
     pub(crate) fn service_resource(&self, service: ServiceId) -> ResourceId {
+        self.resource_of(Target::Service(service))
+            .expect("every service has a resource")
+    }
+
+    /// The resource behind which this stands; a service may have no role.
+    pub(crate) fn resource_of(&self, wanted: Target) -> Option<ResourceId> {
         (0..)
             .map(ResourceId)
             .zip(&self.config.resources)
-            .find_map(|(resource, target)| {
-                (*target == Target::Service(service)).then_some(resource)
-            })
-            .expect("every service has a resource")
+            .find_map(|(resource, target)| (*target == wanted).then_some(resource))
+    }
+
+    fn is_guarded(&self, resource: ResourceId) -> bool {
+        let mut groups = self.config.engine.groups.iter();
+        groups.any(|group| group.guarded && group.members.contains(&resource))
     }
 
     /// Give up everything in order; then halt.

@@ -158,7 +158,9 @@ fn why(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Unknown => "no such node or group in the cluster file",
         Refusal::NotMember => "the node is not a member of the view",
-        Refusal::NotEligible => "the node is on standby, or its fail count forbids it",
+        Refusal::NotEligible => {
+            "the node is on standby, its fail count forbids it, or it has no instance to promote"
+        }
         Refusal::PeerAlive => "the peer is heard: it is alive",
         Refusal::Frozen => "the nodes run different cluster files",
         Refusal::Untouched => "maintenance is on, or the group is not managed",

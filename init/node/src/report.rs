@@ -150,12 +150,14 @@ impl Node {
         let config = &self.config.engine;
         let group = &config.groups[id.index()];
         let seen = self.engine.group(id);
+        let promoted = config.promoted(id).map(|(clone, _)| clone);
         GroupStatus {
             name: group.name.clone(),
             managed: self.engine.managed(id),
             clones: self.clones(group),
             holder: seen.holder.map(|node| self.name_of(node)),
             runs_on: self.engine.runs_on(id),
+            promotes: promoted.map(|clone| self.group_name(clone)),
             waits_for: self
                 .engine
                 .waits_for(id)

@@ -200,6 +200,8 @@ pub struct GroupStatus {
     pub holder: Option<Name>,
     /// Where all of it runs, by position in [`Status::nodes`].
     pub runs_on: NodeSet,
+    /// The clone of which it promotes an instance.
+    pub promotes: Option<Name>,
     /// The group without which it is not started here, although it should run here.
     pub waits_for: Option<Name>,
     /// The node on which it could not be stopped: it stays there until `cleanup`.

@@ -67,8 +67,13 @@ impl Config {
         let mut slots: Vec<usize, { engine::RESOURCES }> = Vec::new();
         let mut seats = Seats::new();
         for (n, resource) in self.engine.resources.iter().enumerate() {
-            let slot = running.slot_of(resource, self.resources[n], &slots);
-            let slot = seated.put(slot, self, n)?;
+            let mut resource = resource.clone();
+            if let ResourceKind::Role(of) = &mut resource.kind {
+                let service = slots.get(of.index()).ok_or(Unfit::Tables)?;
+                *of = ResourceId::from_index(*service);
+            }
+            let slot = running.slot_of(&resource, self.resources[n], &slots);
+            let slot = seated.put(slot, resource, self, n)?;
             if let Target::Service(service) = seated.targets[slot] {
                 seats.push(service).map_err(|_| Unfit::Full)?;
             }
@@ -116,6 +121,10 @@ impl Config {
                 let known = usize::from(id.0) < self.supervisor.services.len();
                 resource.kind == ResourceKind::Service && known
             }
+            Target::Role(id) => match resource.kind {
+                ResourceKind::Role(of) => targets.get(of.index()) == Some(&Target::Service(id)),
+                ResourceKind::Vip | ResourceKind::Service => false,
+            },
         };
         let twice = |n: usize| {
             targets
@@ -156,7 +165,8 @@ impl Config {
 /// Two targets have one id: the same service or the same VIP's place.
 fn is_one(one: Target, other: Target) -> bool {
     match (one, other) {
-        (Target::Service(one), Target::Service(other)) => one == other,
+        (Target::Service(one), Target::Service(other))
+        | (Target::Role(one), Target::Role(other)) => one == other,
         (Target::Vip { index: one, .. }, Target::Vip { index: other, .. }) => one == other,
         _ => false,
     }
@@ -180,8 +190,15 @@ impl Tables {
         }
     }
 
-    /// Puts the n-th resource of a file into a slot, or into a new one; gives the slot.
-    fn put(&mut self, slot: Option<usize>, file: &Config, n: usize) -> Result<usize, Unfit> {
+    /// Puts the n-th resource of a file, which speaks of slots already, into a slot or into a
+    /// new one; gives the slot.
+    fn put(
+        &mut self,
+        slot: Option<usize>,
+        resource: Resource,
+        file: &Config,
+        n: usize,
+    ) -> Result<usize, Unfit> {
         let known = slot.map(|slot| self.targets[slot]);
         let target = match (file.resources[n], known) {
             (Target::Service(from), known) => {
@@ -192,6 +209,13 @@ impl Tables {
                 };
                 Target::Service(ServiceId(id))
             }
+            (Target::Role(_), _) => match resource.kind {
+                ResourceKind::Role(of) => match self.targets.get(of.index()) {
+                    Some(Target::Service(id)) => Target::Role(*id),
+                    _ => return Err(Unfit::Tables),
+                },
+                ResourceKind::Vip | ResourceKind::Service => return Err(Unfit::Tables),
+            },
             (
                 Target::Vip {
                     index: from,
@@ -212,7 +236,6 @@ impl Tables {
                 }
             }
         };
-        let resource = file.engine.resources[n].clone();
         match slot {
             Some(slot) => (self.resources[slot], self.targets[slot]) = (resource, target),
             None => {

@@ -14,6 +14,10 @@ impl fmt::Display for Action {
             Action::Spawn(service, _) => write!(f, "running service {}", service.0),
             Action::Terminate(service) => write!(f, "terminating service {}", service.0),
             Action::Kill(service) => write!(f, "killing service {}", service.0),
+            Action::Promote(service, reason) => {
+                write!(f, "promoting service {} ({reason:?})", service.0)
+            }
+            Action::Demote(service) => write!(f, "demoting service {}", service.0),
         }
     }
 }
@@ -22,6 +26,7 @@ impl fmt::Display for ActError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ActError::Errno(errno) => write!(f, "the kernel refused with errno {errno}"),
+            ActError::Ended(exit) => write!(f, "it {exit}"),
             ActError::Overdue => f.write_str("the helper did not answer in time"),
             ActError::Absent => f.write_str("it is not on this machine"),
         }

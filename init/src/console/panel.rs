@@ -245,6 +245,7 @@ mod tests {
             name: name("www"),
             managed: true,
             clones: None,
+            promotes: None,
             runs_on: NodeSet::EMPTY,
             waits_for: None,
             stuck_on: None,

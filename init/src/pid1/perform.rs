@@ -11,7 +11,7 @@ use kodo_sys::watchdog::Watchdog;
 use super::Pid1;
 use crate::lanes::feeder;
 use crate::last_words;
-use crate::wire::{Child, ToConsole, ToNet, ToSvc};
+use crate::wire::{Child, ToConsole, ToNet, ToSvc, Turn};
 
 /// For the last lines on a slow console, before the machine stops.
 const FAREWELL: Duration = Duration::from_millis(300);
@@ -106,6 +106,13 @@ impl Pid1 {
             }
             Action::Terminate(service) => self.svc.send(&ToSvc::Terminate(token, *service), None),
             Action::Kill(service) => self.svc.send(&ToSvc::Kill(token, *service), None),
+            Action::Promote(service, reason) => {
+                let turn = Turn::Promote(*reason);
+                self.svc.send(&ToSvc::Role(token, *service, turn), None)
+            }
+            Action::Demote(service) => self
+                .svc
+                .send(&ToSvc::Role(token, *service, Turn::Demote), None),
         };
         // A lane that takes no more requests is as good as one that does not answer.
         sent.map_err(|_| ActError::Overdue)

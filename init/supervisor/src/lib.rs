@@ -1,7 +1,7 @@
 //! Child process policy: when to start, probe, restart, stop and kill the services.
 //!
-//! Owns one small state machine per service ([`service`]), the schedule of its probes
-//! ([`probe`]) and the waits between its restarts ([`backoff`]). Never spawns, signals,
+//! Owns one small state machine per service ([`service`]), its role ([`role`]), the schedule
+//! of its probes ([`probe`]) and the waits between its restarts ([`backoff`]). Never spawns, signals,
 //! reads a clock or allocates: it asks for an [`Action`], is told what became of it, and
 //! says what the service is worth as an [`Event`].
 //!
@@ -15,8 +15,8 @@
 //! - `now` never goes back. After every call of `start`, `stop` or `handle_*`, drain
 //!   [`Supervisor::poll_action`] and [`Supervisor::poll_event`]; call
 //!   [`Supervisor::handle_timer`] at [`Supervisor::poll_deadline`].
-//! - Actions on one service are performed in the order given. Spawn, terminate and kill
-//!   are answered by [`Supervisor::handle_acted`]; an overdue answer is given as `Err`
+//! - Actions on one service are performed in the order given, and a kill ends a hook that
+//!   runs. All but probes are answered by [`Supervisor::handle_acted`]; an overdue answer is given as `Err`
 //!   once, and dropped when it comes late.
 //! - The exit of a main process is given before the confirmation of the kill that
 //!   closed that life.
@@ -24,13 +24,16 @@
 //!
 //! The last command wins: it is always answered by exactly one of its outcomes, which
 //! are `Started`, `StartFailed`, `StopFailed` for a start, and `Stopped`, `StopFailed`
-//! for a stop; a command overtaken by another gets no answer of its own.
+//! for a stop; a command overtaken by another gets no answer of its own. The same holds
+//! for the role: `Promoted`, `PromoteFailed` for a promotion, and `Demoted` for a demotion;
+//! where the life cannot be killed, `StopFailed` of the service comes instead.
 #![no_std]
 
 mod backoff;
 mod config;
 pub mod limits;
 mod probe;
+mod role;
 mod service;
 
 use heapless::{Deque, Vec};
@@ -58,6 +61,11 @@ pub enum Action {
     Kill(ServiceIndex),
     /// Ask it whether it is well.
     Probe(ServiceIndex),
+    /// Tell the running instance that it is the promoted one, with this code of why; done
+    /// when it confirmed.
+    Promote(ServiceIndex, u8),
+    /// Tell it that it no longer is; done when it confirmed.
+    Demote(ServiceIndex),
 }
 
 /// Why a service is spawned; it is told.
@@ -78,6 +86,10 @@ pub enum ActionKind {
     Terminate,
     /// [`Action::Kill`].
     Kill,
+    /// [`Action::Promote`].
+    Promote,
+    /// [`Action::Demote`].
+    Demote,
 }
 
 /// What became of a service.
@@ -96,6 +108,14 @@ pub enum Event {
     Failed(ServiceIndex, FailedWhy),
     /// It is ready again after `Failed`.
     Recovered(ServiceIndex),
+    /// The instance is the promoted one.
+    Promoted(ServiceIndex),
+    /// The promotion did not succeed, or there was no instance; what runs is not promoted.
+    PromoteFailed(ServiceIndex),
+    /// It is not the promoted one, for certain.
+    Demoted(ServiceIndex),
+    /// The promoted instance is dead, and what is restarted is not promoted.
+    RoleLost(ServiceIndex),
 }
 
 /// What was wrong with a service.
@@ -109,6 +129,8 @@ pub enum FailedWhy {
     NotReady,
     /// As many probes in a row as its `fall` failed.
     Probe,
+    /// It could not be told its role in time, or at all.
+    Role,
 }
 
 /// All services of one node.
@@ -169,6 +191,18 @@ impl Supervisor {
     /// state, and is answered within [`ServiceConfig::stop_bound`].
     pub fn stop(&mut self, now: Now, service: ServiceIndex) {
         self.with(service, |service| service.stop(now));
+    }
+
+    /// Make the running instance the promoted one. `reason_code` as for a start. Answered
+    /// within [`ServiceConfig::start_bound`].
+    pub fn promote(&mut self, now: Now, service: ServiceIndex, reason_code: u8) {
+        self.with(service, |service| service.promote(now, reason_code));
+    }
+
+    /// Make it an ordinary one: in order, or `at_once` by the end of its life. Answered
+    /// within [`ServiceConfig::stop_bound`].
+    pub fn demote(&mut self, now: Now, service: ServiceIndex, at_once: bool) {
+        self.with(service, |service| service.demote(now, at_once));
     }
 
     /// An action came back.
@@ -236,9 +270,10 @@ impl Supervisor {
     }
 }
 
-/// A service says at most one thing per call; the caller drained the earlier ones.
+/// A service says at most one thing of its role and one of itself per call; the caller
+/// drained the earlier ones.
 fn collect(events: &mut Deque<Event, { limits::EVENTS }>, service: &mut Service) {
-    if let Some(event) = service.take_event() {
+    while let Some(event) = service.take_event() {
         let fits = events.push_back(event);
         assert!(fits.is_ok(), "events are drained after every call");
     }

@@ -6,8 +6,8 @@ use crate::Now;
 pub const SERVICES: usize = 8;
 /// Bytes of a service's name.
 pub const NAME: usize = 32;
-/// Events waiting to be polled: [`crate::Supervisor::handle_timer`] makes at most one per
-/// service, every other call at most one, and the caller drains in between. The slack
+/// Events waiting to be polled: [`crate::Supervisor::handle_timer`] makes at most two per
+/// service, every other call at most two, and the caller drains in between. The slack
 /// forgives a caller that makes a few calls before it drains.
 pub const EVENTS: usize = 4 * SERVICES;
 /// A kill that is not confirmed this long after the first KILL has failed: the process
@@ -22,8 +22,8 @@ pub const START_PROBE: Now = Now::from_millis(50);
 pub const DOUBLINGS: u32 = 16;
 
 const _: () = assert!(
-    EVENTS >= SERVICES,
-    "one timer call may bring one event per service"
+    EVENTS >= 2 * SERVICES,
+    "one timer call may bring an event of each service and of its role"
 );
 const _: () = assert!(
     KILL_RETRY.as_nanos() * 4 < KILL_TIMEOUT.as_nanos(),

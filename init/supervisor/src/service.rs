@@ -7,6 +7,7 @@
 
 use crate::backoff::Backoff;
 use crate::probe::{Prober, Verdict};
+use crate::role::{Follows, Role};
 use crate::{
     Action, ActionKind, Cause, Event, FailedWhy, Now, ServiceConfig, ServiceIndex, limits,
 };
@@ -89,8 +90,11 @@ pub(crate) struct Service {
     config: ServiceConfig,
     phase: Phase,
     goal: Goal,
+    /// Of the life that runs; an ordinary one where none is ready.
+    role: Role,
     backoff: Backoff,
     event: Option<Event>,
+    role_event: Option<Event>,
 }
 
 impl Service {
@@ -102,8 +106,10 @@ impl Service {
             config,
             phase: Phase::Down,
             goal: Goal::Stop,
+            role: Role::default(),
             backoff,
             event: None,
+            role_event: None,
         }
     }
 
@@ -183,6 +189,33 @@ impl Service {
         }
     }
 
+    pub(crate) fn promote(&mut self, now: Now, reason: u8) {
+        let until = after(now, self.config.start_timeout);
+        let ready = matches!(self.phase, Phase::Ready { .. });
+        let follows = self.role.promote(ready, until, reason);
+        self.follow(now, follows);
+    }
+
+    pub(crate) fn demote(&mut self, now: Now, at_once: bool) {
+        let until = after(now, self.config.stop_timeout);
+        let follows = self.role.demote(until, at_once);
+        self.follow(now, follows);
+        if let Phase::Killing { give_up, .. } = &mut self.phase {
+            // said before to have failed: this command gets its own answer
+            give_up.get_or_insert(after(now, limits::KILL_TIMEOUT));
+        }
+    }
+
+    /// What the role asks for. A life that ends anyway has no time for its TERM.
+    fn follow(&mut self, now: Now, follows: Follows) {
+        match (follows, self.phase) {
+            (Follows::Say(word), _) => self.role_event = Some(word.of(self.index)),
+            (Follows::Kill, Phase::Ready { .. }) => self.fail(now, FailedWhy::Role),
+            (Follows::Kill, Phase::Terminating { .. }) => self.kill(now),
+            (Follows::Kill | Follows::Nothing, _) => {}
+        }
+    }
+
     pub(crate) fn acted(&mut self, now: Now, action: ActionKind, result: Result<(), ()>) {
         match (self.phase, action, result) {
             (Phase::Spawning { asked: true, until }, ActionKind::Spawn, Ok(())) => {
@@ -239,6 +272,11 @@ impl Service {
                 let ask = Ask::Again(after(now, limits::KILL_RETRY));
                 self.phase = Phase::Killing { ask, give_up };
             }
+            (Phase::Ready { .. }, ActionKind::Promote | ActionKind::Demote, result) => {
+                let promote_by = after(now, self.config.start_timeout);
+                let follows = self.role.acted(action, result.is_ok(), promote_by);
+                self.follow(now, follows);
+            }
             _ => {}
         }
     }
@@ -279,6 +317,9 @@ impl Service {
                 false => self.spawn(now),
             },
             Phase::Starting { until, .. } if *until <= now => self.fail(now, FailedWhy::NotReady),
+            Phase::Ready { .. } if self.role.deadline().is_some_and(|until| until <= now) => {
+                self.fail(now, FailedWhy::Role);
+            }
             Phase::Starting { prober, .. } => {
                 let verdict = prober.timer(now, true);
                 self.judge(now, verdict);
@@ -306,14 +347,16 @@ impl Service {
     }
 
     pub(crate) fn deadline(&self) -> Option<Now> {
+        let role = self.role.deadline();
         match &self.phase {
-            Phase::Down | Phase::Ready { prober: None, .. } => None,
+            Phase::Down => None,
+            Phase::Ready { prober: None, .. } => role,
             Phase::Backoff { until } | Phase::Spawning { until, .. } => Some(*until),
             Phase::Starting { until, prober } => Some(prober.deadline().min(*until)),
             Phase::Ready {
                 prober: Some(prober),
                 ..
-            } => Some(prober.deadline()),
+            } => role.into_iter().chain([prober.deadline()]).min(),
             Phase::Terminating { kill_at, .. } => Some(*kill_at),
             Phase::Killing {
                 ask: Ask::Again(at),
@@ -324,6 +367,11 @@ impl Service {
     }
 
     pub(crate) fn take_action(&mut self) -> Option<Action> {
+        if matches!(self.phase, Phase::Ready { .. })
+            && let Some(action) = self.role.take_action(self.index)
+        {
+            return Some(action);
+        }
         match &mut self.phase {
             Phase::Spawning {
                 asked: asked @ false,
@@ -360,7 +408,7 @@ impl Service {
     }
 
     pub(crate) fn take_event(&mut self) -> Option<Event> {
-        self.event.take()
+        self.role_event.take().or_else(|| self.event.take())
     }
 
     pub(crate) fn state(&self) -> State {
@@ -427,6 +475,9 @@ impl Service {
 
     /// The kill was confirmed: nothing of it is left.
     fn dead(&mut self, now: Now) {
+        if let Some(word) = self.role.dead() {
+            self.role_event = Some(word.of(self.index));
+        }
         match self.goal {
             Goal::Stop => {
                 self.phase = Phase::Down;

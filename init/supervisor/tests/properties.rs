@@ -16,6 +16,9 @@ const WEB: ServiceIndex = ServiceIndex(0);
 enum Op {
     Start,
     Stop,
+    Promote,
+    /// In order, or at once.
+    Demote(bool),
     /// An answer nobody may have asked for.
     Acted(ActionKind, bool),
     /// The oldest unanswered action is answered.
@@ -32,11 +35,15 @@ fn op() -> impl Strategy<Value = Op> {
     let kind = prop_oneof![
         Just(ActionKind::Spawn),
         Just(ActionKind::Terminate),
-        Just(ActionKind::Kill)
+        Just(ActionKind::Kill),
+        Just(ActionKind::Promote),
+        Just(ActionKind::Demote)
     ];
     prop_oneof![
         2 => Just(Op::Start),
         2 => Just(Op::Stop),
+        3 => Just(Op::Promote),
+        2 => any::<bool>().prop_map(Op::Demote),
         1 => (kind, any::<bool>()).prop_map(|(kind, ok)| Op::Acted(kind, ok)),
         8 => prop::bool::weighted(0.8).prop_map(Op::Answer),
         2 => Just(Op::Exit),
@@ -74,6 +81,12 @@ struct World {
     stop_by: Option<Now>,
     /// A probe is in flight.
     probing: bool,
+    /// A promotion was asked for, and neither a demotion nor a kill was confirmed since.
+    promoted: bool,
+    /// The last command to its role has no answer yet, and that is what it was.
+    role: Option<bool>,
+    /// When a demotion that is not overtaken must be answered.
+    demoted_by: Option<Now>,
 }
 
 impl World {
@@ -87,6 +100,9 @@ impl World {
             open: Vec::new(),
             stop_by: None,
             probing: false,
+            promoted: false,
+            role: None,
+            demoted_by: None,
         }
     }
 
@@ -104,6 +120,16 @@ impl World {
                     assert!(!self.open.contains(&ActionKind::Kill), "two kills at once");
                     self.open.push(ActionKind::Kill);
                 }
+                Action::Promote(..) => {
+                    assert!(self.alive && !self.promoted, "promoted twice");
+                    assert!(self.role == Some(true), "promoted without a command");
+                    self.promoted = true;
+                    self.open.push(ActionKind::Promote);
+                }
+                Action::Demote(_) => {
+                    assert!(self.alive && self.promoted, "nothing to demote");
+                    self.open.push(ActionKind::Demote);
+                }
                 Action::Probe(_) => {
                     assert!(self.alive, "probing the dead");
                     self.probing = true;
@@ -116,7 +142,26 @@ impl World {
                     assert!(!self.alive, "{event:?} while it may live");
                     self.stop_by = None;
                 }
-                Event::StopFailed(_) => self.stop_by = None,
+                Event::StopFailed(_) => {
+                    self.stop_by = None;
+                    // it was said that it may still act
+                    self.demoted_by = None;
+                }
+                Event::Promoted(_) => {
+                    assert!(self.promoted && self.role == Some(true), "{event:?}");
+                    self.role = None;
+                }
+                Event::Demoted(_) => {
+                    assert!(!self.promoted && self.role == Some(false), "{event:?}");
+                    (self.role, self.demoted_by) = (None, None);
+                }
+                Event::PromoteFailed(_) => {
+                    assert!(!self.promoted && self.role == Some(true), "{event:?}");
+                    self.role = None;
+                }
+                Event::RoleLost(_) => {
+                    assert!(!self.promoted && self.role.is_none(), "{event:?}");
+                }
                 Event::Started(_) | Event::Recovered(_) => {
                     assert!(self.stop_by.is_none(), "{event:?} after a stop");
                     assert!(self.alive, "{event:?} without a process");
@@ -127,7 +172,11 @@ impl World {
         if let Some(by) = self.stop_by {
             assert!(self.now < by, "a stop outlived its bound");
         }
+        if let Some(by) = self.demoted_by {
+            assert!(self.now < by, "a demotion outlived its bound");
+        }
         if self.supervisor.state(WEB) == State::Stopped {
+            assert_eq!(self.role, None, "the dead answered");
             assert!(!self.alive, "called stopped while it may live");
             assert_eq!(
                 self.supervisor.poll_deadline(),
@@ -141,6 +190,12 @@ impl World {
         // The contract: an answer counts only for something asked for.
         if kind == ActionKind::Kill && ok {
             self.alive = false;
+            self.promoted = false;
+            // what the kill ended
+            self.open.retain(|kind| !is_hook(*kind));
+        }
+        if kind == ActionKind::Demote && ok {
+            self.promoted = false;
         }
         let result = if ok { Ok(()) } else { Err(()) };
         self.supervisor.handle_acted(self.now, WEB, kind, result);
@@ -156,6 +211,16 @@ impl World {
                 let by = self.now + config(false).stop_bound();
                 self.stop_by = Some(self.stop_by.map_or(by, |old| old.min(by)));
                 self.supervisor.stop(self.now, WEB);
+            }
+            Op::Promote => {
+                (self.role, self.demoted_by) = (Some(true), None);
+                self.supervisor.promote(self.now, WEB, 0);
+            }
+            Op::Demote(at_once) => {
+                let by = self.now + config(false).stop_bound();
+                self.demoted_by = Some(self.demoted_by.map_or(by, |old| old.min(by)));
+                self.role = Some(false);
+                self.supervisor.demote(self.now, WEB, at_once);
             }
             // Only nonsense that no caller could mean: nothing of the kind is open.
             Op::Acted(kind, ok) => {
@@ -204,6 +269,9 @@ impl World {
                 self.stop_by = self
                     .stop_by
                     .map(|by| by + slept + config(false).stop_bound());
+                self.demoted_by = self
+                    .demoted_by
+                    .map(|by| by + slept + config(false).stop_bound());
                 self.tick();
             }
         }
@@ -217,6 +285,10 @@ impl World {
         }
         self.drain();
     }
+}
+
+fn is_hook(kind: ActionKind) -> bool {
+    matches!(kind, ActionKind::Promote | ActionKind::Demote)
 }
 
 proptest! {

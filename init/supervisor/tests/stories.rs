@@ -5,7 +5,10 @@
 
 use kodo_supervisor::Action::{Kill, Probe, Spawn, Terminate};
 use kodo_supervisor::ActionKind as Did;
-use kodo_supervisor::Event::{Failed, Recovered, StartFailed, Started, StopFailed, Stopped};
+use kodo_supervisor::Event::{
+    Demoted, Failed, PromoteFailed, Promoted, Recovered, RoleLost, StartFailed, Started,
+    StopFailed, Stopped,
+};
 use kodo_supervisor::{
     Action, Cause, Config, Event, FailedWhy, Now, ProbeConfig, ServiceConfig, ServiceIndex, State,
     Supervisor, limits,
@@ -76,6 +79,16 @@ impl Story {
         story.did(0, Did::Spawn, Ok(()));
         assert_eq!(story.probe(10, true), seen(&[], &[Started(WEB)]));
         story
+    }
+
+    fn promote(&mut self, at: u64) -> Seen {
+        self.supervisor.promote(ms(at), WEB, FAILOVER);
+        self.drain()
+    }
+
+    fn demote(&mut self, at: u64, at_once: bool) -> Seen {
+        self.supervisor.demote(ms(at), WEB, at_once);
+        self.drain()
     }
 
     fn drain(&mut self) -> Seen {
@@ -495,4 +508,172 @@ fn a_stop_after_the_change_is_as_patient_as_the_new_file() {
     story.stop(600);
     story.supervisor.handle_timer(ms(700));
     assert_eq!(story.drain().actions, [Kill(WEB)]);
+}
+
+/// A service without a probe that became ready at 10 ms.
+fn ready() -> Story {
+    let mut story = Story::new(web(None));
+    story.start(0);
+    assert_eq!(
+        story.did(10, Did::Spawn, Ok(())),
+        seen(&[], &[Started(WEB)])
+    );
+    story
+}
+
+/// The same, and it became the promoted one at 30 ms.
+fn promoted() -> Story {
+    let mut story = ready();
+    assert_eq!(
+        story.promote(20),
+        seen(&[Action::Promote(WEB, FAILOVER)], &[])
+    );
+    assert_eq!(
+        story.did(30, Did::Promote, Ok(())),
+        seen(&[], &[Promoted(WEB)])
+    );
+    story
+}
+
+#[test]
+fn promoted_and_demoted_while_it_runs() {
+    let mut story = promoted();
+    assert_eq!(
+        story.promote(40),
+        seen(&[], &[Promoted(WEB)]),
+        "it is already"
+    );
+    assert_eq!(story.demote(50, false), seen(&[Action::Demote(WEB)], &[]));
+    assert_eq!(
+        story.did(60, Did::Demote, Ok(())),
+        seen(&[], &[Demoted(WEB)])
+    );
+    assert_eq!(
+        story.demote(70, true),
+        seen(&[], &[Demoted(WEB)]),
+        "it is not"
+    );
+    assert_eq!(story.supervisor.state(WEB), State::Running);
+}
+
+#[test]
+fn what_does_not_run_is_not_promoted() {
+    let mut story = Story::probed();
+    assert_eq!(story.promote(0), seen(&[], &[PromoteFailed(WEB)]));
+    story.start(10);
+    assert_eq!(story.promote(20), seen(&[], &[PromoteFailed(WEB)]));
+}
+
+#[test]
+fn a_failed_instance_loses_its_role_when_it_is_dead_for_certain() {
+    let mut story = promoted();
+    assert_eq!(
+        story.exit(100),
+        seen(&[Kill(WEB)], &[Failed(WEB, FailedWhy::Exited)])
+    );
+    assert_eq!(
+        story.did(110, Did::Kill, Ok(())),
+        seen(&[], &[RoleLost(WEB)])
+    );
+    // the next life is an ordinary one
+    assert_eq!(
+        story.timer(310),
+        seen(&[Spawn(WEB, Cause::Recover)], &[]),
+        "restarted in place"
+    );
+    assert_eq!(
+        story.did(320, Did::Spawn, Ok(())),
+        seen(&[], &[Recovered(WEB)])
+    );
+    assert_eq!(story.demote(340, false), seen(&[], &[Demoted(WEB)]));
+}
+
+#[test]
+fn a_demotion_that_fails_or_hangs_is_finished_by_a_kill() {
+    for hangs in [false, true] {
+        let mut story = promoted();
+        story.demote(100, false);
+        let doubt = match hangs {
+            true => story.timer(1_100),
+            false => story.did(200, Did::Demote, Err(())),
+        };
+        assert_eq!(doubt, seen(&[Kill(WEB)], &[Failed(WEB, FailedWhy::Role)]));
+        // the hook that the kill ended has failed before it
+        assert_eq!(story.did(1_110, Did::Demote, Err(())), seen(&[], &[]));
+        assert_eq!(
+            story.did(1_120, Did::Kill, Ok(())),
+            seen(&[], &[Demoted(WEB)])
+        );
+        assert_eq!(story.supervisor.state(WEB), State::Recovering);
+    }
+}
+
+#[test]
+fn at_once_is_by_a_kill_also_when_it_is_being_asked() {
+    for asked in [false, true] {
+        let mut story = promoted();
+        if asked {
+            story.demote(90, false);
+        }
+        assert_eq!(
+            story.demote(100, true),
+            seen(&[Kill(WEB)], &[Failed(WEB, FailedWhy::Role)])
+        );
+        assert_eq!(
+            story.did(110, Did::Kill, Ok(())),
+            seen(&[], &[Demoted(WEB)])
+        );
+    }
+}
+
+#[test]
+fn a_promotion_that_hangs_leaves_no_doubt() {
+    let mut story = ready();
+    story.promote(20);
+    assert_eq!(
+        story.timer(5_020),
+        seen(&[Kill(WEB)], &[Failed(WEB, FailedWhy::Role)])
+    );
+    assert_eq!(
+        story.did(5_030, Did::Kill, Ok(())),
+        seen(&[], &[PromoteFailed(WEB)])
+    );
+}
+
+#[test]
+fn a_demotion_overtakes_a_promotion_that_may_have_happened() {
+    let mut story = ready();
+    story.promote(20);
+    assert_eq!(
+        story.demote(30, false),
+        seen(&[Kill(WEB)], &[Failed(WEB, FailedWhy::Role)])
+    );
+    assert_eq!(story.did(40, Did::Promote, Ok(())), seen(&[], &[]));
+    assert_eq!(story.did(50, Did::Kill, Ok(())), seen(&[], &[Demoted(WEB)]));
+}
+
+#[test]
+fn a_promotion_waits_for_the_demotion_before_it() {
+    let mut story = promoted();
+    story.demote(100, false);
+    assert_eq!(story.promote(110), seen(&[], &[]));
+    assert_eq!(
+        story.did(120, Did::Demote, Ok(())),
+        seen(&[Action::Promote(WEB, FAILOVER)], &[])
+    );
+    assert_eq!(
+        story.did(130, Did::Promote, Ok(())),
+        seen(&[], &[Promoted(WEB)])
+    );
+}
+
+#[test]
+fn a_stop_takes_the_role_along() {
+    let mut story = promoted();
+    assert_eq!(story.stop(100), seen(&[Terminate(WEB)], &[]));
+    assert_eq!(story.exit(120), seen(&[Kill(WEB)], &[]));
+    assert_eq!(
+        story.did(130, Did::Kill, Ok(())),
+        seen(&[], &[RoleLost(WEB), Stopped(WEB)])
+    );
 }

@@ -31,6 +31,9 @@ pub const THREE: Cluster = Cluster::of("three.toml", None);
 /// Two nodes, and a third that votes and runs nothing.
 pub const VOTER: Cluster = Cluster::of("voter.toml", Some("node3"));
 
+/// Three nodes with an instance each, of which one is promoted.
+pub const PROMOTABLE: Cluster = Cluster::of("promotable.toml", None);
+
 /// A pair that asks a witness.
 pub const WITNESS: Cluster = Cluster::of("witness.toml", None);
 

@@ -14,5 +14,7 @@ mod image;
 mod story;
 
 pub use foretold::Way;
-pub use image::{Cluster, MUTUAL, N_PLUS_ONE, PAIR, THREE, VOTER, Variant, WITNESS, boot_json};
+pub use image::{
+    Cluster, MUTUAL, N_PLUS_ONE, PAIR, PROMOTABLE, THREE, VOTER, Variant, WITNESS, boot_json,
+};
 pub use story::{GROUP, Story, TWIN};

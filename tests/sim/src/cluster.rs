@@ -188,6 +188,10 @@ fn text(plan: &ClusterPlan, file: File, key: &str) -> String {
             plan.agents
         ));
     }
+    // After the others, so that these keep their numbers.
+    for group in (0..plan.group_count()).filter(|group| plan.promotable(*group)) {
+        write(format_args!("{}", Instances { plan, group }));
+    }
     for rule in &plan.rules {
         write(format_args!("{}", Constraint(*rule)));
     }
@@ -274,13 +278,18 @@ impl std::fmt::Display for Group<'_> {
             None if plan.auto_failback => "auto",
             None => "manual",
         };
+        let promotable = plan.promotable(group);
+        let members = match promotable {
+            true => format!("\"vip{number}\"]\npromotes = \"web{number}\""),
+            false => format!("\"web{number}\", \"vip{number}\"]"),
+        };
         write!(
             f,
             "[[service]]\nname = \"web{number}\"\nkind = \"builtin\"\nport = {}\nbackoff_max = \"{backoff}\"\n\
-             start_timeout = \"{}ms\"\n\
+             start_timeout = \"{}ms\"\npromotable = {promotable}\n\
              [service.probe]\npath = \"/\"\ninterval = \"1s\"\ntimeout = \"1s\"\nrise = 1\nfall = 2\n\
              [[vip]]\nname = \"vip{number}\"\naddress = \"{}/24\"\n\
-             [[group]]\nname = \"www{number}\"\nmembers = [\"web{number}\", \"vip{number}\"]\nprefer = [{}]\n\
+             [[group]]\nname = \"www{number}\"\nmembers = [{members}\nprefer = [{}]\n\
              failback = \"{failback}\"\nmigration_threshold = {}\nfailure_timeout = \"{}ms\"\n",
             port,
             // failures must not be forgotten before they can add up
@@ -306,6 +315,28 @@ impl std::fmt::Display for Group<'_> {
             writeln!(f, "weight = {}", also.weight)?;
         }
         Ok(())
+    }
+}
+
+/// The clone of a promotable service.
+struct Instances<'a> {
+    plan: &'a ClusterPlan,
+    group: usize,
+}
+
+impl std::fmt::Display for Instances<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = match self.group {
+            0 => "web".to_owned(),
+            more => format!("web{}", more + 1),
+        };
+        write!(
+            f,
+            "[[group]]\nname = \"{name}\"\nmembers = [\"{name}\"]\nclones = \"all\"\n\
+             migration_threshold = {}\nfailure_timeout = \"{}ms\"\n",
+            self.plan.migration_threshold,
+            self.plan.failure_timeout.as_millis()
+        )
     }
 }
 

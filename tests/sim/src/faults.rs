@@ -265,10 +265,17 @@ impl World {
                 if !machine.ports[usize::from(LAN_PORT)].carrier {
                     return Err(format!("the LAN port of {} has no carrier", Name(id)));
                 }
-                if !machine.serves(group, now) {
+                if !machine.serves_clients(group, now) {
                     return Err(format!("the service on {} is not ready", Name(id)));
                 }
                 holder = Some(id);
+            } else if self.plan.cluster.promotable(group) {
+                if !machine.serves(group, now) {
+                    return Err(format!("{} has no instance that is ready", Name(id)));
+                }
+                if machine.has_role(group) {
+                    return Err(format!("{} is promoted without the {vip}", Name(id)));
+                }
             } else if machine.kernel.services[group].process.is_some() {
                 return Err(format!("a service runs on {} without the {vip}", Name(id)));
             }

@@ -32,12 +32,15 @@ impl World {
     pub(crate) fn act(&mut self, id: usize, token: Token, action: Action) {
         let now = self.now();
         self.story.machine(now, id, format_args!("{action}"));
-        if let Action::Spawn(service, reason) = action
+        if let Action::Spawn(service, reason) | Action::Promote(service, reason) = action
             && reason != Reason::Recover
             && group_of(service) < self.plan.cluster.group_count()
         {
-            self.checks
-                .starts(now, id, group_of(service), &self.machines);
+            let group = group_of(service);
+            let promotion = matches!(action, Action::Promote(..));
+            if promotion == self.plan.cluster.promotable(group) {
+                self.checks.starts(now, id, group, &self.machines);
+            }
         }
         let machine = &mut self.machines[id];
         match action {
@@ -47,7 +50,11 @@ impl World {
                     self.net_soon(id);
                 }
             }
-            Action::Spawn(..) | Action::Terminate(_) | Action::Kill(_) => {
+            Action::Spawn(..)
+            | Action::Terminate(_)
+            | Action::Kill(_)
+            | Action::Promote(..)
+            | Action::Demote(_) => {
                 // One after the other: a request never overtakes another.
                 let taken = machine.helper_free.max(now) + machine.rng.time(us(200), ms(3));
                 machine.helper_free = taken;
@@ -113,13 +120,16 @@ impl World {
     pub(crate) fn svc_acts(&mut self, id: usize, token: Token, action: &Action) {
         let now = self.now();
         let group = match action {
-            Action::Spawn(service, _) | Action::Terminate(service) | Action::Kill(service) => {
-                group_of(*service)
-            }
+            Action::Spawn(service, _)
+            | Action::Terminate(service)
+            | Action::Kill(service)
+            | Action::Promote(service, _)
+            | Action::Demote(service) => group_of(*service),
             Action::AddAddress(..) | Action::DelAddress(..) => {
                 unreachable!("the net helper's")
             }
         };
+        let promotable = self.plan.cluster.promotable(group);
         let machine = &mut self.machines[id];
         let service = &mut machine.kernel.services[group];
         let generation = service.process.map(|process| process.generation);
@@ -137,13 +147,14 @@ impl World {
                 service.process = Some(Process {
                     generation: service.generation,
                     ready: now + machine.plan.startup,
+                    promoted: !promotable,
                 });
                 if group >= self.plan.cluster.group_count() {
                     self.facts.bound(now, id, group);
                 }
                 self.later(id, wait, Happening::Done(token, Ok(())));
             }
-            (Action::Terminate(_), None) => {
+            (Action::Terminate(_) | Action::Promote(..) | Action::Demote(_), None) => {
                 self.later(id, wait, Happening::Done(token, Err(ActError::Absent)));
             }
             (Action::Terminate(_), Some(generation)) => {
@@ -157,7 +168,28 @@ impl World {
             (Action::Kill(_), Some(_)) if machine.ills.unkillable => {
                 service.kills.push(token);
             }
+            (Action::Promote(..) | Action::Demote(_), Some(_)) if service.hook.is_some() => {
+                self.checks
+                    .broken("1", now, "two hooks run at once on one machine");
+            }
+            (Action::Promote(..) | Action::Demote(_), Some(_)) => {
+                // At the worst time: promoted as soon as it is told, demoted when that ends.
+                let promoted = matches!(action, Action::Promote(..));
+                let hangs = machine.ills.hook_hangs;
+                let ends = machine.rng.time(ms(1), ms(40));
+                service.hook = Some(token);
+                if let Some(process) = &mut service.process {
+                    process.promoted |= promoted;
+                }
+                if !hangs {
+                    self.later(id, ends, Happening::HookEnds(group, token, promoted));
+                }
+            }
             (Action::Kill(_), generation) => {
+                if let Some(hook) = service.hook.take() {
+                    let killed = Err(ActError::Ended(Exit::Signal(9)));
+                    self.later(id, wait, Happening::Done(hook, killed));
+                }
                 if let Some(generation) = generation {
                     self.later(
                         id,
@@ -169,6 +201,28 @@ impl World {
             }
             (Action::AddAddress(..) | Action::DelAddress(..), _) => {}
         }
+    }
+
+    /// A hook has done what it was for, unless it was killed meanwhile.
+    pub(crate) fn hook_ends(&mut self, id: usize, group: usize, token: Token, promoted: bool) {
+        let now = self.now();
+        let service = &mut self.machines[id].kernel.services[group];
+        if service.hook != Some(token) {
+            return;
+        }
+        service.hook = None;
+        let result = match &mut service.process {
+            Some(process) => {
+                process.promoted = promoted;
+                Ok(())
+            }
+            None => Err(ActError::Ended(Exit::Code(1))),
+        };
+        let word = if promoted { "promoted" } else { "demoted" };
+        let number = Number(group);
+        self.story
+            .machine(now, id, format_args!("service{number} {word}"));
+        self.wake_up(id, Happening::Done(token, result));
     }
 
     pub(crate) fn exits(&mut self, id: usize, group: usize, generation: u32, exit: Exit) {

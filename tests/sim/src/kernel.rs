@@ -38,6 +38,8 @@ pub(crate) struct Service {
     /// Kills that wait for a process that cannot die.
     pub(crate) kills: Vec<Token>,
     pub(crate) generation: u32,
+    /// A hook that runs; whose request that is.
+    pub(crate) hook: Option<Token>,
 }
 
 /// The service's process.
@@ -47,6 +49,8 @@ pub(crate) struct Process {
     pub(crate) generation: u32,
     /// Answers from then on.
     pub(crate) ready: At,
+    /// It may act as the owner: where there are roles, as the promoted instance.
+    pub(crate) promoted: bool,
 }
 
 impl Kernel {

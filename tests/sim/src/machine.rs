@@ -118,6 +118,7 @@ pub(crate) struct Ills {
     pub(crate) ignores_term: bool,
     pub(crate) unkillable: bool,
     pub(crate) no_exec: bool,
+    pub(crate) hook_hangs: bool,
     pub(crate) slow_net: Duration,
     pub(crate) dead_net: bool,
     pub(crate) refused_net: bool,
@@ -139,6 +140,7 @@ impl Ills {
                 Fault::IgnoreTerm(m) if *m == me => ills.ignores_term = true,
                 Fault::Unkillable(m) if *m == me => ills.unkillable = true,
                 Fault::NoExec(m) if *m == me => ills.no_exec = true,
+                Fault::HookHang(m) if *m == me => ills.hook_hangs = true,
                 Fault::SlowNet(m, late) if *m == me => ills.slow_net = ills.slow_net.max(*late),
                 Fault::DeadNet(m) if *m == me => ills.dead_net = true,
                 Fault::RefusedNet(m) if *m == me => ills.refused_net = true,
@@ -234,11 +236,19 @@ impl Machine {
         self.holds(group) && self.kernel.passes(group, self.clock.local(now))
     }
 
-    /// Whether anything of a group is here; not in the instant in which the watchdog fires.
+    /// Whether anything exclusive of a guarded group is here; not in the instant in which the
+    /// watchdog fires. An instance that is not promoted is not.
     pub(crate) fn runs(&self, group: usize, now: At) -> bool {
         let fires = self.watchdog.is_some_and(|watchdog| watchdog.due <= now);
-        let service = self.kernel.services[group].process.is_some() && self.answers();
+        let process = self.kernel.services[group].process;
+        let service = process.is_some_and(|process| process.promoted) && self.answers();
         (self.holds(group) || service) && !fires
+    }
+
+    /// Whether an instance of a group is promoted here, and PID 1 could still demote it.
+    pub(crate) fn has_role(&self, group: usize) -> bool {
+        let process = self.kernel.services[group].process;
+        process.is_some_and(|process| process.promoted) && self.decides()
     }
 
     /// Whether PID 1 runs when something happens.
@@ -252,6 +262,13 @@ impl Machine {
             .process
             .is_some_and(|process| process.ready <= now);
         ready && !self.ills.hangs
+    }
+
+    /// Whether it answers a client of the group's VIP: as the promoted instance, if it has
+    /// roles.
+    pub(crate) fn serves_clients(&self, group: usize, now: At) -> bool {
+        let process = self.kernel.services[group].process;
+        self.serves(group, now) && process.is_some_and(|process| process.promoted)
     }
 
     /// Keeps what happens until the machine, or PID 1, goes on.

@@ -119,13 +119,17 @@ impl Policy {
     }
 }
 
-/// One group: a service and its VIP.
+/// One group: a service and its VIP. Or the service runs on every node, and one instance is
+/// promoted where the VIP is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupPlan {
     /// Nodes that may run it, most preferred first; none stands for all, in file order.
     pub prefer: Vec<usize>,
     /// It holds data.
     pub guarded: bool,
+    /// Its service runs everywhere, and the group promotes an instance.
+    #[serde(default)]
+    pub promotable: bool,
     /// Of groups that cannot all run, the higher ones do.
     #[serde(default)]
     pub priority: i16,
@@ -205,6 +209,12 @@ impl ClusterPlan {
     #[must_use]
     pub fn guarded(&self, group: usize) -> bool {
         self.groups.get(group).is_some_and(|group| group.guarded)
+    }
+
+    /// Whether a group promotes an instance of its service.
+    #[must_use]
+    pub fn promotable(&self, group: usize) -> bool {
+        self.groups.get(group).is_some_and(|group| group.promotable)
     }
 
     /// Votes of a node.
@@ -487,6 +497,8 @@ pub enum Fault {
     Unkillable(usize),
     /// The service cannot be executed.
     NoExec(usize),
+    /// The hook that tells the service its role never ends.
+    HookHang(usize),
     /// The helper that binds addresses takes this much longer.
     SlowNet(usize, Duration),
     /// It does not answer.
@@ -621,6 +633,7 @@ impl Fault {
             | Fault::IgnoreTerm(at)
             | Fault::Unkillable(at)
             | Fault::NoExec(at)
+            | Fault::HookHang(at)
             | Fault::SlowNet(at, _)
             | Fault::DeadNet(at)
             | Fault::RefusedNet(at)
@@ -740,6 +753,7 @@ impl fmt::Display for Fault {
             Fault::ServiceHang(machine) => write!(f, "service on {} hangs", m(machine)),
             Fault::IgnoreTerm(machine) => write!(f, "service on {} ignores TERM", m(machine)),
             Fault::Unkillable(machine) => write!(f, "service on {} cannot be killed", m(machine)),
+            Fault::HookHang(machine) => write!(f, "hooks on {} hang", m(machine)),
             Fault::NoExec(machine) => write!(f, "service on {} cannot be run", m(machine)),
             Fault::SlowNet(machine, late) => {
                 write!(f, "net helper of {} is {late:?} slower", m(machine))

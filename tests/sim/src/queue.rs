@@ -75,8 +75,10 @@ pub(crate) enum Happening {
     Asked(Token, Request),
     /// A new cluster file reaches PID 1.
     Staged(Token, File),
+    /// A group's service's hook ends: it was promoted, or demoted.
+    HookEnds(usize, Token, bool),
     /// A probe child's answer reaches PID 1.
-    Probed(Token, Result<(), ProbeError>),
+    Probed(Token, Result<i16, ProbeError>),
     /// The watchdog looks at its deadline.
     WatchdogDue,
     /// The disk has done what it was asked.

@@ -41,6 +41,9 @@ impl World {
             Happening::Exits(group, generation, exit) => {
                 return self.exits(id, group, generation, exit);
             }
+            Happening::HookEnds(group, token, promoted) => {
+                return self.hook_ends(id, group, token, promoted);
+            }
             Happening::Frame(port, ref frame) if !self.kernel_takes(id, port, &frame.bytes) => {
                 return;
             }
@@ -142,6 +145,7 @@ impl World {
             | Happening::NetActs
             | Happening::DiskActs
             | Happening::SvcActs(..)
+            | Happening::HookEnds(..)
             | Happening::Exits(..) => unreachable!("handled below PID 1"),
         }
     }
@@ -223,7 +227,7 @@ impl World {
                 let machine = &mut self.machines[id];
                 let (wait, result) = match machine.kernel.services[group].process {
                     Some(_) if machine.ills.hangs => (ms(1000), Err(ProbeError::Timeout)),
-                    Some(_) if machine.serves(group, now) => (ms(2), Ok(())),
+                    Some(_) if machine.serves(group, now) => (ms(2), Ok(0)),
                     _ => (ms(1), Err(ProbeError::Refused)),
                 };
                 let wait = wait + machine.rng.time(us(0), ms(2));
@@ -317,7 +321,7 @@ impl World {
             && let Some(answer) = machine
                 .kernel
                 .answer(machine.clock.local(now), frame, |group| {
-                    machine.serves(group, now)
+                    machine.serves_clients(group, now)
                 })
         {
             self.send(id, port, &answer);

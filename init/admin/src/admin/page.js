@@ -62,6 +62,10 @@ function group(g, status) {
   const rows = here
     ? g.members.map((m) => [m.name + ": " + m.state, m.state === "started" ? "" : "warn"])
     : [[status.node + ": " + g.state, g.state === "blocked" ? "warn" : "quiet"]];
+  if (g.promotes) {
+    const fit = g.promotion.map((f) => f.node + " (" + f.score + ")").join(", ");
+    rows.push(["promotes " + g.promotes + ": " + (fit || "no instance is fit"), fit ? "quiet" : "warn"]);
+  }
   if (g.waits_for) rows.push([status.node + " waits for " + g.waits_for, "warn"]);
   if (g.stuck_on) rows.push(["cannot be stopped on " + g.stuck_on, "bad"]);
   if (!g.managed) rows.push(["not managed: watched only", "warn"]);

@@ -110,8 +110,10 @@ impl From<Refused> for Failure {
             ),
             Refusal::NotEligible => (
                 StatusCode::CONFLICT,
-                "that node may not take it: it is on standby, or the group failed there too often",
-                "bring the node online, or clean up the group's fail count, then try again",
+                "that node may not take it: it is on standby, the group failed there too often, or no instance \
+                 runs there that it could promote",
+                "bring the node online, clean up the group's fail count, or wait until the status shows the \
+                 instance; then try again",
             ),
             Refusal::PeerAlive => (
                 StatusCode::CONFLICT,

@@ -6,9 +6,9 @@ use kodo_engine::{NodeId, NodeSet, surface};
 use kodo_node::{io, status};
 
 use super::{
-    Counters, Disk, DrillKind, Gate, Group, GroupFacts, GroupState, HaltKind, Health, Level,
-    LogLine, Member, Node, NodeFacts, NodeHealth, Path, PathState, Preference, Role, Status, View,
-    Watchdog, Witness, WitnessWord,
+    Counters, Disk, DrillKind, Fitness, Gate, Group, GroupFacts, GroupState, HaltKind, Health,
+    Level, LogLine, Member, Node, NodeFacts, NodeHealth, Path, PathState, Preference, Role, Status,
+    View, Watchdog, Witness, WitnessWord,
 };
 
 fn ms(time: Duration) -> u64 {
@@ -135,6 +135,20 @@ fn names(status: &status::Status, nodes: NodeSet) -> Vec<String> {
     known.map(|node| node.name.as_str().to_owned()).collect()
 }
 
+/// Nodes with an instance that a group could promote.
+fn promotion(node: &status::Status, group: &status::GroupStatus) -> Vec<Fitness> {
+    let sees = &group.sees;
+    let fit = sees.known.minus(sees.unfit);
+    let fit = fit.iter().filter(|_| group.promotes.is_some());
+    let fitness = |at: NodeId| {
+        Some(Fitness {
+            node: node.nodes.get(at.index())?.name.as_str().to_owned(),
+            score: *sees.scores.get(at.index())?,
+        })
+    };
+    fit.filter_map(fitness).collect()
+}
+
 fn group(node: &status::Status, group: &status::GroupStatus) -> Group {
     let named = |name: &status::Name| name.as_str().to_owned();
     let sees = &group.sees;
@@ -152,6 +166,8 @@ fn group(node: &status::Status, group: &status::GroupStatus) -> Group {
         clones: group.clones,
         holder: group.holder.as_ref().map(named),
         nodes: names(node, group.runs_on),
+        promotes: group.promotes.as_ref().map(named),
+        promotion: promotion(node, group),
         waits_for: group.waits_for.as_ref().map(named),
         stuck_on: group.stuck_on.as_ref().map(named),
         epoch: group.epoch,

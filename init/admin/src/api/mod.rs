@@ -303,6 +303,12 @@ pub struct Group {
     /// Where all of it runs: several nodes of clones.
     #[serde(default)]
     pub nodes: Vec<String>,
+    /// The clone of which it promotes an instance.
+    #[serde(default)]
+    pub promotes: Option<String>,
+    /// Nodes whose instance it could promote, and how fit each says it is.
+    #[serde(default)]
+    pub promotion: Vec<Fitness>,
     /// The group without which the answering node does not start it, although it should.
     #[serde(default)]
     pub waits_for: Option<String>,
@@ -350,6 +356,15 @@ pub struct Preference {
     pub pending: bool,
     /// It ends when something moves the group on.
     pub once: bool,
+}
+
+/// How fit a node's instance is to be promoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fitness {
+    /// Which node.
+    pub node: String,
+    /// As the instance says: the higher the better.
+    pub score: i16,
 }
 
 /// What an older node, which does not say, means.

@@ -6,7 +6,8 @@
 //! | `/` | `index.html` of the directory, or the node page when there is none |
 //! | anything else | the file of that name below the directory |
 //!
-//! Every answer names the node in `X-Kodo-Node`. Files are found by the kernel with
+//! Every answer names the node in `X-Kodo-Node`, and of a promotable service its role in
+//! `X-Kodo-Role` ([`role`]). Files are found by the kernel with
 //! `openat2(RESOLVE_BENEATH)`, so no path, however written, leaves the directory, not
 //! even through a symbolic link ([`files`]).
 //!
@@ -20,14 +21,18 @@ mod files;
 mod limits;
 mod page;
 mod path;
+pub mod role;
 mod serve;
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use crate::channel::Channel;
+
 /// What the web service must know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct WebConfig {
     /// TCP port, on every address of the node, IPv4 and IPv6: the VIP comes and goes.
     pub port: u16,
@@ -37,6 +42,8 @@ pub struct WebConfig {
     pub node: String,
     /// The cluster's name.
     pub cluster: String,
+    /// Where its role is told, if it has one.
+    pub roles: Option<OwnedFd>,
 }
 
 /// Why the service cannot run.
@@ -74,14 +81,22 @@ impl From<io::Error> for Error {
 ///
 /// # Errors
 /// When it cannot begin.
-pub fn run(config: WebConfig) -> Result<(), Error> {
+pub fn run(mut config: WebConfig) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let listener = serve::bind(config.port).map_err(|error| Error::Bind(config.port, error))?;
-        let site = serve::Site::open(config)?;
+        let role = match config.roles.take() {
+            None => None,
+            Some(fd) => {
+                let role = role::Present::default();
+                tokio::spawn(role.clone().listen(Channel::new(fd)?));
+                Some(role)
+            }
+        };
+        let site = serve::Site::open(config, role)?;
         serve::serve(listener, site, async move {
             term.recv().await;
         })

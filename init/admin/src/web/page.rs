@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use super::role::Role;
+
 /// Renders the page. Names come from the cluster file and are escaped all the same.
-pub(super) fn render(node: &str, cluster: &str, running: Duration) -> String {
+pub(super) fn render(node: &str, cluster: &str, role: Option<Role>, running: Duration) -> String {
     let (node, cluster) = (escape(node), escape(cluster));
     let seconds = running.as_secs();
     let tenth = running.subsec_millis() / 100;
+    let role = role.map_or(String::new(), |role| {
+        format!("\n<p>This instance is <b>{}</b>.</p>", role.word())
+    });
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -23,7 +28,7 @@ h1 {{ font-size: 3rem; margin: 0; }}
 <body>
 <p>This page was served by</p>
 <h1>{node}</h1>
-<p>of cluster <b>{cluster}</b>, where the service has run for {seconds}.{tenth} s.</p>
+<p>of cluster <b>{cluster}</b>, where the service has run for {seconds}.{tenth} s.</p>{role}
 </body>
 </html>
 "#
@@ -50,9 +55,9 @@ mod tests {
 
     #[test]
     fn names_the_node_as_text() {
-        let page = render("node<1>", "a&b", Duration::from_millis(61_250));
+        let page = render("node<1>", "a&b", None, Duration::from_millis(61_250));
         assert!(page.contains("<h1>node&lt;1&gt;</h1>"));
         assert!(page.contains("<b>a&amp;b</b>"));
-        assert!(page.contains("61.2 s"));
+        assert!(page.contains("61.2 s") && !page.contains("promoted"));
     }
 }

@@ -22,9 +22,15 @@ use tokio::time::{sleep, timeout};
 
 use super::files::{Content, Directory, Found, content_type};
 use super::path::{Plain, plain};
+use super::role::Present;
 use super::{Error, WebConfig, limits, page};
 
 const NODE_HEADER: HeaderName = HeaderName::from_static("x-kodo-node");
+const ROLE_HEADER: HeaderName = HeaderName::from_static("x-kodo-role");
+/// For the node's probe: how fit an instance is to be promoted.
+const PROMOTION_HEADER: HeaderName = HeaderName::from_static("kodo-promotion");
+/// All serve the same image, so none is better than another.
+const PROMOTION: HeaderValue = HeaderValue::from_static("5");
 const NODE_PAGE: &str = "/kodo";
 const INDEX: &str = "index.html";
 
@@ -35,16 +41,18 @@ pub(super) struct Site {
     node: String,
     cluster: String,
     node_header: HeaderValue,
+    role: Option<Present>,
     since: Instant,
 }
 
 impl Site {
-    pub(super) fn open(config: WebConfig) -> Result<Site, Error> {
+    pub(super) fn open(config: WebConfig, role: Option<Present>) -> Result<Site, Error> {
         let WebConfig {
             port: _,
             directory,
             node,
             cluster,
+            roles: _,
         } = config;
         let directory = match directory {
             Some(path) => {
@@ -59,6 +67,7 @@ impl Site {
             node,
             cluster,
             node_header,
+            role,
             since: Instant::now(),
         })
     }
@@ -76,6 +85,11 @@ impl Site {
         };
         let headers = response.headers_mut();
         headers.insert(NODE_HEADER, self.node_header.clone());
+        if let Some(role) = &self.role {
+            let word = HeaderValue::from_static(role.get().word());
+            headers.insert(ROLE_HEADER, word);
+            headers.insert(PROMOTION_HEADER, PROMOTION);
+        }
         let nosniff = HeaderValue::from_static("nosniff");
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
         response
@@ -116,7 +130,8 @@ impl Site {
     }
 
     fn node_page(&self) -> Response<Content> {
-        let html = page::render(&self.node, &self.cluster, self.since.elapsed());
+        let role = self.role.as_ref().map(Present::get);
+        let html = page::render(&self.node, &self.cluster, role, self.since.elapsed());
         let mut response = Response::new(Content::Whole(html.into()));
         let headers = response.headers_mut();
         let html = HeaderValue::from_static("text/html; charset=utf-8");

@@ -117,6 +117,7 @@ pub(crate) fn healthy() -> Status {
         name: name("www"),
         managed: true,
         clones: None,
+        promotes: None,
         runs_on: NodeSet::only(NodeId(0)),
         waits_for: None,
         stuck_on: None,

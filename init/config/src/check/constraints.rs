@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::circles::{self, Edge};
 use super::groups::Groups;
 use super::nodes::Nodes;
+use super::promotes::{self, Promotes};
 use super::{Unique, suggest, take, too_many};
 use crate::cluster::{Bond, Colocation, Order};
 use crate::diagnostic::{Diagnostic, Sink};
@@ -25,20 +26,27 @@ pub(super) struct Constraints {
     pub(super) orders: Vec<Spanned<Order>>,
 }
 
-/// Reads all colocations and orders.
+/// Reads all colocations and orders; those that promoting implies come first.
 pub(super) fn read(
     sink: &mut Sink<'_>,
-    colocations: Vec<Entry<raw::Colocation>>,
-    orders: Vec<Entry<raw::Order>>,
+    (colocations, orders): (Vec<Entry<raw::Colocation>>, Vec<Entry<raw::Order>>),
     nodes: &Nodes,
     groups: &Groups,
+    promotes: &Promotes,
 ) -> Constraints {
-    let few = colocations.len() <= limits::COLOCATIONS && orders.len() <= limits::ORDERS;
-    let spans: Vec<_> = colocations.iter().map(|entry| entry.span.clone()).collect();
+    let (pairs, implied): (Vec<_>, Vec<_>) = promotes::rules(promotes).into_iter().unzip();
+    let mut spans: Vec<_> = pairs.iter().map(Spanned::span).collect();
+    spans.extend(colocations.iter().map(|entry| entry.span.clone()));
     too_many(sink, "colocations", &spans, limits::COLOCATIONS);
-    let spans: Vec<_> = orders.iter().map(|entry| entry.span.clone()).collect();
+    let mut few = spans.len() <= limits::COLOCATIONS;
+    let mut spans: Vec<_> = implied.iter().map(Spanned::span).collect();
+    spans.extend(orders.iter().map(|entry| entry.span.clone()));
     too_many(sink, "orders", &spans, limits::ORDERS);
-    let mut read = Constraints::default();
+    few &= spans.len() <= limits::ORDERS;
+    let mut read = Constraints {
+        colocations: pairs,
+        orders: implied,
+    };
     for Entry { value: raw, .. } in colocations {
         let score = take(sink, raw.score);
         let pair = pair(sink, (raw.group, raw.with), "colocation", nodes, groups);

@@ -15,8 +15,8 @@ use crate::leaf::{Name, Text};
 use crate::raw;
 use crate::read::Entry;
 
-/// All groups, where the first guarded one says so, and the members of the first other one
-/// that has no VIP and is no clone.
+/// All groups, where the first guarded one says so, the members of the first other one that
+/// has no VIP and is no clone, and where the first other one says what it promotes.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     pub(super) list: Vec<Group>,
@@ -26,6 +26,7 @@ pub(super) struct Groups {
     pub(super) complete: bool,
     pub(super) guarded: Option<Range<usize>>,
     pub(super) bare: Option<Range<usize>>,
+    pub(super) light_role: Option<Range<usize>>,
 }
 
 /// Where a group's words are, those that it has.
@@ -35,18 +36,21 @@ pub(super) struct Places {
     pub(super) prefer: Option<Range<usize>>,
     pub(super) weight: Option<Range<usize>>,
     pub(super) clones: Option<Range<usize>>,
+    pub(super) failure_timeout: Option<Range<usize>>,
     /// Nodes where it never runs.
     pub(super) never: Vec<Spanned<usize>>,
 }
 
-/// Reads all groups. References are judged when everything they may name could be read.
+/// Reads all groups, and by position what they say they promote. References are judged when
+/// everything they may name could be read.
 pub(super) fn read(
     sink: &mut Sink<'_>,
     tables: Vec<Entry<raw::Group>>,
     nodes: &Nodes,
     resources: &Resources,
     readable: bool,
-) -> Groups {
+) -> (Groups, Vec<(usize, Text<Name>)>) {
+    let mut promotes = Vec::new();
     let spans: Vec<_> = tables.iter().map(|table| table.span.clone()).collect();
     too_many(sink, "groups", &spans, limits::GROUPS);
     let empty = tables.is_empty();
@@ -89,13 +93,23 @@ pub(super) fn read(
             );
         }
         let place = raw.members.span();
-        let members = members(sink, raw.members, resources, &mut used, &mut complete);
+        // a role alone is something to hold
+        let may_lack = raw.promotes.is_some();
+        let members = members(
+            sink,
+            raw.members,
+            resources,
+            &mut used,
+            &mut complete,
+            may_lack,
+        );
         let prefer_place = raw.prefer.as_ref().map(Spanned::span);
         let prefer = prefer(sink, raw.prefer, nodes);
         let guarded = raw.guarded.filter(|guarded| *guarded.get_ref());
         if let Some(guarded) = &guarded {
             groups.guarded.get_or_insert(guarded.span());
         }
+        let failure_timeout = raw.failure_timeout.as_ref().map(Spanned::span);
         let moves = moves::read(
             sink,
             moves::Words {
@@ -124,8 +138,15 @@ pub(super) fn read(
         let vip = members
             .iter()
             .any(|member| matches!(member.get_ref(), Member::Vip(_)));
-        if guarded.is_none() && !vip && !wanted {
-            groups.bare.get_or_insert(place);
+        let role = raw.promotes.as_ref().map(Spanned::span);
+        match role {
+            Some(role) if guarded.is_none() => {
+                groups.light_role.get_or_insert(role);
+            }
+            None if guarded.is_none() && !vip && !wanted => {
+                groups.bare.get_or_insert(place);
+            }
+            _ => {}
         }
         let known = wanted == clones.is_some();
         let (Some(name), Some(moves), Some(failures), true) = (name, moves, failures, known) else {
@@ -137,8 +158,10 @@ pub(super) fn read(
             prefer: prefer_place,
             weight: raw.weight.as_ref().map(Spanned::span),
             clones: clones.as_ref().map(Spanned::span),
+            failure_timeout,
             never: Vec::new(),
         });
+        promotes.extend(raw.promotes.map(|text| (groups.list.len(), text)));
         groups.list.push(Group {
             name: name.into_inner().0,
             guarded: guarded.is_some(),
@@ -148,6 +171,7 @@ pub(super) fn read(
             priority: raw.priority.map_or(0, Spanned::into_inner),
             weight: raw.weight.map_or(0, Spanned::into_inner),
             clones: clones.map(|clones| clones::wanted(clones.into_inner())),
+            promotes: None,
             stickiness: moves.stickiness,
             failback: moves.failback,
             migration_threshold: moves.threshold,
@@ -167,7 +191,7 @@ pub(super) fn read(
                 .help("write a `[[group]]` with the services and VIPs that belong together as its `members`"),
         );
     }
-    groups
+    (groups, promotes)
 }
 
 fn members(
@@ -176,8 +200,12 @@ fn members(
     resources: &Resources,
     used: &mut Unique<Member>,
     complete: &mut bool,
+    may_lack: bool,
 ) -> Vec<Spanned<Member>> {
     let span = list.span();
+    if list.get_ref().is_empty() && may_lack {
+        return Vec::new();
+    }
     if list.get_ref().is_empty() {
         *complete = false;
         sink.push(

@@ -18,6 +18,7 @@ mod moves;
 mod nodes;
 mod paths;
 mod policy;
+mod promotes;
 mod quarantine;
 mod remarks;
 mod resources;
@@ -66,10 +67,12 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
         admin.as_ref(),
         readable,
     );
-    let mut groups = groups::read(sink, file.groups, &nodes, &resources, readable);
+    let (mut groups, promotes) = groups::read(sink, file.groups, &nodes, &resources, readable);
+    let promotes = promotes::read(sink, promotes, &nodes, &resources, &mut groups);
     locations::read(sink, file.locations, &nodes, &mut groups);
     clones::count(sink, &nodes, &mut groups);
-    let constraints = constraints::read(sink, file.colocations, file.orders, &nodes, &groups);
+    let written = (file.colocations, file.orders);
+    let constraints = constraints::read(sink, written, &nodes, &groups, &promotes);
     room::judge(sink, &nodes, &groups);
     let general = general?;
     arbiter::judge(

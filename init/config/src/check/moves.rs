@@ -54,9 +54,7 @@ pub(super) fn read(
         1_000,
     );
     if let Some(timeout) = failure_timeout {
-        let default = place.is_none();
-        let place = place.unwrap_or(words.name);
-        forgets(sink, timeout, place, default, members, resources);
+        forgets(sink, timeout, place, words.name, members, resources);
     }
     let wanted = words.failback.is_some();
     let rule = words.failback.and_then(|text| take(sink, text));
@@ -106,14 +104,17 @@ fn threshold(sink: &mut Sink<'_>, value: Option<Spanned<u8>>) -> u8 {
 }
 
 /// A failure that is forgotten before the next one can be noticed never adds up.
-fn forgets(
+/// `place` is where the timeout is written, if it is; `name` where the group is named.
+pub(super) fn forgets(
     sink: &mut Sink<'_>,
     timeout: Duration,
-    place: Range<usize>,
-    default: bool,
+    place: Option<Range<usize>>,
+    name: Range<usize>,
     members: &[Spanned<Member>],
     resources: &Resources,
 ) {
+    let default = place.is_none();
+    let place = place.unwrap_or(name);
     let services = members.iter().filter_map(|member| match member.get_ref() {
         Member::Service(index) => Some((member.span(), &resources.services[*index])),
         Member::Vip(_) => None,

@@ -1,12 +1,14 @@
 //! What the chosen policies promise and what they cannot, in plain words.
 
+use kodo_engine::timing::wait_bound;
 use toml::Spanned;
 
 use super::groups::Groups;
 use super::nodes::Nodes;
 use super::policy::General;
 use super::split::{Clocks, total};
-use crate::cluster::{EvenSplit, SplitBrain};
+use super::timing;
+use crate::cluster::{EvenSplit, SplitBrain, guard};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::time::Show;
 
@@ -54,6 +56,25 @@ pub(super) fn tell(
                 Show(timing.value.deadtime)
             ))
             .help("give it a VIP, or write `guarded = true` if it must never run twice"),
+        );
+    }
+    if let (Some((timing, watchdog)), Some(place)) = (clocks, &groups.light_role) {
+        let guard = guard(&timing.value, &watchdog.value);
+        let timeout = Show(watchdog.value.timeout);
+        sink.push(
+            Diagnostic::note(
+                place.clone(),
+                format!("where PID 1 hangs, an instance may stay promoted for up to {timeout} beside its successor"),
+            )
+            .because(format!(
+                "the gate on the NIC silences the VIP, so clients find one of them; but the process goes on until the watchdog \
+                 ({timeout}) resets the machine, and another one is promoted after {}",
+                Show(timing.value.deadtime)
+            ))
+            .help(format!(
+                "write `guarded = true` if two must never be promoted at once: a successor then waits for {}",
+                Show(timing::ceil_ms(wait_bound(timing.value.lease, guard)))
+            )),
         );
     }
 }

@@ -206,6 +206,7 @@ fn service(
         kind: ServiceKind::Builtin,
         port,
         files,
+        promotable: raw.promotable.is_some_and(Spanned::into_inner),
         probe: probe?,
         start_timeout: start_timeout?,
         stop_timeout: stop_timeout?,

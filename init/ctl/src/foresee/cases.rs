@@ -87,6 +87,11 @@ fn config(text: &str) -> Result<Config, String> {
         );
     }
     let mut made = 0;
+    // what a group promotes has two roles
+    let promoted: Vec<&str> = tables
+        .lines()
+        .filter_map(|line| line.strip_prefix("promotes = \"")?.strip_suffix('"'))
+        .collect();
     for (n, table) in tables.split("[[group]]").enumerate() {
         if n == 0 {
             file.push_str(table);
@@ -94,21 +99,26 @@ fn config(text: &str) -> Result<Config, String> {
         }
         made += 1;
         let vip = !table.split("[[").next().unwrap_or("").contains("clones");
-        let members = if vip { ", \"v" } else { "" };
-        let members = match vip {
-            true => format!("\"s{made}\"{members}{made}\""),
-            false => format!("\"s{made}\""),
+        let promotes = table.split("[[").next().unwrap_or("").contains("promotes");
+        let members = match (vip, promotes) {
+            (_, true) => format!("\"v{made}\""),
+            (true, false) => format!("\"s{made}\", \"v{made}\""),
+            (false, false) => format!("\"s{made}\""),
         };
         let _ = write!(file, "[[group]]\nmembers = [{members}]{table}");
-        let _ = write!(
-            file,
-            "\n[[service]]\nname = \"s{made}\"\nport = {}\n",
-            8000 + made
-        );
+        let name = |name: &&str| table.contains(&format!("name = \"{name}\"\n"));
+        let promotable = promoted.iter().any(name) && !vip;
+        if !promotes {
+            let _ = write!(
+                file,
+                "\n[[service]]\nname = \"s{made}\"\nport = {}\npromotable = {promotable}\n",
+                8000 + made
+            );
+        }
         if vip {
             let _ = write!(
                 file,
-                "[[vip]]\nname = \"v{made}\"\naddress = \"10.0.0.{}/24\"\n",
+                "\n[[vip]]\nname = \"v{made}\"\naddress = \"10.0.0.{}/24\"\n",
                 100 + made
             );
         }

@@ -12,6 +12,7 @@ mod running;
 mod words;
 
 use kodo_engine::config::{Config, Failback, OnStopFailure, Order};
+use kodo_engine::limits;
 use kodo_engine::placement::{
     Nodes, Placed, Reasons, Scene, State, Step, Verdict, place, reasons, verdict,
 };
@@ -41,6 +42,8 @@ pub(crate) struct Future {
     reasons: Vec<Reasons>,
     /// Wishes that end when they are fulfilled.
     once: Vec<bool>,
+    /// An instance that has just failed, and is on its way up again.
+    crashed: Option<(GroupId, NodeId)>,
     /// Nothing was placed yet: what has no place is news.
     fresh: bool,
     /// Their votes do not count: operators vouched for them as dead.
@@ -111,6 +114,7 @@ impl Future {
             placed: vec![Placed::default(); groups],
             reasons: Vec::new(),
             once: vec![false; groups],
+            crashed: None,
             fresh: true,
             written_off: NodeSet::EMPTY,
             decided: true,
@@ -221,6 +225,21 @@ impl Future {
                 let state = &mut self.states[group.index()];
                 state.banned = state.banned.union(state.holders);
             }
+            Event::Crash(group, node) => {
+                let runs = self.states[group.index()].holders.contains(node);
+                self.crashed = runs.then_some((group, node));
+            }
+            Event::Promotion(group, node, score) => {
+                if self.config.promoted(group).is_none() {
+                    return Err("refused: the group promotes nothing".to_owned());
+                }
+                let state = &mut self.states[group.index()];
+                state.scores[node.index()] = score.max(0);
+                state.unfit = match score < 0 {
+                    true => state.unfit.with(node),
+                    false => state.unfit.without(node),
+                };
+            }
             Event::Cleanup(group) => {
                 self.states[group.index()].banned = NodeSet::EMPTY;
                 self.stuck[group.index()] = None;
@@ -264,6 +283,9 @@ impl Future {
             state.holders = state.holders.without(node);
             // its fail counts are gone with its memory
             state.banned = state.banned.without(node);
+            // and so is what its instance said
+            state.unfit = state.unfit.without(node);
+            state.scores[node.index()] = 0;
         }
     }
 
@@ -297,10 +319,21 @@ impl Future {
             "the node is not a member"
         } else if state.banned.contains(node) || self.nodes.standby.contains(node) {
             "the node is on standby, or the group failed there"
+        } else if !self.has_instance(group, node) {
+            "no instance runs there that it could promote"
         } else {
             return Ok(());
         };
         Err(format!("refused: {why}"))
+    }
+
+    /// Whether a group that promotes could do so on a node.
+    fn has_instance(&self, group: GroupId, node: NodeId) -> bool {
+        let Some((clone, _)) = self.config.promoted(group) else {
+            return true;
+        };
+        let runs = self.states[clone.index()].holders.contains(node);
+        runs && !self.states[group.index()].unfit.contains(node)
     }
 
     /// All nodes get another file at once. What nodes and groups are called says which are
@@ -355,7 +388,15 @@ impl Future {
                 continue;
             };
             let state = &self.states[old];
+            let mut scores = [0; limits::NODES];
+            for at in nodes(NodeSet::first(self.config.nodes.len())).iter() {
+                let name = &config.nodes[at.index()];
+                let before = self.config.nodes.iter().position(|known| known == name);
+                scores[at.index()] = before.map_or(0, |before| state.scores[before]);
+            }
             new.states[n] = State {
+                unfit: nodes(state.unfit),
+                scores,
                 holders: nodes(state.holders),
                 planned: nodes(state.planned),
                 banned: nodes(state.banned),
@@ -395,7 +436,19 @@ impl Future {
             let ill = |node: &NodeId| rule.bars(self.health[node.index()]);
             nodes.members.iter().filter(ill).collect()
         };
+        // nodes without an instance; before the first promotion all are waited for
+        let lacking = |n: usize| match self.config.promoted(GroupId::from_index(n)) {
+            Some((clone, _)) if !self.states[n].first => {
+                let run = self.states[clone.index()].holders;
+                let crashed = self.crashed.filter(|(of, _)| *of == clone);
+                nodes
+                    .members
+                    .minus(crashed.map_or(run, |(_, node)| run.without(node)))
+            }
+            _ => NodeSet::EMPTY,
+        };
         let state = |(n, state): (usize, &State)| State {
+            unfit: state.unfit.union(lacking(n)),
             known: nodes.members,
             unwell: unwell(n),
             first: state.first || self.config.groups[n].clones.is_some(),
@@ -423,7 +476,7 @@ impl Future {
         let news = (decides != self.decided).then_some(Action::Quorum(decides));
         self.decided = decides;
         let done = match decides {
-            true => self.arrange(),
+            true => self.arrange_all(),
             false => self.give_up(),
         };
         news.into_iter().chain(done).collect()
@@ -441,6 +494,18 @@ impl Future {
             stops.extend(holders.iter().map(stop));
         }
         stops
+    }
+
+    /// Only what runs can be promoted, so what is started now, or again, is looked at once
+    /// more.
+    fn arrange_all(&mut self) -> Vec<Action> {
+        let mut done = self.arrange();
+        let mut groups = (0..self.config.groups.len()).map(GroupId::from_index);
+        if groups.any(|group| self.config.promoted(group).is_some()) {
+            self.crashed = None;
+            done.extend(self.arrange());
+        }
+        done
     }
 
     fn arrange(&mut self) -> Vec<Action> {

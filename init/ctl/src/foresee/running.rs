@@ -3,7 +3,7 @@
 //! Owns the translation of a status into a [`Future`]. What the status leaves open (an older
 //! node, another file, no view) is refused: a guess would look like an answer.
 
-use kodo_admin::api::{GroupFacts, NodeHealth, Role, Status};
+use kodo_admin::api::{Group, GroupFacts, NodeHealth, Role, Status};
 use kodo_engine::config::Config;
 use kodo_engine::placement::{Nodes, Placed, State, Step};
 use kodo_engine::surface::Health;
@@ -98,8 +98,33 @@ impl Future {
             future.stuck[n] = stuck.transpose()?;
             future.once[n] = facts.prefer.as_ref().is_some_and(|wish| wish.once);
         }
+        for group in status
+            .groups
+            .iter()
+            .filter(|group| group.promotes.is_some())
+        {
+            future.promotion(group)?;
+        }
         future.fresh = false;
         Ok(future)
+    }
+
+    /// How fit the instances are that a group could promote; one that runs and is not named
+    /// said that it must not be.
+    fn promotion(&mut self, group: &Group) -> Result<(), String> {
+        let id = words::group(&self.config, &group.name)?;
+        let Some((clone, _)) = self.config.promoted(id) else {
+            return Ok(());
+        };
+        let mut unfit = self.states[clone.index()].holders;
+        let state = &mut self.states[id.index()];
+        for fit in &group.promotion {
+            let node = words::node(&self.config, &fit.node)?;
+            state.scores[node.index()] = fit.score;
+            unfit = unfit.without(node);
+        }
+        state.unfit = unfit;
+        Ok(())
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Event {
     SameFile(NodeId),
     Broken(GroupId, NodeId),
     Stop(GroupId),
+    Crash(GroupId, NodeId),
+    Promotion(GroupId, NodeId, i16),
     Cleanup(GroupId),
     /// The last says that the wish ends when it is fulfilled.
     Move(GroupId, NodeId, bool),
@@ -53,6 +55,7 @@ pub(crate) enum Takes {
     /// A group, or a member of one.
     Member(fn(GroupId) -> Event),
     Pair(fn(GroupId, NodeId) -> Event),
+    Score(fn(GroupId, NodeId, i16) -> Event),
     Switch(fn(bool) -> Event),
     Nothing(Event),
     /// Another cluster file: no event of its own.
@@ -152,6 +155,16 @@ pub(crate) const WORDS: &[Word] = &[
          group, or the service or VIP of one",
     ),
     word(
+        "crash",
+        Takes::Pair(Event::Crash),
+        "An instance fails once on the node and is restarted in place: a role it had is lost",
+    ),
+    word(
+        "promotion",
+        Takes::Score(Event::Promotion),
+        "How fit the node's instance says it is to be promoted by the group; below 0: it must not be",
+    ),
+    word(
         "cleanup",
         Takes::Group(Event::Cleanup),
         "As `kodo cleanup GROUP`",
@@ -197,6 +210,7 @@ impl Takes {
             Takes::Group(_) => Some("GROUP"),
             Takes::Member(_) => Some("NAME"),
             Takes::Pair(_) => Some("GROUP=NODE"),
+            Takes::Score(_) => Some("GROUP=NODE:SCORE"),
             Takes::Switch(_) => Some("on|off"),
             Takes::File => Some("FILE"),
             Takes::Nothing(_) => None,
@@ -215,6 +229,13 @@ impl Takes {
             Takes::Pair(event) => {
                 let (group, node) = pair(config, value)?;
                 event(group, node)
+            }
+            Takes::Score(event) => {
+                let flaw =
+                    || format!("`{value}` is not GROUP=NODE:SCORE, a score of -32768 to 32767");
+                let (place, score) = value.rsplit_once(':').ok_or_else(flaw)?;
+                let (group, node) = pair(config, place)?;
+                event(group, node, score.parse().map_err(|_| flaw())?)
             }
             Takes::Switch(event) => match value {
                 "on" => event(true),

@@ -34,6 +34,7 @@ fn core() -> Core {
         claim,
         banned: false,
         phase: Phase::Running,
+        fit: Some(5),
         assigned,
     };
     Core {
@@ -123,12 +124,12 @@ fn known_answer() {
         "020d0c0b0a",       // the digest of what its disk holds
         "01aca1ac12",       // one group: tag of "www"
         "01ac02010501",     // holding, tenure 300 over (5, node 1)
-        "000201",           // not banned, running, planned
+        "0002010a01",       // not banned, running, fit to be promoted by 5, planned
         "0101",             // on node 0, failover
         "01",               // one echo
         "011032547698badcfee607e5070501",
         "000101ab020401", // standby of node 1, by node 1
-        "7817aec5a15649bc8d24df5ab0429c17",
+        "788ca93856cf6368c11c2be4138ab054",
     );
     assert_eq!(hex(&frame), expect);
 }
@@ -209,6 +210,7 @@ fn the_floor_holds_for_the_largest_values() {
         claim,
         banned: true,
         phase: Phase::Stopping,
+        fit: Some(i16::MAX),
         assigned,
     };
     let core = Core {
@@ -354,6 +356,7 @@ fn authentic_bodies_out_of_range_are_malformed() {
             ..core()
         },
         line(&|line| line.claim.tenure = COUNT_LIMIT),
+        line(&|line| line.fit = Some(-1)),
         line(&|line| line.claim.over = Some((1, NodeId(2)))),
         line(&|line| line.claim.over = Some((300, NodeId(1)))),
         line(&|line| {

@@ -223,6 +223,7 @@ impl Engine {
             claim: own.claim,
             banned: self.is_barred(group),
             phase: own.phase,
+            fit: self.own_fitness(group),
             assigned: self.plan.lines[group.index()],
         }
     }

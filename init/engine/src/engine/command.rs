@@ -149,7 +149,8 @@ impl Engine {
             true => self.is_barred(group),
             false => word.is_some_and(|word| word.banned),
         };
-        if banned || self.registers.standby(node) {
+        let unfit = self.config.promoted(group).is_some() && self.fitness(node, group).is_none();
+        if banned || unfit || self.registers.standby(node) {
             Err(Refusal::NotEligible)
         } else {
             Ok(())

@@ -19,6 +19,7 @@ mod hinder;
 mod keep;
 mod lease;
 mod place;
+mod promote;
 mod quarantine;
 mod recover;
 mod report;

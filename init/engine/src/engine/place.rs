@@ -111,7 +111,8 @@ impl Engine {
                 reasons,
             });
         }
-        let unplaced = matches!(placed.step, Step::Keep | Step::Nowhere);
+        let unplaced =
+            matches!(placed.step, Step::Keep | Step::Nowhere) && !self.is_settling(group);
         let known = core::mem::replace(&mut self.groups[group.index()].unplaced, unplaced);
         if unplaced && !known {
             self.log(Event::NoEligible {
@@ -259,6 +260,7 @@ impl Engine {
         let barred = self.is_barred(group);
         let waiting = self.waiting(now, group, members, wake);
         let clone = self.is_clone(group);
+        let (unfit, scores) = self.promotions(group, members);
         let (me, own) = (self.config.me, &self.groups[n]);
         let word = |node: NodeId| {
             self.peers[node.index()]
@@ -310,6 +312,8 @@ impl Engine {
             damped: damped_until.is_some_and(|until| now < until),
             first: clone || tenure == 0,
             pinned: self.is_pinned(group) || stuck.is_some(),
+            unfit,
+            scores,
         }
     }
 

@@ -46,6 +46,12 @@ impl Engine {
             // the answer to an older request, or news of what runs anyway
             (Member::Idle | Member::Stopping { .. } | Member::Stuck, _)
             | (_, Report::Started | Report::Recovered) => {}
+            (_, Report::StartFailed | Report::Stopped) if self.is_role(resource) => {
+                let pinned = self.group_of(resource).is_some_and(|id| self.is_pinned(id));
+                // left alone, it goes on without the role until that is over
+                self.resources[n] = if pinned { Member::Failed } else { Member::Idle };
+                self.lose_role(now, resource);
+            }
             // down for certain without having been asked, and nobody restarts it
             (_, Report::StartFailed | Report::Stopped) => self.start_failed(now, resource, false),
             (_, Report::Failed) => {
@@ -54,6 +60,7 @@ impl Engine {
                     self.count_failure(now, group, resource);
                     self.member_failed(now, group, resource);
                 }
+                self.fail_role(now, resource);
             }
         }
     }

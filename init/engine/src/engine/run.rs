@@ -8,7 +8,7 @@ use super::wish::Wish;
 use super::{Engine, Small};
 use crate::claims::{self, Claim, Hold, Verdict};
 use crate::codec::Standing;
-use crate::config::{ResourceKind, SplitBrain, Tie};
+use crate::config::{SplitBrain, Tie};
 use crate::group::{self, Member};
 use crate::limits;
 use crate::membership::Authority;
@@ -22,6 +22,7 @@ impl Engine {
         for n in 0..self.config.groups.len() {
             let group = GroupId::from_index(n);
             self.forgive(now, group);
+            self.weigh(group);
             self.meet(now, group);
             match (self.wish(now, group), self.groups[n].phase) {
                 (Wish::Run(cause), Phase::Idle) if self.may_take(now, group) => {
@@ -335,7 +336,8 @@ impl Engine {
         });
         for m in 0..self.config.groups[id.index()].members.len() {
             let resource = self.config.groups[id.index()].members[m];
-            if self.config.resources[resource.index()].kind == ResourceKind::Vip {
+            if self.config.resources[resource.index()].kind.is_exclusive() {
+                self.hurry(resource);
                 self.stop(now, resource, Reason::Yield);
             }
         }

@@ -209,6 +209,7 @@ fn what_is_known_of_a_group_goes_with_its_name() {
         claim,
         banned: false,
         phase: crate::surface::Phase::Idle,
+        fit: None,
         assigned: None,
     });
     engine.peers[1] = Peer::saying(said);

@@ -64,6 +64,9 @@ impl Engine {
             Needs::Met if self.is_crowded(id) => (Wish::AsIs, None),
             Needs::Met => (Wish::Run(cause), None),
             Needs::Soon(first) => (Wish::AsIs, Some(first)),
+            Needs::Missing(first) if self.promotes(id, first) => {
+                (Wish::Rest(Reason::Failover), Some(first))
+            }
             Needs::Missing(first) => (Wish::Rest(Reason::Move), Some(first)),
         };
         self.awaits(id, missing);
@@ -71,6 +74,11 @@ impl Engine {
     }
 
     fn needs(&self, id: GroupId) -> Needs {
+        if let Some((clone, _)) = self.config.promoted(id)
+            && !self.may_have_role(id)
+        {
+            return Needs::Missing(clone);
+        }
         let orders = self.config.orders.iter().filter(|order| order.then == id);
         let mut needs = Needs::Met;
         for order in orders {
@@ -117,7 +125,11 @@ impl Engine {
     fn is_needed(&self, id: GroupId) -> bool {
         let follows = |order: &&Order| order.first == id && order.must;
         let runs = |order: &Order| {
-            let members = self.view.map(|view| view.members).unwrap_or_default();
+            let members = match self.promotes(order.then, id) {
+                // the other instances may go
+                true => NodeSet::only(self.config.me),
+                false => self.view.map(|view| view.members).unwrap_or_default(),
+            };
             let up = |node: &NodeId| self.phase_on(*node, order.then) != Phase::Idle;
             !self.is_pinned(order.then) && members.iter().any(|node| up(&node))
         };

@@ -20,15 +20,15 @@
 //!    where the wish for one points that must be with it. Nobody else leaves for a wish; of
 //!    as many that leave, a wish that stays open counts like one of them. Wishes that cannot
 //!    all be fulfilled are, one after the other;
-//! 5. the sum of scores is higher: locations, stickiness at the own place, colocations, and
-//!    an operator's last wish before all of them.
+//! 5. the sum of scores is higher: locations, how fit an instance is to be promoted,
+//!    stickiness at the own place, colocations, and an operator's last wish before all of them.
 //!
 //! What remains equal: the most important group gets the place that is best for itself, then
 //! the next one; and of those the node that the file names first.
 //!
 //! More important is what has the higher priority, then what the file names first; what a
-//! group must be with is as important as the group. `failback` looks at locations, wishes
-//! and stickiness only: company alone moves nothing that runs.
+//! group must be with is as important as the group. `failback` looks at locations, the
+//! instances' word, wishes and stickiness only: company alone moves nothing that runs.
 //!
 //! `Must` and `Never` colocations, capacities and locations hold in every arrangement. What
 //! is not to be touched is excepted, and comes first: the others make do with where it is.
@@ -118,6 +118,10 @@ pub struct State {
     pub first: bool,
     /// Not to be touched: it stays where it is, or down.
     pub pinned: bool,
+    /// Nodes without an instance that it could promote; none of a group that promotes nothing.
+    pub unfit: NodeSet,
+    /// How fit each node's instance says it is to be promoted.
+    pub scores: [i16; limits::NODES],
 }
 
 /// Where a group should run.
@@ -257,15 +261,17 @@ impl Scene<'_> {
         let state = &self.states[group];
         let barred = nodes.leaving.union(nodes.standby);
         let barred = barred.union(state.banned).union(state.unwell);
+        let barred = barred.union(state.unfit);
         let known = state.known.both(nodes.members).minus(barred);
         known.iter().filter(may).collect()
     }
 
-    /// What a node is worth to a group by the file and by operators.
+    /// What a node is worth to a group by the file, its instance's word and operators.
     fn worth(&self, group: usize, node: NodeId) -> i64 {
         let wish = self.states[group].prefer.map(|(node, _)| node);
         let file = self.groups[group].score(node).map_or(0, i64::from);
-        file + if wish == Some(node) { PREFERRED } else { 0 }
+        let fit = i64::from(self.states[group].scores[node.index()]);
+        file + fit + if wish == Some(node) { PREFERRED } else { 0 }
     }
 
     /// Nodes to which a group that is `here` goes by itself.
@@ -292,7 +298,8 @@ impl Scene<'_> {
         let told = nodes.leaving.contains(here)
             || (nodes.standby.contains(here) && nodes.foreign.is_empty());
         let holds = self.states[group].holders.contains(here);
-        holds && !told && self.groups[group].may_run(here)
+        let can = self.groups[group].may_run(here) && !self.states[group].unfit.contains(here);
+        holds && !told && can
     }
 
     /// Whether a group gets its place before the search: a clone, or not to be touched.

@@ -132,7 +132,7 @@ fn check(one: One, expect: Placed) {
             waiting: NodeSet::EMPTY,
             damped: one.damped,
             first: one.first,
-            pinned: false,
+            ..State::default()
         }],
     });
     assert_eq!(placed[0], expect);

@@ -25,6 +25,8 @@ pub enum Verdict {
     Banned,
     /// The node is too ill for it.
     Unwell,
+    /// No instance that it could promote runs there.
+    Unfit,
     /// A group that it must be with is elsewhere, or nowhere.
     Without(GroupId),
     /// A group that it must not be with is there.
@@ -63,6 +65,7 @@ pub fn verdict(scene: &Scene<'_>, placed: &[Placed], group: usize, node: NodeId)
         (nodes.standby, Verdict::Standby),
         (state.banned, Verdict::Banned),
         (state.unwell, Verdict::Unwell),
+        (state.unfit, Verdict::Unfit),
     ];
     if let Some((_, verdict)) = sets.iter().find(|(set, _)| set.contains(node)) {
         return *verdict;

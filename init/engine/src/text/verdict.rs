@@ -25,6 +25,7 @@ impl Verdict {
             Verdict::Standby => text.put("on standby"),
             Verdict::Banned => text.put("it failed there"),
             Verdict::Unwell => text.put("the node is too ill for it"),
+            Verdict::Unfit => text.put("no instance there that it could promote"),
             Verdict::Without(with) => {
                 text.group(with)?;
                 text.put(" is not there")
@@ -121,6 +122,11 @@ impl<W: Write> Text<'_, W> {
             Verdict::Unwell => {
                 self.of_node(what, " is too ill for ")?;
                 self.group(group)
+            }
+            Verdict::Unfit => {
+                self.of_node(what, " has no instance that ")?;
+                self.group(group)?;
+                self.put(" could promote")
             }
             Verdict::Without(with) => {
                 self.group(group)?;

@@ -485,6 +485,12 @@ impl World {
         self.input(n, |engine, now| engine.handle_health(now, health));
     }
 
+    pub(crate) fn promotion(&mut self, n: usize, service: ResourceId, score: i16) {
+        self.input(n, |engine, now| {
+            engine.handle_promotion(now, service, score);
+        });
+    }
+
     /// Puts bytes on a machine's path, as a stranger on the wire could.
     pub(crate) fn inject(
         &mut self,

@@ -2,7 +2,8 @@
 //!
 //! Owns starting services and this node's own children in cgroups, signalling and reaping
 //! them (ends of those started here come through their pidfds, ends of orphans adopted
-//! from below through SIGCHLD), and what services write. It decides nothing: restarts, timeouts and their
+//! from below through SIGCHLD), running the hooks that tell an instance its role, and what
+//! services write. It decides nothing: restarts, timeouts and their
 //! order are the node's business, and so are overdue answers. PID 1 itself never forks
 //! after boot, because a fork may have to wait for memory.
 
@@ -151,6 +152,15 @@ impl Lane {
                     Err(error) => self.done(token, Err(ActError::Errno(kodo_sys::errno(&error)))),
                 }
             }
+            ToSvc::Role(token, id, turn) => {
+                let Some(service) = self.services.get_mut(usize::from(id.0)) else {
+                    return self.done(token, Err(ActError::Absent));
+                };
+                match service.tell_role(token, turn) {
+                    Ok(ended) => self.poller.add(ended, KEY_ENDED, Interest::Read),
+                    Err(error) => self.done(token, Err(error)),
+                }
+            }
             ToSvc::Drill => {
                 for service in &self.services {
                     service.kill_main();
@@ -212,15 +222,18 @@ impl Lane {
                 .iter()
                 .position(|service| service.is_main(pid))
             {
-                self.services[position].main = None;
-                let exit = match ended {
-                    Ended::Code(code) => Exit::Code(code),
-                    Ended::Signal(signal) => Exit::Signal(signal),
-                };
+                self.services[position].main_ended();
+                let exit = exit(ended);
                 let id = ServiceId(u8::try_from(position).unwrap_or(u8::MAX));
                 // What it said last comes before its end.
                 self.output(position)?;
                 self.pid1.send(&FromSvc::Exited(id, exit), None)?;
+            } else if let Some(token) = self.hook_ended(pid) {
+                let result = match exit(ended) {
+                    Exit::Code(0) => Ok(()),
+                    exit => Err(ActError::Ended(exit)),
+                };
+                self.done(token, result)?;
             } else if let Some(child) = self.children.iter_mut().find(|child| child.is_main(pid)) {
                 let which = child.ended();
                 let why = match ended {
@@ -231,6 +244,11 @@ impl Lane {
             }
         }
         Ok(())
+    }
+
+    fn hook_ended(&mut self, pid: i32) -> Option<Token> {
+        let mut services = self.services.iter_mut();
+        services.find_map(|service| service.hook_ended(pid))
     }
 
     fn output(&mut self, position: usize) -> Result<()> {
@@ -250,6 +268,13 @@ impl Lane {
             self.poller.remove(&output)?;
         }
         Ok(())
+    }
+}
+
+fn exit(ended: Ended) -> Exit {
+    match ended {
+        Ended::Code(code) => Exit::Code(code),
+        Ended::Signal(signal) => Exit::Signal(signal),
     }
 }
 

@@ -1,20 +1,25 @@
 //! One service, and one of this node's own children: a cgroup and its main process.
+//!
+//! A service with roles has a socket pair in each life, one end its own, the other for its
+//! hooks: descriptor [`CHANNEL`] of both. A program of somebody else need not use it. A hook
+//! runs in the service's cgroup as its user, so a kill ends it too, and is no other service's.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use kodo_engine::surface::Reason;
-use kodo_node::io::Token;
+use kodo_node::io::{ActError, Token};
 use kodo_sys::Result;
 use kodo_sys::confine::{Confinement, Files};
 use kodo_sys::process::{self, Give, Send, Spawn};
 use kodo_sys::root::Home;
+use kodo_sys::seqpacket::{self, Channel};
 
 use super::cgroup::{Bounds, Cgroup, Tree};
 use super::output::Lines;
 use crate::lanes::CHANNEL;
-use crate::wire::{Child, ServiceSetup};
+use crate::wire::{Child, ServiceSetup, Turn};
 
 /// This binary, which is also every child's program.
 const SELF: &str = "/proc/self/exe";
@@ -29,6 +34,18 @@ pub(super) struct Service {
     /// The kill that waits until nothing is left.
     pub(super) killed: Option<Token>,
     output: Option<(OwnedFd, Lines)>,
+    /// Of a main process that has roles.
+    roles: Option<Roles>,
+}
+
+/// What a life's hooks need.
+struct Roles {
+    /// The hooks' end of their channel to the main process.
+    channel: Channel,
+    /// What hooks say goes where the main process's words go.
+    words: OwnedFd,
+    /// The hook that runs.
+    hook: Option<(Token, process::Child)>,
 }
 
 /// The word by which a service is told why it runs.
@@ -54,6 +71,7 @@ impl Service {
             main: None,
             killed: None,
             output: None,
+            roles: None,
         })
     }
 
@@ -80,25 +98,45 @@ impl Service {
             return Err(std::io::Error::from_raw_os_error(EBUSY));
         }
         let (reader, writer) = process::pipe()?;
-        let environment = [
+        let reason = format!("KODO_REASON={}", word(reason));
+        let channel = self.setup.hooks.as_ref().map(|_| seqpacket::pair());
+        let (hooks, own) = channel.transpose()?.unzip();
+        let child = self.run(
+            (&self.setup.program, &self.setup.arguments),
+            &[reason],
+            writer.as_fd(),
+            own.as_ref().map(Channel::as_fd),
+        )?;
+        self.main = Some(child);
+        self.output = Some((reader, Lines::new(kodo_sys::clock::boottime())));
+        self.roles = hooks.map(|channel| Roles {
+            channel,
+            words: writer,
+            hook: None,
+        });
+        Ok(true)
+    }
+
+    /// Runs a program as this service's user, in its cgroup.
+    fn run(
+        &self,
+        (program, arguments): (&str, &[String]),
+        why: &[String],
+        words: BorrowedFd<'_>,
+        channel: Option<BorrowedFd<'_>>,
+    ) -> Result<process::Child> {
+        let mut environment = vec![
             "PATH=/".to_owned(),
             format!("KODO_NODE={}", self.setup.node),
             format!("KODO_SERVICE={}", self.setup.name),
-            format!("KODO_REASON={}", word(reason)),
         ];
-        let give = [
-            Give {
-                number: 1,
-                descriptor: writer.as_fd(),
-            },
-            Give {
-                number: 2,
-                descriptor: writer.as_fd(),
-            },
-        ];
-        let child = Spawn {
-            program: Path::new(&self.setup.program),
-            arguments: &self.setup.arguments,
+        environment.extend_from_slice(why);
+        let at = |number, descriptor| Give { number, descriptor };
+        let mut give = vec![at(1, words), at(2, words)];
+        give.extend(channel.map(|channel| at(CHANNEL, channel)));
+        Spawn {
+            program: Path::new(program),
+            arguments,
             environment: &environment,
             directory: Path::new("/"),
             home: Home::Ours,
@@ -117,10 +155,65 @@ impl Service {
             oom_score: 500,
             die_with_parent: true,
         }
-        .start()?;
-        self.main = Some(child);
-        self.output = Some((reader, Lines::new(kodo_sys::clock::boottime())));
-        Ok(true)
+        .start()
+    }
+
+    /// Runs the hook that tells the main process its role; `token` is answered when it has
+    /// ended, of which the descriptor tells.
+    pub(super) fn tell_role(
+        &mut self,
+        token: Token,
+        turn: Turn,
+    ) -> std::result::Result<BorrowedFd<'_>, ActError> {
+        let errno = |error: kodo_sys::Error| ActError::Errno(kodo_sys::errno(&error));
+        let (Some(roles), Some(hooks), Some(_)) = (&self.roles, &self.setup.hooks, &self.main)
+        else {
+            return Err(ActError::Absent);
+        };
+        if roles.hook.is_some() {
+            return Err(ActError::Errno(EBUSY));
+        }
+        let (arguments, why) = match turn {
+            Turn::Promote(reason) => {
+                let reason = format!("KODO_REASON={}", word(reason));
+                (
+                    &hooks.promote,
+                    vec!["KODO_EVENT=PROMOTE".to_owned(), reason],
+                )
+            }
+            Turn::Demote => (&hooks.demote, vec!["KODO_EVENT=DEMOTE".to_owned()]),
+        };
+        let hook = self.run(
+            (&hooks.program, arguments),
+            &why,
+            roles.words.as_fd(),
+            Some(roles.channel.as_fd()),
+        );
+        let hook = hook.map_err(errno)?;
+        let roles = self.roles.as_mut().ok_or(ActError::Absent)?;
+        let (_, hook) = roles.hook.insert((token, hook));
+        Ok(hook.pidfd.as_fd())
+    }
+
+    /// The request of the hook that was this process.
+    pub(super) fn hook_ended(&mut self, pid: i32) -> Option<Token> {
+        let hook = &mut self.roles.as_mut()?.hook;
+        let (token, _) = hook.take_if(|(_, child)| child.pid == pid)?;
+        self.hang_up_hooks();
+        Some(token)
+    }
+
+    /// The main process has ended. A hook that still runs has its end told as ever.
+    pub(super) fn main_ended(&mut self) {
+        self.main = None;
+        self.hang_up_hooks();
+    }
+
+    /// When neither the main process nor a hook is left, nobody says anything more.
+    fn hang_up_hooks(&mut self) {
+        if self.main.is_none() {
+            self.roles.take_if(|roles| roles.hook.is_none());
+        }
     }
 
     /// Readable when the main process has ended.

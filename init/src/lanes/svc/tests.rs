@@ -12,7 +12,7 @@ use kodo_sys::seqpacket;
 use super::Lane;
 use super::cgroup::Tree;
 use crate::lanes::Link;
-use crate::wire::{FromSvc, ServiceSetup, ToSvc};
+use crate::wire::{FromSvc, Hooks, ServiceSetup, ToSvc, Turn};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 const WEB: ServiceId = ServiceId(0);
@@ -26,6 +26,11 @@ fn hierarchy() -> PathBuf {
         .map(Path::new)
         .find(|place| place.join("cgroup.controllers").exists());
     found.expect("cgroup v2 is mounted").to_path_buf()
+}
+
+fn hook(script: &str) -> Vec<String> {
+    let script = format!("PATH=/usr/bin:/bin; {script}");
+    vec!["sh".into(), "-c".into(), script]
 }
 
 /// PID 1's side of a lane that runs one shell script as its service.
@@ -60,6 +65,11 @@ fn bench(script: &str, test: impl FnOnce(&mut Bench)) {
         ],
         // The shell and its libraries.
         reads: Some("/".into()),
+        hooks: Some(Hooks {
+            program: "/bin/sh".into(),
+            promote: hook("echo $KODO_EVENT $KODO_REASON as $(id -u) of $KODO_SERVICE"),
+            demote: hook("case $KODO_NODE in node1) sleep 1000;; esac"),
+        }),
         id: 4711,
         low_port: false,
         node: "node1".into(),
@@ -206,4 +216,43 @@ fn a_drill_kills_the_main_process_only() {
             assert_eq!(left.lines().count(), 1);
         },
     );
+}
+
+#[test]
+fn a_hook_runs_as_the_service_and_its_end_is_the_answer() {
+    let promote = |token| ToSvc::Role(Token(token), WEB, Turn::Promote(REASON));
+    bench("echo ready; exec sleep 1000", |bench| {
+        bench.tell(&promote(1));
+        bench.until(|heard| matches!(heard, FromSvc::Done(Token(1), Err(ActError::Absent))));
+        bench.spawn(2);
+        bench.until(|heard| matches!(heard, FromSvc::Said { .. }));
+        bench.tell(&promote(3));
+        // its words and its end come by different ways
+        let (mut words, mut ended) = (Vec::new(), false);
+        while words.is_empty() || !ended {
+            match bench.hear() {
+                FromSvc::Said { line, .. } => words.push(line),
+                FromSvc::Done(Token(3), Ok(())) => ended = true,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(words, ["PROMOTE FAILOVER as 4711 of web"]);
+    });
+}
+
+#[test]
+fn a_hook_that_hangs_dies_with_its_service_and_has_failed() {
+    let demote = |token| ToSvc::Role(Token(token), WEB, Turn::Demote);
+    bench("exec sleep 1000", |bench| {
+        bench.spawn(1);
+        bench.tell(&demote(2));
+        bench.tell(&demote(3));
+        bench.until(|heard| matches!(heard, FromSvc::Done(Token(3), Err(ActError::Errno(16)))));
+        bench.tell(&ToSvc::Kill(Token(4), WEB));
+        let before = bench.until(|heard| matches!(heard, FromSvc::Done(Token(4), Ok(()))));
+        let killed = Err(ActError::Ended(Exit::Signal(9)));
+        let told =
+            |heard: &FromSvc| matches!(heard, FromSvc::Done(Token(2), result) if *result == killed);
+        assert!(before.iter().any(told), "{before:?}");
+    });
 }

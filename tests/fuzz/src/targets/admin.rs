@@ -120,7 +120,7 @@ fn datagrams() -> Vec<Vec<u8>> {
     datagrams.push(written(&FromNode { token, reply }));
     datagrams.push(written(&ProbeResult {
         token,
-        result: Ok(()),
+        result: Ok(0),
     }));
     datagrams
 }

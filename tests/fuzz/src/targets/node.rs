@@ -373,7 +373,7 @@ impl World {
             }
             None => {
                 let result = if well {
-                    Ok(())
+                    Ok(7)
                 } else {
                     Err(ProbeError::Refused)
                 };

@@ -8,6 +8,7 @@ mod hostile;
 mod operators;
 mod plain;
 mod policy;
+mod promotable;
 mod state;
 mod votes;
 mod witness;

@@ -9,7 +9,8 @@
 //! - an operator vouched that one of them is dead.
 //!
 //! A machine that stalled, or whose PID 1 is stuck, is no exception: its gate closes at
-//! its lease's end by a clock that runs on.
+//! its lease's end by a clock that runs on. Only the role of a light group is not seen
+//! meanwhile: no gate demotes an instance.
 
 use core::time::Duration;
 
@@ -38,6 +39,8 @@ pub(crate) struct Exclusive {
     holds: Vec<Vec<Option<At>>>,
     /// Whether a group may have two holders at present.
     several: bool,
+    /// By group: whether an instance is promoted by it.
+    promotable: Vec<bool>,
     /// By group, hearer and holder: when it first heard, fresh, that this one holds.
     named: Vec<Vec<Vec<Option<At>>>>,
     /// Until when a machine that was paused may answer once more.
@@ -53,6 +56,9 @@ impl Exclusive {
             pinged: vec![None; machines],
             holds: vec![vec![None; machines]; groups],
             several: false,
+            promotable: (0..groups)
+                .map(|group| plan.cluster.promotable(group))
+                .collect(),
             named: vec![vec![vec![None; machines]; machines]; groups],
             grace: vec![Duration::ZERO; machines],
         }
@@ -84,7 +90,9 @@ impl Exclusive {
     fn count(&mut self) {
         // Of a guarded group also what is not bound is looked for.
         let several = |(group, holds): (usize, &Vec<Option<At>>)| {
-            self.bounds[0].is_guarded(group) || holds.iter().flatten().nth(1).is_some()
+            self.bounds[0].is_guarded(group)
+                || self.promotable[group]
+                || holds.iter().flatten().nth(1).is_some()
         };
         self.several = self.holds.iter().enumerate().any(several);
     }
@@ -132,6 +140,7 @@ impl Exclusive {
             let guarded = self.bounds[0].is_guarded(group);
             let acts = |id: &usize| match guarded {
                 true => machines[*id].runs(group, now),
+                false if self.promotable[group] && machines[*id].has_role(group) => true,
                 false => machines[*id].speaks(group, now),
             };
             let holders: Vec<_> = (0..machines.len()).filter(acts).collect();

@@ -57,6 +57,7 @@ impl Liveness {
                 Fault::ServiceCrash(_)
                     | Fault::ServiceHang(_)
                     | Fault::NoExec(_)
+                    | Fault::HookHang(_)
                     | Fault::RefusedNet(_)
                     | Fault::Unkillable(_)
                     | Fault::IgnoreTerm(_)

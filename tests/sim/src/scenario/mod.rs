@@ -15,6 +15,7 @@ mod operators;
 mod parts;
 mod policy;
 mod reload;
+mod roles;
 mod services;
 mod traps;
 mod witness;
@@ -89,6 +90,10 @@ static ALL: &[Scenario] = &[
     services::SERVICE_HANGS,
     services::STUCK_STOP,
     services::GUARDED_SPLIT,
+    roles::PROMOTED_DIES,
+    roles::ROLE_LOST,
+    roles::DEMOTE_HANGS,
+    roles::ROLES,
     hostile::FORGED,
     hostile::REPLAYED,
     hostile::DUPLICATE_ADDRESS,
