@@ -6,7 +6,7 @@ mod world;
 use std::time::Duration;
 
 use kodo_engine::config::{Colocation, Config, Failback, Order, Quarantine, Together};
-use kodo_engine::surface::{Command, Reason, Refusal, Report};
+use kodo_engine::surface::{Command, Reason, Refusal, Report, Role};
 use kodo_engine::{NodeId, ResourceId};
 
 use world::{A, B, BASE, C, DB, WEB, WWW, World, ms, settled, three};
@@ -310,4 +310,52 @@ fn a_decision_says_why_there_and_why_nowhere_else() {
         world.said(B, "www: no node may run it"),
         ["www: no node may run it; node1: not a member; node2, node3: on standby"]
     );
+}
+
+#[test]
+fn of_a_clone_that_others_need_the_last_instance_stops_after_them() {
+    let mut world = three(|config| {
+        order(config, true);
+        config.groups[1].clones = Some(u8::MAX);
+    });
+    assert!(world.serves(A) && runs(&world, A, BASE));
+    for n in [B, C] {
+        let node = NodeId(u8::try_from(n).expect("few"));
+        world
+            .command(A, Command::Standby(node, true))
+            .expect("taken");
+        world.until("another instance is enough", ms(1000), |w| {
+            !runs(w, n, BASE)
+        });
+    }
+    assert!(world.serves(A));
+    world.command(A, Command::Leave).expect("taken");
+    world.until("node1 has left", ms(3000), |w| {
+        assert!(
+            runs(w, A, BASE) || !runs(w, A, WEB),
+            "www needs it to the last"
+        );
+        w.engine(A).role() == Role::Left
+    });
+    assert!(!runs(&world, A, BASE) && !runs(&world, A, WEB));
+    world.one_owner();
+}
+
+#[test]
+fn a_node_that_leaves_stops_what_others_need_after_them() {
+    let mut world = three(|config| order(config, true));
+    assert!(world.serves(A) && runs(&world, B, BASE));
+    world.command(B, Command::Leave).expect("taken");
+    world.until("node2 has left", ms(3000), |w| {
+        let first = w.machines[A].starts[WEB.index()].len() == 1;
+        assert!(
+            runs(w, B, BASE) || !(first && runs(w, A, WEB)),
+            "www stops before db, and starts again after it"
+        );
+        w.engine(B).role() == Role::Left
+    });
+    world.until("both run again", ms(3000), |w| {
+        w.serves(A) && (runs(w, A, BASE) || runs(w, C, BASE))
+    });
+    world.one_owner();
 }

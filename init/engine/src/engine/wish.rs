@@ -39,11 +39,9 @@ impl Engine {
         if !self.is_clone(id) && !self.holds_lease(now) {
             return Wish::Yield;
         }
-        if self.role == Role::Leaving {
-            return Wish::Rest(Reason::Shutdown);
-        }
         let me = self.config.me;
         let wish = match self.plan.lines[id.index()] {
+            _ if self.role == Role::Leaving => Wish::Rest(Reason::Shutdown),
             _ if self.is_pinned(id) => Wish::AsIs,
             _ if self.is_parting(id) => Wish::Rest(Reason::Move),
             None => Wish::AsIs,
@@ -121,26 +119,43 @@ impl Engine {
         leaving.any(|other| never(other) || (full && weight(other) > 0))
     }
 
-    /// Groups that must not outlast this one still run, here or on another member.
+    /// Groups that must not outlast this one still run, here or on another member. Whoever
+    /// leaves does not wait for a stop that failed.
     fn is_needed(&self, id: GroupId) -> bool {
+        let me = self.config.me;
+        let leaving = self.role == Role::Leaving;
+        let others = self.wanted_on(id).without(me);
+        let replaced = self.is_clone(id) && self.runs_on_one_of(others, id);
         let follows = |order: &&Order| order.first == id && order.must;
         let runs = |order: &Order| {
             let members = match self.promotes(order.then, id) {
                 // the other instances may go
-                true => NodeSet::only(self.config.me),
+                true => NodeSet::only(me),
+                false if replaced => NodeSet::EMPTY,
                 false => self.view.map(|view| view.members).unwrap_or_default(),
             };
-            let up = |node: &NodeId| self.phase_on(*node, order.then) != Phase::Idle;
-            !self.is_pinned(order.then) && members.iter().any(|node| up(&node))
+            let up = |node: NodeId| match self.phase_on(node, order.then) {
+                Phase::Idle => false,
+                Phase::Blocked => !leaving,
+                _ => true,
+            };
+            !self.is_pinned(order.then) && members.iter().any(up)
         };
         self.config.orders.iter().filter(follows).any(runs)
     }
 
     /// All of a group runs where the plan wants it; of a clone, one instance is enough.
     fn runs_as_planned(&self, id: GroupId) -> bool {
-        let wanted = self.plan.lines[id.index()].map_or(NodeSet::EMPTY, |line| line.nodes);
-        let runs = |node: NodeId| self.phase_on(node, id) == Phase::Running;
-        wanted.iter().any(runs)
+        self.runs_on_one_of(self.wanted_on(id), id)
+    }
+
+    fn wanted_on(&self, id: GroupId) -> NodeSet {
+        self.plan.lines[id.index()].map_or(NodeSet::EMPTY, |line| line.nodes)
+    }
+
+    fn runs_on_one_of(&self, nodes: NodeSet, id: GroupId) -> bool {
+        let mut nodes = nodes.iter();
+        nodes.any(|node| self.phase_on(node, id) == Phase::Running)
     }
 
     /// How far a group is on a node, as far as heard.
