@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::Core;
-use crate::host::probe::{Outage, Sample};
+use crate::host::probe::{Outage, Prober, Sample};
 use crate::time::LabTime;
 
 /// The client's view of the service.
@@ -59,6 +59,24 @@ impl<'a> Client<'a> {
                 .get(self.service)
                 .map(|p| p.outages(from))
                 .unwrap_or_default()
+        })
+    }
+
+    /// Begins no more requests, or goes on with them: those under way end as they may.
+    pub fn hold(&self, held: bool) {
+        self.core.pump.with(|world| {
+            if let Some(prober) = world.probers.get_mut(self.service) {
+                prober.hold(held);
+            }
+        });
+    }
+
+    /// Whether no request is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.core.pump.with(|world| {
+            let prober = world.probers.get(self.service);
+            prober.is_none_or(Prober::is_idle)
         })
     }
 

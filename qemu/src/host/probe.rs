@@ -127,6 +127,7 @@ pub(crate) struct Prober {
     target: SocketAddr,
     options: ProbeOptions,
     request: Vec<u8>,
+    held: bool,
     next: LabTime,
     flights: Vec<Flight>,
     /// Connections that are over but whose last frame is not out yet.
@@ -148,6 +149,7 @@ impl Prober {
             target,
             options,
             request: request.into_bytes(),
+            held: false,
             next: LabTime::ZERO,
             flights: Vec::new(),
             leaving: Vec::new(),
@@ -187,6 +189,16 @@ impl Prober {
         self.samples.range(start..).cloned().collect()
     }
 
+    /// Begins no more requests, or goes on with them.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// No request is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.flights.is_empty() && self.leaving.is_empty()
+    }
+
     /// Moves all requests on and tells what changed, each with the time it happened.
     pub(crate) fn poll(&mut self, now: LabTime, client: &mut Host) -> Vec<(LabTime, Event)> {
         let mut events = Vec::new();
@@ -210,7 +222,7 @@ impl Prober {
                 }
             }
         }
-        if !self.options.every.is_zero() && now >= self.next {
+        if self.asks() && now >= self.next {
             self.next = if now > self.next + self.options.timeout {
                 now
             } else {
@@ -250,10 +262,14 @@ impl Prober {
             .flights
             .iter()
             .map(|flight| flight.started + self.options.timeout);
-        let next = (!self.options.every.is_zero()).then_some(self.next);
+        let next = self.asks().then_some(self.next);
         let grace =
             (!self.down()).then(|| self.last_good + self.options.grace + Duration::from_millis(1));
         timeouts.chain(next).chain(grace).min()
+    }
+
+    fn asks(&self) -> bool {
+        !self.held && !self.options.every.is_zero()
     }
 
     fn down(&self) -> bool {

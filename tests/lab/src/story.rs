@@ -23,6 +23,10 @@ pub(crate) const TOKEN: &str = "kodo-example-token";
 
 /// A machine under emulation on a busy host: from power-on to a settled member.
 const BOOT: Duration = Duration::from_secs(90);
+/// Longer than a node needs for the last words of a connection.
+const QUIET: Duration = Duration::from_millis(50);
+/// For a request to end and the wire to be quiet.
+const END: Duration = Duration::from_secs(10);
 
 /// A machine of a larger cluster; a busy host has little room for many.
 const SMALL_MB: u32 = 96;
@@ -326,6 +330,25 @@ impl Story {
             .lab
             .wait_event(what, since, within, |entry| look(&entry.event));
         found.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Stops a machine between two answers: the client begins no request, and the wire has
+    /// been quiet for the VIP. A frame that the NIC was given before the stop leaves it when
+    /// the machine goes on, and no gate can take that back.
+    pub fn stall_between_answers(&self, node: &str) {
+        let client = self.lab.client();
+        client.hold(true);
+        let quiet = |lab: &Lab| {
+            let tenures = lab.wire().tenures(self.vip());
+            let last = tenures.iter().map(|tenure| tenure.until).max()?;
+            let silent = lab.mark().at.saturating_sub(last);
+            (lab.client().is_idle() && silent >= QUIET).then_some(())
+        };
+        self.lab
+            .wait_for("a wire that is quiet for the VIP", END, quiet)
+            .unwrap_or_else(|error| panic!("{error}"));
+        self.lab.stall(node).expect("stall");
+        client.hold(false);
     }
 
     /// This moment.
