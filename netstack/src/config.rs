@@ -4,12 +4,13 @@
 use core::net::IpAddr;
 
 use heapless::Vec;
+use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::types::{IfIndex, Now, Prefix};
 
 /// One node's wires and what to do on them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Network ports, crossovers included, in cluster-file order.
     pub ports: Vec<PortConfig, { limits::PORTS }>,
@@ -24,7 +25,7 @@ pub struct Config {
 }
 
 /// One network port. A crossover has neither addresses nor gateways.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortConfig {
     /// Static addresses: the sources of pings.
     pub addresses: Vec<Prefix, { limits::ADDRESSES }>,
@@ -33,7 +34,7 @@ pub struct PortConfig {
 }
 
 /// One VIP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VipConfig {
     /// The address.
     pub address: IpAddr,
@@ -42,7 +43,7 @@ pub struct VipConfig {
 }
 
 /// One ping target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetConfig {
     /// Its address: on a prefix of the port, or behind one of its gateways.
     pub address: IpAddr,
@@ -53,7 +54,7 @@ pub struct TargetConfig {
 }
 
 /// The witness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WitnessConfig {
     /// Its address: on a prefix of the port, or behind one of its gateways.
     pub address: IpAddr,

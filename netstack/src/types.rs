@@ -3,11 +3,13 @@
 use core::fmt;
 use core::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// Monotonic time since this node booted; the only clock here.
 pub type Now = core::time::Duration;
 
 /// A network port, by its position in [`crate::Config::ports`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IfIndex(pub u8);
 
 /// A serial line, by its position in the node's part of the cluster file.
@@ -50,7 +52,7 @@ impl fmt::Display for Mac {
 }
 
 /// An address with the length of its network's prefix: `192.168.0.18/24`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prefix {
     /// The address itself, host part included.
     pub address: IpAddr,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub type Name = String<{ limits::NAME }>;
 
 /// One node's view of the cluster file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Hash of the cluster's name: frames of another cluster are not ours.
     pub cluster_id: u32,
@@ -57,7 +57,7 @@ pub struct Config {
 }
 
 /// How often a node may die.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine {
     /// At so many deaths it is enough.
     pub exits: u8,
@@ -66,7 +66,7 @@ pub struct Quarantine {
 }
 
 /// The clock of the protocol. All are durations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// Interval between heartbeats on an ordinary path.
     pub keepalive: Now,
@@ -87,7 +87,7 @@ pub struct Timing {
 }
 
 /// Who decides between parts of the cluster that do not hear each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SplitBrain {
     /// Nobody: each part may decide alone. Two owners are possible, and accepted.
     Accept,
@@ -96,7 +96,7 @@ pub enum SplitBrain {
 }
 
 /// Which of two parts with exactly half of the votes each decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tie {
     /// Neither.
     Nobody,
@@ -120,7 +120,7 @@ impl SplitBrain {
 }
 
 /// One heartbeat path.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Path {
     /// As the operator knows it: `crossover`, `lan`, `serial`.
     pub name: Name,
@@ -135,7 +135,7 @@ pub struct Path {
 }
 
 /// One resource.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
     /// From the file.
     pub name: Name,
@@ -151,7 +151,7 @@ pub struct Resource {
 }
 
 /// What the engine must know of a resource's nature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResourceKind {
     /// A virtual address: the exclusive thing of a light group.
     Vip,
@@ -169,7 +169,7 @@ impl ResourceKind {
 }
 
 /// An ordered set of resources: started first to last, stopped last to first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// From the file.
     pub name: Name,
@@ -205,7 +205,7 @@ pub struct Group {
 }
 
 /// Which nodes are too ill for a group; Pacemaker's `node-health-strategy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HealthRule {
     /// None.
     None,
@@ -227,7 +227,7 @@ impl HealthRule {
 }
 
 /// What happens when something of a group cannot be stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnStopFailure {
     /// The node resets itself: who cannot stop must not be followed.
     Fence,
@@ -236,7 +236,7 @@ pub enum OnStopFailure {
 }
 
 /// When a group returns to a more preferred node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failback {
     /// As soon as that node is a healthy member.
     Auto,
@@ -254,7 +254,7 @@ pub type Score = i32;
 pub const SCORES: core::ops::RangeInclusive<Score> = -1_000_000..=1_000_000;
 
 /// Two groups on one node, or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Colocation {
     /// The one that follows.
     pub group: GroupId,
@@ -265,7 +265,7 @@ pub struct Colocation {
 }
 
 /// How strongly one group wants another on its node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Together {
     /// It runs nowhere else.
     Must,
@@ -276,7 +276,7 @@ pub enum Together {
 }
 
 /// One group needs another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Starts first and stops last.
     pub first: GroupId,

@@ -33,7 +33,7 @@ pub struct ResourceId(pub u8);
 pub struct BootId(pub u64);
 
 /// A cluster key for the heartbeat MAC (HMAC-SHA-256). Never printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key(pub [u8; 32]);
 
 impl core::fmt::Debug for Key {

@@ -7,13 +7,14 @@ use core::net::IpAddr;
 use heapless::Vec;
 use kodo_engine::Now;
 use kodo_engine::limits as engine;
+use serde::{Deserialize, Serialize};
 
 use crate::io::{Line, Port, ServiceId};
 use crate::limits;
 use crate::status::Name;
 
 /// Everything a node needs to know before its first input.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// The cluster's name, for people.
     pub cluster: Name,
@@ -36,7 +37,7 @@ pub struct Config {
 }
 
 /// This node's end of a heartbeat path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wire {
     /// A network port.
     Port(Port),
@@ -45,7 +46,7 @@ pub enum Wire {
 }
 
 /// What stands behind a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// A VIP: its position among the VIPs, its port here and its address.
     Vip {

@@ -2,6 +2,7 @@
 //! file; nothing here is checked again, only asserted.
 
 use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
 
 use crate::{Now, limits};
 
@@ -9,14 +10,14 @@ use crate::{Now, limits};
 pub type Name = String<{ limits::NAME }>;
 
 /// All services of one node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// In cluster-file order: the position is the [`crate::ServiceIndex`].
     pub services: Vec<ServiceConfig, { limits::SERVICES }>,
 }
 
 /// One service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceConfig {
     /// From the file.
     pub name: Name,
@@ -89,7 +90,7 @@ impl ServiceConfig {
 }
 
 /// How a service is probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeConfig {
     /// From one probe to the next.
     pub interval: Now,
