@@ -2,7 +2,7 @@
 //!
 //! Owns shapes and identity (which node is this machine, which file is this).
 //! A value of [`Cluster`] exists only for a file without errors. Everything that is
-//! serialized here enters [`Cluster::file_hash`]; secrets and places in the file do not.
+//! serialized here enters [`Cluster::file_hash`], and so do the secrets; places in the file do not.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -22,8 +22,7 @@ pub use crate::net::{Cidr, Mac, PciAddress};
 pub struct Cluster {
     /// The cluster's name.
     pub name: String,
-    /// Keys accepted on heartbeats, the first signs; one or two. Never shown; the hash of the
-    /// file knows them by their own hashes, so that a rotated key makes another file.
+    /// Keys accepted on heartbeats, the first signs; one or two. Never shown.
     #[serde(skip)]
     pub keys: Vec<Key>,
     /// The clock of the protocol.
@@ -156,7 +155,7 @@ pub struct Witness {
     pub address: IpAddr,
     /// Its UDP port.
     pub port: u16,
-    /// Signs questions and answers. Never shown, never hashed.
+    /// Signs questions and answers. Never shown.
     #[serde(skip)]
     pub key: Key,
 }
@@ -166,7 +165,7 @@ pub struct Witness {
 pub struct Admin {
     /// TCP port on every static LAN address.
     pub port: u16,
-    /// Who may use it. Not part of the hash: tokens change without reflashing the peer.
+    /// Who may use it.
     #[serde(skip)]
     pub tokens: Vec<Token>,
 }
@@ -604,19 +603,26 @@ impl Cluster {
         self.nodes.iter().map(|node| u32::from(node.votes)).sum()
     }
 
-    /// Hash of everything that all nodes must agree on: equal for two files that mean
-    /// the same, whatever their comments or order of words. Two that differ in a heartbeat
-    /// key do not mean the same.
+    /// Hash of everything that all nodes must agree on, secrets included: equal for two files
+    /// that mean the same, whatever their comments, or where their secrets are written.
     #[must_use]
     pub fn file_hash(&self) -> u64 {
-        let keys = self.keys.iter().fold(Sha256::new(), |hash, key| {
-            hash.chain_update(Sha256::digest(key.0))
-        });
-        let digest = Sha256::new()
+        // A key is 256 random bits, a token is known by its digest: 64 bits of a digest over
+        // them tell nothing of either.
+        let mut digest = Sha256::new()
             .chain_update(b"kodo cluster file 2\0")
-            .chain_update(encoded(self))
-            .chain_update(keys.finalize())
-            .finalize();
+            .chain_update(encoded(self));
+        let witness = self.witness.iter().map(|witness| &witness.key);
+        for key in self.keys.iter().chain(witness) {
+            digest.update(b"key");
+            digest.update(key.0);
+        }
+        for token in self.admin.iter().flat_map(|admin| &admin.tokens) {
+            digest.update(b"token");
+            digest.update(token.name.as_bytes());
+            digest.update(token.sha256);
+        }
+        let digest = digest.finalize();
         u64::from_be_bytes(first(&digest))
     }
 
@@ -641,7 +647,7 @@ impl Service {
     /// A hash of what only a restart of it changes.
     pub(crate) fn make(&self) -> u32 {
         let files = self.files.as_ref().map(Spanned::get_ref);
-        make(&(self.kind, self.port, files))
+        make(&(self.kind, self.port, files, self.promotable))
     }
 }
 

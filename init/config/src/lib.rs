@@ -8,6 +8,8 @@
 //! Never opens a file, never reads a clock: secrets that live in files of their own come
 //! through a [`Loader`].
 
+pub mod bundle;
+pub mod changes;
 pub mod cluster;
 pub mod diagnostic;
 #[cfg(feature = "report")]
@@ -30,6 +32,8 @@ mod syntax;
 #[cfg(feature = "report")]
 mod wrap;
 
+pub use bundle::Bundle;
+pub use changes::Change;
 pub use cluster::Cluster;
 pub use diagnostic::{Diagnostic, Severity};
 pub use lower::UnknownNode;

@@ -15,6 +15,7 @@ use kodo_engine::timing::wait_bound;
 use kodo_engine::{GroupId, NodeId, NodeSet, ResourceId, limits};
 use kodo_netstack::config as netstack;
 use kodo_netstack::{IfIndex, Prefix};
+use kodo_node::Seats;
 use kodo_node::config::{Target, Wire};
 use kodo_node::io::{Line, Port, ServiceId};
 use kodo_supervisor::{ProbeConfig, ServiceConfig};
@@ -90,6 +91,21 @@ impl Cluster {
             act_timeout: self.act_timeout(),
             drills: self.drills,
         })
+    }
+
+    /// The same of a node that runs another file and goes over to this one: every service and
+    /// VIP keeps its number. Also which numbers this file's services have there, in its order.
+    ///
+    /// # Errors
+    /// When the file has no such node, or a number is wanted that is not there.
+    pub fn node_after(
+        &self,
+        name: &str,
+        running: &kodo_node::Config,
+    ) -> Result<(kodo_node::Config, Seats), std::string::String> {
+        let mut config = self.node(name).map_err(|error| error.to_string())?;
+        let seats = config.seat(running).map_err(|unfit| unfit.to_string())?;
+        Ok((config, seats))
     }
 
     /// Which LAN carries the VIPs.

@@ -268,11 +268,11 @@ fn the_witness_is_lowered_and_its_key_is_a_secret() {
     }
     assert!(!format!("{cluster:?}").contains("ff, ee"));
     let hash = cluster.file_hash();
-    let written = text.replace(
-        "key_file = \"witness.key\"",
-        &format!("key = \"{}\"", OTHER_KEY.replace("ff", "fe")),
-    );
-    assert_eq!(accepted(&written).file_hash(), hash);
+    let written =
+        |key: &str| text.replace("key_file = \"witness.key\"", &format!("key = \"{key}\""));
+    assert_eq!(accepted(&written(OTHER_KEY)).file_hash(), hash);
+    let other = written(&OTHER_KEY.replace("ff", "fe"));
+    assert_ne!(accepted(&other).file_hash(), hash);
     for (old, new) in [
         ("10.0.0.250", "10.0.0.251"),
         ("key_file", "port = 5582\nkey_file"),

@@ -98,19 +98,32 @@ fn a_machine_is_known_by_its_ports() {
 }
 
 #[test]
-fn tokens_and_appearance_do_not_change_the_hash() {
+fn appearance_does_not_change_the_hash_and_secrets_do() {
     let known = hash(&example());
-    let tokens = example();
-    let (before, rest) = tokens.split_once("[[admin.token]]").unwrap();
-    let (_, after) = rest.split_once("[watchdog]").unwrap();
     for same in [
         format!("# a comment\n{}", example()),
-        with("sha256 =", &format!("sha256 = \"{OTHER_KEY}\"")),
-        format!("{before}tokens_file = \"operators.tokens\"\n[watchdog]{after}"),
         // What the profile says anyway.
         example() + "\n[timing]\ndeadtime = \"2000ms\"\nkeepalive = \"0.25s\"\n",
     ] {
         assert_eq!(hash(&same), known, "{same}");
+    }
+    let key = [
+        with("key =", &format!("key = \"{OTHER_KEY}\"")),
+        with("key =", "key_file = \"other.key\""),
+    ];
+    let tokens = example();
+    let (before, rest) = tokens.split_once("[[admin.token]]").unwrap();
+    let (_, after) = rest.split_once("[watchdog]").unwrap();
+    let (ada, sha256) = TOKENS.trim().split_once(' ').unwrap();
+    let token = [
+        format!(
+            "{before}[[admin.token]]\nname = \"{ada}\"\nsha256 = \"{sha256}\"\n[watchdog]{after}"
+        ),
+        format!("{before}tokens_file = \"operators.tokens\"\n[watchdog]{after}"),
+    ];
+    for [written, named] in [key, token] {
+        assert_eq!(hash(&written), hash(&named));
+        assert_ne!(hash(&written), known);
     }
 }
 
