@@ -10,7 +10,7 @@ use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::time::Duration;
 
 use kodo_config::cluster::{Cluster, Mac};
-use kodo_config::{Secret, Severity};
+use kodo_config::{Bundle, Secret, Severity};
 use kodo_engine::surface::Level;
 use kodo_node::{Node, WITNESS_PORT};
 use kodo_sys::clock;
@@ -18,13 +18,15 @@ use kodo_sys::signal::{Signal, SignalFd};
 
 use crate::pid1::{Lane, Parts, Pid1};
 use crate::plan::{self, Plan};
-use crate::wire::{FromDev, MESSAGE, ToDev, ToNet, ToSvc};
-use crate::{kernel, last_words};
+use crate::wire::{FromDev, MESSAGE, Running, ToDev, ToNet, ToSvc};
+use crate::{kernel, last_words, reader};
 
 const CLUSTER_FILE: &str = "/etc/kodo/cluster.toml";
 const KEY_FILE: &str = "/etc/kodo/key";
 const WITNESS_FILE: &str = "/etc/kodo/witness";
 const TOKENS_FILE: &str = "/etc/kodo/tokens";
+/// Where services have their files, by name.
+const FILES: &str = "/srv";
 
 /// Above the lanes, below the kernel's own threads of the highest class.
 const PRIORITY: u8 = 20;
@@ -71,10 +73,12 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
     let (dev, net, svc) = (lane("dev")?, lane("net")?, lane("svc")?);
     let mounted = clock::boottime();
 
-    let cluster = read_cluster()?;
+    let (bundle, cluster) = read_cluster()?;
     let mut early = Early::new();
     let position = identify(&cluster, &dev, &mut early)?;
-    let plan = plan::plan(&cluster, position);
+    let name = &cluster.nodes[position].name;
+    let config = cluster.node(name).map_err(|error| error.to_string())?;
+    let plan = plan::plan(&cluster, position, &config);
     if let Err(error) = kodo_sys::machine::set_hostname(&plan.node) {
         notes.push((Level::Warn, format!("host name: {error}")));
     }
@@ -84,9 +88,13 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
     };
     set_up_lanes(&plan, &dev, &net, &svc)
         .map_err(|error| format!("a helper takes no setup: {error}"))?;
-    let config = cluster
-        .node(&plan.node)
-        .map_err(|error| error.to_string())?;
+    let running = Running {
+        bundle,
+        config: config.clone(),
+    };
+    let running =
+        reader::memory(&running).map_err(|error| format!("the running file is not kept: {error}"));
+    let file = config.engine.file_hash;
     let configured = clock::boottime();
 
     notes.extend(harden());
@@ -121,6 +129,9 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
         dev,
         disk,
         notes,
+        file,
+        running,
+        files: services_with_files(),
     };
     let pid1 =
         Pid1::new(parts).map_err(|error| format!("the decision loop cannot begin: {error}"))?;
@@ -128,7 +139,7 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
 }
 
 /// Reads the cluster file and its secrets, which were checked when the image was built.
-fn read_cluster() -> Result<Cluster, String> {
+fn read_cluster() -> Result<(Bundle, Cluster), String> {
     let text =
         fs::read_to_string(CLUSTER_FILE).map_err(|error| format!("{CLUSTER_FILE}: {error}"))?;
     let load = |secret: Secret, _: &str| {
@@ -139,7 +150,7 @@ fn read_cluster() -> Result<Cluster, String> {
         };
         fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
     };
-    Cluster::parse(CLUSTER_FILE, &text, &load).map_err(|diagnostics| {
+    Bundle::gather(CLUSTER_FILE, &text, &load).map_err(|diagnostics| {
         let errors = diagnostics
             .iter()
             .filter(|diagnostic| diagnostic.severity == Severity::Error);
@@ -148,6 +159,14 @@ fn read_cluster() -> Result<Cluster, String> {
             .collect::<Vec<_>>()
             .join("\n")
     })
+}
+
+/// Services whose files are in the image.
+fn services_with_files() -> Vec<String> {
+    let names = fs::read_dir(FILES).into_iter().flatten().flatten();
+    names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
 }
 
 /// Which node this machine is: by the command line, else by its hardware addresses.
@@ -184,8 +203,8 @@ fn set_up_lanes(plan: &Plan, dev: &Lane, net: &Lane, svc: &Lane) -> kodo_sys::Re
         softdog: plan.softdog,
     };
     dev.send(&setup, None)?;
-    net.send(&ToNet::Gate(plan.vips.clone()), None)?;
-    svc.send(&ToSvc::Setup(plan.services.clone()), None)
+    net.send(&ToNet::Gate(plan.duties.vips.clone()), None)?;
+    svc.send(&ToSvc::Setup(plan.duties.services.clone()), None)
 }
 
 /// The witness's answers are heard past the kernel's IP stack, which must not tell the

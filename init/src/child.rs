@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use kodo_admin::{admin, probe, web};
 
 use crate::lanes::{CHANNEL, Link};
-use crate::wire::{AdminSetup, ProbeSetup};
+use crate::wire::AdminSetup;
 
 /// Runs the child `name` until it fails or PID 1 is gone.
 pub(crate) fn run(name: &str) -> Result<(), String> {
@@ -19,10 +19,7 @@ pub(crate) fn run(name: &str) -> Result<(), String> {
             let setup: AdminSetup = first(&mut link)?;
             admin::run(link.into_fd(), admin_config(setup)?).map_err(|error| error.to_string())
         }
-        _ => {
-            let setup: ProbeSetup = first(&mut link)?;
-            probe::run(link.into_fd(), probe_config(setup)).map_err(|error| error.to_string())
-        }
+        _ => probe::run(link.into_fd()).map_err(|error| error.to_string()),
     };
     ended.map(|never| match never {})
 }
@@ -52,19 +49,6 @@ fn admin_config(setup: AdminSetup) -> Result<admin::AdminConfig, String> {
         nodes: setup.nodes,
         groups: setup.groups,
     })
-}
-
-fn probe_config(setup: ProbeSetup) -> probe::ProbeConfig {
-    let target = |(port, path, timeout)| {
-        Some(probe::Target {
-            port,
-            path,
-            timeout,
-        })
-    };
-    probe::ProbeConfig {
-        services: setup.targets.into_iter().map(target).collect(),
-    }
 }
 
 /// Tells the built-in web service at the other end of the channel its role.

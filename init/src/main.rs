@@ -13,6 +13,7 @@ mod lanes;
 mod last_words;
 mod pid1;
 mod plan;
+mod reader;
 mod wire;
 
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         lanes::feeder::NAME => lanes::feeder::run().map_err(|error| error.to_string()),
         "console" => console::run().map_err(|error| error.to_string()),
         "admin" | "probe" => child::run(name),
+        "reader" => reader::run(),
         "web" => child::web(&arguments[1..]),
         "web-role" => child::web_role(&arguments[1..]),
         _ => {

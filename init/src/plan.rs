@@ -2,16 +2,19 @@
 //! configuration.
 //!
 //! Owns the translation from [`Cluster`] to setups of ports, lines, services and
-//! children. Whatever the deciding code needs is `kodo-config`'s to translate.
+//! children, and which of them another file may change while the machine runs ([`Duties`]). Whatever the deciding code needs is `kodo-config`'s to translate.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use kodo_admin::probe::{ProbeConfig, Target};
 use kodo_admin::web::role::Role;
-use kodo_config::cluster::{self, Cluster, NicId, Node, ServiceKind};
-use kodo_node::io::{Line, Port};
+use kodo_config::cluster::{self, Cluster, NicId, Node, Service, ServiceKind};
+use kodo_node::Seats;
+use kodo_node::io::{Line, Port, ServiceId};
+use serde::{Deserialize, Serialize};
 
-use crate::wire::{AdminSetup, Hooks, LineSetup, Nic, PortSetup, ProbeSetup, ServiceSetup};
+use crate::wire::{AdminSetup, Hooks, LineSetup, Nic, PortSetup, ServiceSetup};
 
 /// This binary, which is every built-in service's program.
 const SELF: &str = "/proc/self/exe";
@@ -27,20 +30,27 @@ pub(crate) struct Plan {
     pub(crate) ports: Vec<PortPlan>,
     /// By [`Line`].
     pub(crate) lines: Vec<LineSetup>,
-    /// All VIPs of the cluster.
-    pub(crate) vips: Vec<IpAddr>,
     /// Asked of the watchdog's driver.
     pub(crate) watchdog: Duration,
     /// Whether the kernel's software watchdog will do.
     pub(crate) softdog: bool,
-    /// By `ServiceId`.
-    pub(crate) services: Vec<ServiceSetup>,
+    /// The partition that keeps operators' wishes, if any.
+    pub(crate) state_partition: Option<String>,
+    /// What follows from the file that runs now.
+    pub(crate) duties: Duties,
+}
+
+/// What changes with the cluster file while the machine runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Duties {
+    /// VIPs by their numbers.
+    pub(crate) vips: Vec<IpAddr>,
+    /// By `ServiceId`; `None` for one that the file no longer has.
+    pub(crate) services: Vec<Option<ServiceSetup>>,
     /// For the admin child; `None` where the file wants none.
     pub(crate) admin: Option<AdminSetup>,
     /// For the probe child.
-    pub(crate) probe: ProbeSetup,
-    /// The partition that keeps operators' wishes, if any.
-    pub(crate) state_partition: Option<String>,
+    pub(crate) probe: ProbeConfig,
 }
 
 /// One network port.
@@ -84,20 +94,46 @@ fn id(position: usize) -> u8 {
     u8::try_from(position).unwrap_or(u8::MAX)
 }
 
-/// The plan of the node at `position` in the file.
-pub(crate) fn plan(cluster: &Cluster, position: usize) -> Plan {
+/// The plan of the node at `position` in the file, which boots it with this configuration.
+pub(crate) fn plan(cluster: &Cluster, position: usize, config: &kodo_node::Config) -> Plan {
+    let seats = (0..cluster.services.len()).map(|number| ServiceId(id(number)));
     let node = &cluster.nodes[position];
     Plan {
         node: node.name.clone(),
         ports: ports(node),
         lines: lines(node),
-        vips: cluster.vips.iter().map(|vip| vip.address.address).collect(),
         watchdog: cluster.watchdog.timeout,
         softdog: cluster.watchdog.softdog,
-        services: services(cluster, node),
-        admin: admin(cluster, node),
-        probe: probe(cluster),
         state_partition: node.state_partition.clone(),
+        duties: duties(cluster, position, config, &seats.collect()),
+    }
+}
+
+/// What follows from a file for the node at `position` in it, which runs it with this
+/// configuration; `seats` are the numbers of the file's services there.
+pub(crate) fn duties(
+    cluster: &Cluster,
+    position: usize,
+    config: &kodo_node::Config,
+    seats: &Seats,
+) -> Duties {
+    let node = &cluster.nodes[position];
+    let numbered = |number: usize| {
+        let seat = seats.iter().position(|seat| usize::from(seat.0) == number);
+        cluster.services.get(seat?)
+    };
+    let services = (0..config.supervisor.services.len()).map(numbered);
+    let ids = FIRST_SERVICE_ID..;
+    let setups = ids
+        .zip(services.clone())
+        .map(|(id, known)| known.map(|known| service(cluster, node, known, id)));
+    Duties {
+        vips: config.netstack.vips.iter().map(|vip| vip.address).collect(),
+        services: setups.collect(),
+        admin: admin(cluster, node),
+        probe: ProbeConfig {
+            services: services.map(|known| known.map(target)).collect(),
+        },
     }
 }
 
@@ -134,52 +170,47 @@ fn lines(node: &Node) -> Vec<LineSetup> {
     lines.collect()
 }
 
-fn services(cluster: &Cluster, node: &Node) -> Vec<ServiceSetup> {
-    let services = (FIRST_SERVICE_ID..)
-        .zip(&cluster.services)
-        .map(|(id, service)| {
-            let reads = service
-                .files
-                .as_ref()
-                .map(|_| format!("/srv/{}", service.name));
-            let arguments = match service.kind {
-                ServiceKind::Builtin => {
-                    let mut arguments = vec![
-                        "init".to_owned(),
-                        "web".to_owned(),
-                        format!("port={}", service.port),
-                        format!("node={}", node.name),
-                        format!("cluster={}", cluster.name),
-                    ];
-                    arguments.extend(reads.iter().map(|reads| format!("directory={reads}")));
-                    if service.promotable {
-                        arguments.push("roles".to_owned());
-                    }
-                    arguments
-                }
-            };
-            let hooks = service.promotable.then(|| match service.kind {
-                ServiceKind::Builtin => {
-                    let hook = |role: Role| ["init", "web-role", role.word()].map(str::to_owned);
-                    Hooks {
-                        program: SELF.to_owned(),
-                        promote: hook(Role::Promoted).to_vec(),
-                        demote: hook(Role::Unpromoted).to_vec(),
-                    }
-                }
-            });
-            ServiceSetup {
-                name: service.name.clone(),
-                program: SELF.to_owned(),
-                arguments,
-                reads,
-                hooks,
-                id,
-                low_port: service.port < 1024,
-                node: node.name.clone(),
+fn service(cluster: &Cluster, node: &Node, service: &Service, id: u32) -> ServiceSetup {
+    let reads = service
+        .files
+        .as_ref()
+        .map(|_| format!("/srv/{}", service.name));
+    let arguments = match service.kind {
+        ServiceKind::Builtin => {
+            let mut arguments = vec![
+                "init".to_owned(),
+                "web".to_owned(),
+                format!("port={}", service.port),
+                format!("node={}", node.name),
+                format!("cluster={}", cluster.name),
+            ];
+            arguments.extend(reads.iter().map(|reads| format!("directory={reads}")));
+            if service.promotable {
+                arguments.push("roles".to_owned());
             }
-        });
-    services.collect()
+            arguments
+        }
+    };
+    let hooks = service.promotable.then(|| match service.kind {
+        ServiceKind::Builtin => {
+            let hook = |role: Role| ["init", "web-role", role.word()].map(str::to_owned);
+            Hooks {
+                program: SELF.to_owned(),
+                promote: hook(Role::Promoted).to_vec(),
+                demote: hook(Role::Unpromoted).to_vec(),
+            }
+        }
+    });
+    ServiceSetup {
+        name: service.name.clone(),
+        program: SELF.to_owned(),
+        arguments,
+        reads,
+        hooks,
+        id,
+        low_port: service.port < 1024,
+        node: node.name.clone(),
+    }
 }
 
 fn admin(cluster: &Cluster, node: &Node) -> Option<AdminSetup> {
@@ -202,15 +233,11 @@ fn admin(cluster: &Cluster, node: &Node) -> Option<AdminSetup> {
     })
 }
 
-fn probe(cluster: &Cluster) -> ProbeSetup {
-    let targets = cluster.services.iter().map(|service| {
-        (
-            service.port,
-            service.probe.path.clone(),
-            service.probe.timeout,
-        )
-    });
-    ProbeSetup {
-        targets: targets.collect(),
+/// How a service is asked for its health.
+fn target(service: &Service) -> Target {
+    Target {
+        port: service.port,
+        path: service.probe.path.clone(),
+        timeout: service.probe.timeout,
     }
 }

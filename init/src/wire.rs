@@ -6,10 +6,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use kodo_config::Bundle;
 use kodo_engine::surface::{Health, Reason};
 use kodo_node::io::{ActError, Exit, Line, LogLine, Port, ServiceId, Token};
 use kodo_node::status::Status;
 use serde::{Deserialize, Serialize};
+
+use crate::plan::Duties;
 
 /// Bytes of the largest message.
 pub(crate) const MESSAGE: usize = 32 * 1024;
@@ -17,7 +20,8 @@ pub(crate) const MESSAGE: usize = 32 * 1024;
 /// To the net lane, which answers every one of them but `Ungate`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum ToNet {
-    /// Put a gate for these VIPs on every public port from now on. Comes first.
+    /// Put a gate for these VIPs, by their numbers, on every public port from now on. Comes
+    /// first; later it is for these VIPs instead, and not answered when all is well.
     Gate(Vec<IpAddr>),
     /// Take the gates off: nobody here can open them.
     Ungate,
@@ -177,8 +181,9 @@ pub(crate) enum FromDisk {
 /// To the svc lane.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum ToSvc {
-    /// All services, in file order.
-    Setup(Vec<ServiceSetup>),
+    /// All services by their numbers; again when the cluster file changes: what runs goes on,
+    /// and the next start is by the new words. One that is gone is `None`.
+    Setup(Vec<Option<ServiceSetup>>),
     /// Run a service; answered when its program runs.
     Spawn(Token, ServiceId, Reason),
     /// TERM to its main process; answered at once.
@@ -247,11 +252,13 @@ pub(crate) enum Child {
     Probe,
     /// Shows log and status to people.
     Console,
+    /// Reads one changed cluster file, then ends.
+    Reader,
 }
 
 impl Child {
     /// All of them.
-    pub(crate) const ALL: [Child; 3] = [Child::Admin, Child::Probe, Child::Console];
+    pub(crate) const ALL: [Child; 4] = [Child::Admin, Child::Probe, Child::Console, Child::Reader];
 
     /// Its name: argument of this binary, cgroup, and for people.
     pub(crate) fn name(self) -> &'static str {
@@ -259,6 +266,7 @@ impl Child {
             Child::Admin => "admin",
             Child::Probe => "probe",
             Child::Console => "console",
+            Child::Reader => "reader",
         }
     }
 }
@@ -307,11 +315,47 @@ pub(crate) struct AdminSetup {
     pub(crate) groups: Vec<String>,
 }
 
-/// First message to the probe child.
+/// To the reader, one after the other, each with memory that it reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ProbeSetup {
-    /// By `ServiceId`: port, path, timeout.
-    pub(crate) targets: Vec<(u16, String, Duration)>,
+pub(crate) enum ToReader {
+    /// The file that this node runs, and what else it knows, as a [`Running`].
+    Running {
+        /// This node's name.
+        node: String,
+        /// Services whose files are in the image.
+        files: Vec<String>,
+    },
+    /// The sealed file to read.
+    Sealed,
+}
+
+/// What a node keeps of its file, for the reader of the next one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Running {
+    /// The file and its secrets.
+    pub(crate) bundle: Bundle,
+    /// What the node runs, with the numbers that its services and VIPs have here.
+    pub(crate) config: kodo_node::Config,
+}
+
+/// From the reader: its only answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromReader {
+    /// What is wrong with the file.
+    Refused(String),
+    /// This node can run it. What it keeps of it comes along, as [`Running`] in memory.
+    Read(Box<Read>),
+}
+
+/// What is made of a file that this node can run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Read {
+    /// What differs from the running one, a line each.
+    pub(crate) changes: Vec<String>,
+    /// For the node.
+    pub(crate) config: kodo_node::Config,
+    /// For everybody else.
+    pub(crate) duties: Duties,
 }
 
 /// Encodes a message into `buffer`.

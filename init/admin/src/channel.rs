@@ -5,8 +5,10 @@
 //! connected Unix socket that keeps boundaries, so its datagram socket carries it.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
+use kodo_sys::seqpacket;
+use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
 /// A connected, message-preserving socket.
@@ -34,6 +36,15 @@ impl Channel {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Sends one datagram, and a descriptor with it; waits while the other end is behind.
+    pub(crate) async fn send_with(&self, datagram: &[u8], descriptor: &OwnedFd) -> io::Result<()> {
+        self.0
+            .async_io(Interest::WRITABLE, || {
+                seqpacket::send(self.0.as_fd(), datagram, descriptor.as_fd())
+            })
+            .await
     }
 
     /// Sends one datagram; waits while the other end is behind.

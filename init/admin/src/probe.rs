@@ -19,17 +19,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kodo_node::io::ProbeError;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::channel::Channel;
-use crate::relay::{self, ProbeRequest, ProbeResult};
+use crate::relay::{self, DATAGRAM, ProbeResult, ToProbe};
 
 /// Probes in flight: two per service, should PID 1 ever ask again before an answer.
 const IN_FLIGHT: usize = 2 * kodo_node::limits::SERVICES;
-/// Bytes of a [`ProbeRequest`] or [`ProbeResult`], generously.
+/// Bytes of a [`ProbeResult`], generously.
 const MESSAGE: usize = 64;
 /// Bytes of a response's head that are looked at.
 const HEAD: usize = 8 * 1024;
@@ -39,14 +40,14 @@ const HEADERS: usize = 64;
 const PROMOTION: &str = "kodo-promotion";
 
 /// What to ask, by `ServiceId`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeConfig {
-    /// One per service of the cluster file, in its order; `None` where the file has no probe.
+    /// One per service that the node knows; `None` where there is nothing to ask.
     pub services: Vec<Option<Target>>,
 }
 
 /// How to ask one service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Its TCP port on 127.0.0.1.
     pub port: u16,
@@ -82,28 +83,34 @@ impl From<io::Error> for Error {
     }
 }
 
-/// Serves PID 1 on `fd` for ever.
+/// Serves PID 1 on `fd`, which speaks [`ToProbe`], for ever.
 ///
 /// # Errors
 /// When the socket fails or PID 1 goes away.
-pub fn run(fd: OwnedFd, config: ProbeConfig) -> Result<Infallible, Error> {
+pub fn run(fd: OwnedFd) -> Result<Infallible, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(fd, config))
+    runtime.block_on(serve(fd))
 }
 
-async fn serve(fd: OwnedFd, config: ProbeConfig) -> Result<Infallible, Error> {
+async fn serve(fd: OwnedFd) -> Result<Infallible, Error> {
     let channel = Arc::new(Channel::new(fd)?);
-    let config = Arc::new(config);
+    let mut config = Arc::new(ProbeConfig::default());
     let places = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut buffer = [0; MESSAGE];
+    let mut buffer = vec![0; DATAGRAM + 1];
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
         let datagram = channel.recv(&mut buffer).await?.ok_or(Error::Orphaned)?;
         // PID 1 is the same binary: it does not write anything else.
-        let Ok(request) = relay::decode::<ProbeRequest>(datagram) else {
-            continue;
+        let request = match relay::decode(datagram) {
+            Ok(ToProbe::Ask(request)) => request,
+            Ok(ToProbe::Setup(services)) => {
+                // What is being asked already is answered by the old ones.
+                config = Arc::new(services);
+                continue;
+            }
+            Err(_) => continue,
         };
         let (channel, config) = (Arc::clone(&channel), Arc::clone(&config));
         tokio::spawn(async move {

@@ -6,30 +6,99 @@
 //! writes. Encoding needs no allocation: PID 1 has none to give.
 
 use kodo_node::io::{ProbeError, Reply, Request, ServiceId, Token};
+use kodo_node::status::Name;
 use serde::{Deserialize, Serialize};
+
+use crate::probe::ProbeConfig;
 
 /// Bytes of the largest datagram. A status with every table full fits (see the tests).
 pub const DATAGRAM: usize = 20 * 1024;
 
 /// From the admin child to PID 1: an operator's wish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToNode {
-    /// Comes back with the answer.
-    pub token: Token,
-    /// The wish.
-    pub request: Request,
+pub enum ToNode {
+    /// For the node.
+    Ask {
+        /// Comes back with the answer.
+        token: Token,
+        /// The wish.
+        request: Request,
+    },
+    /// A sealed cluster file, in the memory that comes along as a descriptor. Neither this
+    /// child nor PID 1 looks into it.
+    File {
+        /// Comes back with the answer.
+        token: Token,
+        /// Whose it is, for the log.
+        operator: Name,
+        /// To be staged; otherwise only compared with the running one.
+        stage: bool,
+    },
 }
 
 /// From PID 1 to the admin child: the answer to the [`ToNode`] with the same token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FromNode {
-    /// From the request.
-    pub token: Token,
-    /// The answer.
-    pub reply: Reply,
+#[allow(
+    clippy::large_enum_variant,
+    reason = "no allocation; one lives at a time"
+)]
+pub enum FromNode {
+    /// The node's.
+    Reply {
+        /// From the request.
+        token: Token,
+        /// The answer.
+        reply: Reply,
+    },
+    /// What became of a file.
+    File {
+        /// From the request.
+        token: Token,
+        /// What it changes, or why it was refused.
+        verdict: Result<FileRead, FileRefused>,
+    },
 }
 
-/// From PID 1 to the probe child: ask a service whether it is well.
+/// A cluster file that this node can run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRead {
+    /// Its hash.
+    pub hash: u64,
+    /// What differs from the running one, a line each; at most [`FILE_TEXT`] bytes.
+    pub changes: Vec<String>,
+    /// Whether it is staged now.
+    pub staged: bool,
+}
+
+/// Why a file was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileRefused {
+    /// Another one is being read at this moment.
+    Busy,
+    /// Its reader did not end in time, or not in order.
+    Unread,
+    /// What is wrong with it; at most [`FILE_TEXT`] bytes.
+    Wrong(String),
+}
+
+/// Bytes of the text about a file: what fits a screen or two, and half a datagram.
+pub const FILE_TEXT: usize = 8 * 1024;
+
+const _: () = assert!(
+    FILE_TEXT * 2 <= DATAGRAM,
+    "an answer about a file is sent whole"
+);
+
+/// From PID 1 to the probe child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToProbe {
+    /// The services from now on. Comes first, and again when the cluster file changes.
+    Setup(ProbeConfig),
+    /// Ask one of them.
+    Ask(ProbeRequest),
+}
+
+/// Ask a service whether it is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeRequest {
     /// Comes back with the answer.

@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use common::child::{Child, PORT, SECRET, call};
 use common::{eventually, healthy, pair};
-use kodo_admin::admin::{self, AdminConfig};
+use kodo_admin::admin::{self, AdminConfig, limits};
 use kodo_admin::api;
-use kodo_admin::relay::{self, DATAGRAM, FromNode, ToNode};
+use kodo_admin::relay::{self, DATAGRAM, FileRead, FileRefused, FromNode, ToNode};
 use kodo_engine::surface::{Command, Level, Refusal};
 use kodo_engine::{GroupId, NodeId, NodeSet, Now};
 use kodo_node::io::{Drill, Halt, LogLine, Refused, Reply, Request};
@@ -325,7 +325,9 @@ fn a_late_answer_is_not_given_to_the_next_question() {
         let mut buffer = vec![0; DATAGRAM];
         let mut open = Vec::new();
         while let Ok(length @ 1..) = pid1.recv(&mut buffer) {
-            let ToNode { token, request } = relay::decode(&buffer[..length]).unwrap();
+            let Ok(ToNode::Ask { token, request }) = relay::decode(&buffer[..length]) else {
+                continue;
+            };
             open.push(token);
             if request == Request::Status {
                 // First what was asked long ago, then what was asked now.
@@ -338,7 +340,7 @@ fn a_late_answer_is_not_given_to_the_next_question() {
                 ];
                 for (token, reply) in open.drain(..).zip(replies) {
                     let mut buffer = vec![0; DATAGRAM];
-                    let reply = FromNode { token, reply };
+                    let reply = FromNode::Reply { token, reply };
                     pid1.send(relay::encode(&reply, &mut buffer).unwrap())
                         .unwrap();
                 }
@@ -499,4 +501,118 @@ fn an_address_that_is_not_there_yet_is_waited_for() {
         runner.join().unwrap(),
         Err(admin::Error::Orphaned)
     ));
+}
+
+/// PID 1 that says this of every file, and keeps what came with it.
+fn keeper(
+    verdict: Result<FileRead, FileRefused>,
+) -> (Child, std::sync::mpsc::Receiver<(bool, Vec<u8>)>) {
+    let (keeps, kept) = std::sync::mpsc::channel();
+    let child = Child::with(move |pid1, _| {
+        pid1.set_read_timeout(None).unwrap();
+        let channel = kodo_sys::seqpacket::Channel::from_fd(pid1.into());
+        let mut buffer = vec![0; DATAGRAM];
+        while let Ok(received) = channel.receive_waiting(&mut buffer) {
+            let Ok(ToNode::File {
+                token,
+                operator,
+                stage,
+            }) = relay::decode(&buffer[..received.len])
+            else {
+                return;
+            };
+            assert_eq!(operator, "ben");
+            let mut file = std::fs::File::from(received.descriptor.unwrap());
+            let mut bytes = Vec::new();
+            std::io::Seek::rewind(&mut file).unwrap();
+            std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
+            keeps.send((stage, bytes)).unwrap();
+            let verdict = verdict.clone();
+            let mut buffer = vec![0; DATAGRAM];
+            let answer = FromNode::File { token, verdict };
+            let answer = relay::encode(&answer, &mut buffer).unwrap();
+            channel.send(answer, None).unwrap();
+        }
+    });
+    (child, kept)
+}
+
+#[test]
+fn a_file_goes_to_pid_1_unread() {
+    let read = FileRead {
+        hash: 0x0123_4567_89ab_cdef,
+        changes: vec!["group www: failback: manual -> auto".to_owned()],
+        staged: true,
+    };
+    let (child, kept) = keeper(Ok(read));
+    let sealed = "not even this child knows what it is ".repeat(1000);
+    for (path, stage) in [("/v1/file", true), ("/v1/file/diff", false)] {
+        let (status, answer) = child.post(path, &sealed);
+        assert_eq!(status, 200);
+        assert_eq!(
+            answer,
+            json!({
+                "hash": "0123456789abcdef",
+                "changes": ["group www: failback: manual -> auto"],
+                "staged": true,
+            })
+        );
+        assert_eq!(kept.recv().unwrap(), (stage, sealed.clone().into_bytes()));
+    }
+    let (status, answer) = child.post("/v1/file", &"x".repeat(limits::FILE + 1));
+    assert_eq!(status, 413);
+    assert!(
+        answer["error"].as_str().unwrap().contains("131072 bytes"),
+        "{answer}"
+    );
+    assert_eq!(child.call("POST", "/v1/file", None, &sealed).0, 401);
+    assert!(
+        kept.try_recv().is_err(),
+        "what is refused here goes nowhere"
+    );
+}
+
+#[test]
+fn a_refused_file_says_why() {
+    for (refused, status, says) in [
+        (FileRefused::Busy, 409, "being read"),
+        (FileRefused::Unread, 422, "without an answer"),
+        (
+            FileRefused::Wrong("line 7 is wrong".to_owned()),
+            422,
+            "line 7 is wrong",
+        ),
+    ] {
+        let (child, _kept) = keeper(Err(refused));
+        let (got, answer) = child.post("/v1/file", "anything");
+        assert_eq!(got, status);
+        assert!(answer["error"].as_str().unwrap().contains(says), "{answer}");
+    }
+}
+
+#[test]
+fn a_staged_file_is_adopted_by_its_hash() {
+    let child = Child::ok();
+    let (status, answer) = child.post("/v1/file/adopt", r#"{"hash": "0123456789abcdef"}"#);
+    assert_eq!(status, 200);
+    assert!(
+        answer["forgotten_by"].as_str().unwrap().contains("image"),
+        "{answer}"
+    );
+    child.was_asked(&by_ben(Command::Adopt(0x0123_4567_89ab_cdef)));
+    assert_eq!(
+        child.post("/v1/file/adopt", r#"{"hash": "web.toml"}"#).0,
+        400
+    );
+    let refused = Refused::Engine(Refusal::NotStaged(NodeId(1)));
+    let child = Child::new(move |_| Some(Reply::Refused(refused)));
+    let (status, answer) = child.post("/v1/file/adopt", r#"{"hash": "01"}"#);
+    assert_eq!(status, 409);
+    assert!(
+        answer["error"]
+            .as_str()
+            .unwrap()
+            .starts_with("node2 has not staged"),
+        "{answer}"
+    );
 }

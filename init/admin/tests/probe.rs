@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::pair;
 use kodo_admin::probe::{self, ProbeConfig, Target};
-use kodo_admin::relay::{self, ProbeRequest, ProbeResult};
+use kodo_admin::relay::{self, DATAGRAM, ProbeRequest, ProbeResult, ToProbe};
 use kodo_node::io::{ProbeError, ServiceId, Token};
 
 /// A service on loopback that treats every connection so.
@@ -59,19 +59,24 @@ impl Pid1 {
         let config = ProbeConfig {
             services: ports.iter().map(target).collect(),
         };
-        thread::spawn(move || probe::run(child, config));
-        Pid1(pid1)
+        thread::spawn(move || probe::run(child));
+        let pid1 = Pid1(pid1);
+        pid1.tell(&ToProbe::Setup(config));
+        pid1
+    }
+
+    fn tell(&self, message: &ToProbe) {
+        let mut buffer = [0; DATAGRAM];
+        self.0
+            .send(relay::encode(message, &mut buffer).unwrap())
+            .unwrap();
     }
 
     fn ask(&self, token: u32, service: u8) {
-        let mut buffer = [0; 64];
-        let request = ProbeRequest {
+        self.tell(&ToProbe::Ask(ProbeRequest {
             token: Token(token),
             service: ServiceId(service),
-        };
-        self.0
-            .send(relay::encode(&request, &mut buffer).unwrap())
-            .unwrap();
+        }));
     }
 
     fn answer(&self) -> ProbeResult {
@@ -103,6 +108,22 @@ fn well_is_a_status_below_400() {
     assert_eq!(pid1.verdict(2), Ok(0));
     assert_eq!(pid1.verdict(3), Err(ProbeError::Status(404)));
     assert_eq!(pid1.verdict(4), Err(ProbeError::Status(500)));
+}
+
+#[test]
+fn services_change_while_it_runs() {
+    let pid1 = Pid1::new(&[answers(b"HTTP/1.1 500 Oh No\r\n\r\n")], 5_000);
+    assert_eq!(pid1.verdict(0), Err(ProbeError::Status(500)));
+    let well = Target {
+        port: answers(b"HTTP/1.1 204 No Content\r\n\r\n"),
+        path: "/health?deep=1".to_owned(),
+        timeout: Duration::from_secs(5),
+    };
+    pid1.tell(&ToProbe::Setup(ProbeConfig {
+        services: vec![None, Some(well)],
+    }));
+    assert_eq!(pid1.verdict(0), Err(ProbeError::Refused));
+    assert_eq!(pid1.verdict(1), Ok(0));
 }
 
 #[test]
@@ -206,7 +227,7 @@ fn more_than_fit_wait_and_are_answered() {
 #[test]
 fn ends_when_pid1_is_gone_and_skips_nonsense() {
     let (child, pid1) = pair();
-    let runner = thread::spawn(move || probe::run(child, ProbeConfig::default()));
+    let runner = thread::spawn(move || probe::run(child));
     pid1.send(&[0xff; 32]).unwrap();
     pid1.send(&[0; 200]).unwrap();
     let pid1 = Pid1(pid1);

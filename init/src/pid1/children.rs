@@ -7,7 +7,7 @@
 use core::fmt::Write;
 use std::time::Duration;
 
-use kodo_admin::relay;
+use kodo_admin::relay::{self, ToProbe};
 use kodo_node::io::{Input, LogLine, Token};
 use kodo_sys::poll::Interest;
 use kodo_sys::seqpacket::{self, Channel};
@@ -16,7 +16,7 @@ use kodo_sys::{AsFd, Result, clock};
 use super::key::Key;
 use super::lane::{self, Heard};
 use super::{Level, OWN_TOKEN, Pid1};
-use crate::wire::{Child, ToConsole, ToSvc};
+use crate::wire::{Child, FromReader, ToConsole, ToSvc};
 
 /// Before a child's first restart.
 pub(super) const BACKOFF_MIN: Duration = Duration::from_millis(200);
@@ -47,8 +47,10 @@ struct ChildIo {
     start: Option<Duration>,
     /// When to listen to it again.
     listen: Option<Duration>,
-    /// When to kill it: its channel is closed, so it is of no use.
+    /// When to kill it: its channel is closed, or it takes too long, so it is of no use.
     kill: Option<Duration>,
+    /// It was killed to begin anew at once.
+    renew: bool,
 }
 
 impl Children {
@@ -60,6 +62,7 @@ impl Children {
             start: None,
             listen: None,
             kill: None,
+            renew: false,
         };
         Children {
             children: Child::ALL.map(child),
@@ -75,6 +78,14 @@ impl Children {
             .flat_map(|child| [child.start, child.listen, child.kill])
             .flatten();
         due.min().unwrap_or(Duration::MAX)
+    }
+
+    /// A child was started that is killed after so long.
+    pub(super) fn began(&mut self, child: Child, channel: Channel, patience: Duration) {
+        let io = &mut self.children[child as usize];
+        io.channel = Some(channel);
+        io.started = clock::boottime();
+        io.kill = Some(io.started + patience);
     }
 
     /// Sends a message to a child. False when it is not there or does not keep up.
@@ -144,7 +155,7 @@ impl Pid1 {
     fn start_child(&mut self, child: Child) {
         let now = clock::boottime();
         self.children.children[child as usize].start = None;
-        if child == Child::Admin && self.plan.admin.is_none() {
+        if child == Child::Admin && self.plan.duties.admin.is_none() {
             return;
         }
         match self.try_start_child(child) {
@@ -161,26 +172,55 @@ impl Pid1 {
         let (ours, theirs) = seqpacket::pair()?;
         match child {
             Child::Admin => {
-                if let Some(setup) = &self.plan.admin {
+                if let Some(setup) = &self.plan.duties.admin {
                     lane::send(&ours, setup, None)?;
                 }
             }
-            Child::Probe => lane::send(&ours, &self.plan.probe, None)?,
-            Child::Console => {}
+            Child::Probe => {
+                lane::send(&ours, &ToProbe::Setup(self.plan.duties.probe.clone()), None)?;
+            }
+            Child::Console | Child::Reader => {}
         }
-        self.poller
-            .add(&ours, Key::Child(child).number(), Interest::Read)?;
+        self.watch_child(child, &ours)?;
         self.svc.send(&ToSvc::Child(child), Some(theirs.as_fd()))?;
         Ok(ours)
     }
 
+    /// Listens to a child.
+    pub(super) fn watch_child(&self, child: Child, channel: &Channel) -> Result<()> {
+        self.poller
+            .add(channel, Key::Child(child).number(), Interest::Read)
+    }
+
+    /// A child is to begin anew, with what its setup is now.
+    pub(super) fn renew_child(&mut self, child: Child) {
+        let io = &mut self.children.children[child as usize];
+        if io.channel.take().is_none() {
+            // It starts again anyway.
+            return;
+        }
+        // Nothing of the old one is heard any more, and no pause before the new one.
+        io.renew = true;
+        let _ = self.svc.send(&ToSvc::KillChild(child), None);
+    }
+
     /// A child is gone: it starts again after a pause that grows.
     pub(super) fn child_ended(&mut self, child: Child, why: &str) {
+        if child == Child::Reader {
+            let io = &mut self.children.children[child as usize];
+            (io.channel, io.listen, io.kill) = (None, None, None);
+            return self.reader_ended(why);
+        }
         let now = clock::boottime();
         let io = &mut self.children.children[child as usize];
         io.channel = None;
         io.listen = None;
         io.kill = None;
+        if core::mem::take(&mut io.renew) {
+            io.backoff = BACKOFF_MIN;
+            io.start = Some(now);
+            return;
+        }
         if now.saturating_sub(io.started) >= HEALTHY {
             io.backoff = BACKOFF_MIN;
         }
@@ -206,8 +246,19 @@ impl Pid1 {
         };
         let input = match child {
             Child::Admin => match lane::receive::<relay::ToNode>(channel, &mut self.buffer[..]) {
-                Heard::Message(message, _) if message.token < OWN_TOKEN => {
-                    Some(Input::Operator(message.token, message.request))
+                Heard::Message(relay::ToNode::Ask { token, request }, _) if token < OWN_TOKEN => {
+                    Some(Input::Operator(token, request))
+                }
+                Heard::Message(
+                    relay::ToNode::File {
+                        token,
+                        operator,
+                        stage,
+                    },
+                    sealed,
+                ) => {
+                    self.file(token, operator, stage, sealed);
+                    None
                 }
                 Heard::Message(..) | Heard::Nonsense => None,
                 Heard::Nothing => return,
@@ -223,6 +274,15 @@ impl Pid1 {
                     Heard::Gone => return self.hang_up(child),
                 }
             }
+            Child::Reader => match lane::receive::<FromReader>(channel, &mut self.buffer[..]) {
+                Heard::Message(answer, keeps) => {
+                    self.file_read(answer, keeps);
+                    None
+                }
+                Heard::Nonsense => None,
+                Heard::Nothing => return,
+                Heard::Gone => return self.hang_up(child),
+            },
             // It has nothing to say; its end is told by the svc lane.
             Child::Console => match lane::receive::<()>(channel, &mut self.buffer[..]) {
                 Heard::Message(..) | Heard::Nonsense => None,
@@ -231,10 +291,12 @@ impl Pid1 {
             },
         };
         // Neither operators nor a child that was taken over can keep the loop busy.
-        let _ = self
-            .poller
-            .modify(channel, Key::Child(child).number(), Interest::Nothing);
-        self.children.children[child as usize].listen = Some(clock::boottime() + PAUSE);
+        let io = &mut self.children.children[child as usize];
+        if let Some(channel) = &io.channel {
+            let key = Key::Child(child).number();
+            let _ = self.poller.modify(channel, key, Interest::Nothing);
+            io.listen = Some(clock::boottime() + PAUSE);
+        }
         if let Some(input) = input {
             self.give(input);
         }

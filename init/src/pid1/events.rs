@@ -116,8 +116,10 @@ impl Pid1 {
             ) => {
                 let name = self
                     .plan
+                    .duties
                     .services
                     .get(usize::from(service.0))
+                    .and_then(Option::as_ref)
                     .map_or("?", |setup| setup.name.as_str());
                 let text = match dropped {
                     0 => format!("{name} says: {line}"),

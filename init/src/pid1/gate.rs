@@ -24,20 +24,41 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn new(plan: &Plan) -> Gate {
+        let closed = |vip: &IpAddr| (*vip, Duration::ZERO);
         Gate {
-            vips: plan.vips.iter().map(|vip| (*vip, Duration::ZERO)).collect(),
+            vips: plan.duties.vips.iter().map(closed).collect(),
             deadlines: None,
         }
     }
 
+    /// The VIPs of another cluster file: one that keeps its place keeps its deadline, and every
+    /// other one is closed. True when any is another one.
+    fn renew(&mut self, vips: &[IpAddr]) -> bool {
+        let mut differs = false;
+        for (slot, vip) in vips.iter().enumerate() {
+            if self.vips.get(slot).is_some_and(|(known, _)| known == vip) {
+                continue;
+            }
+            differs = true;
+            match self.vips.get_mut(slot) {
+                Some(known) => *known = (*vip, Duration::ZERO),
+                None => self.vips.push((*vip, Duration::ZERO)),
+            }
+            self.set(*vip, Duration::ZERO);
+        }
+        differs
+    }
+
     /// A VIP passes until then.
     pub(super) fn set(&mut self, vip: IpAddr, until: Duration) {
-        let Some(slot) = self.vips.iter().position(|(address, _)| *address == vip) else {
-            return;
-        };
-        self.vips[slot].1 = until;
-        if let Some(deadlines) = &self.deadlines {
-            deadlines.set(slot, until);
+        // After a change of the cluster file two places may have one address.
+        for (slot, (address, known)) in self.vips.iter_mut().enumerate() {
+            if *address == vip {
+                *known = until;
+                if let Some(deadlines) = &self.deadlines {
+                    deadlines.set(slot, until);
+                }
+            }
         }
     }
 
@@ -58,6 +79,16 @@ impl Gate {
 }
 
 impl Pid1 {
+    /// Another cluster file runs. The net lane hears of it before it binds any new address.
+    pub(super) fn renew_gate(&mut self) {
+        if self.gate.renew(&self.plan.duties.vips) && self.gate.deadlines.is_some() {
+            // A lane that takes no requests is stuck, which its overdue answers show.
+            let _ = self
+                .net
+                .send(&ToNet::Gate(self.plan.duties.vips.clone()), None);
+        }
+    }
+
     /// The net lane has loaded the gate.
     pub(super) fn gate_ready(&mut self, deadlines: Option<OwnedFd>) {
         let Some(deadlines) = deadlines else {

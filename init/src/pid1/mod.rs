@@ -17,7 +17,9 @@ mod lane;
 mod lines;
 mod perform;
 mod ports;
+mod reload;
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use kodo_engine::surface::Level;
@@ -35,6 +37,7 @@ pub(crate) use self::lane::Lane;
 use self::lines::Lines;
 use self::perform::Feeder;
 use self::ports::Ports;
+use self::reload::Reload;
 use crate::plan::Plan;
 use crate::wire::MESSAGE;
 
@@ -63,6 +66,12 @@ pub(crate) struct Parts {
     pub(crate) disk: Option<Lane>,
     /// What to log first.
     pub(crate) notes: Vec<(Level, String)>,
+    /// The running file's hash.
+    pub(crate) file: u64,
+    /// The running file, for the reader of the next one; or why none can follow.
+    pub(crate) running: core::result::Result<OwnedFd, String>,
+    /// Services whose files are in the image.
+    pub(crate) files: Vec<String>,
 }
 
 /// The loop's state.
@@ -82,6 +91,7 @@ pub(crate) struct Pid1 {
     dev: Lane,
     disk: Option<Lane>,
     children: Children,
+    reload: Reload,
     watchdog: Option<Feeder>,
     panel_due: Duration,
     /// The boot's last milestone is still to come.
@@ -127,6 +137,7 @@ impl Pid1 {
             dev: parts.dev,
             disk: parts.disk,
             children: Children::new(),
+            reload: Reload::new(parts.file, parts.running, parts.files),
             watchdog: None,
             panel_due: Duration::ZERO,
             booting: true,

@@ -64,12 +64,12 @@ impl Pid1 {
             // One that the probe child does not take is never answered, which counts as
             // a failed probe.
             Output::Probe(token, service) => {
-                self.children
-                    .send(Child::Probe, &relay::ProbeRequest { token, service });
+                let ask = relay::ToProbe::Ask(relay::ProbeRequest { token, service });
+                self.children.send(Child::Probe, &ask);
             }
             Output::Reply(token, reply) => self.reply(token, reply),
-            // For whoever stages a file.
-            Output::Staged(..) | Output::Adopted(_) => {}
+            Output::Staged(token, verdict) => self.file_staged(token, verdict),
+            Output::Adopted(hash) => self.adopted(hash),
             Output::Gate(vip, until) => self.gate.set(vip, until),
             Output::Persist(serial, table) => self.persist(serial, &table),
             Output::FeedWatchdog => {
@@ -127,7 +127,7 @@ impl Pid1 {
             _ if Pid1::is_own(token) => {}
             reply => {
                 self.children
-                    .send(Child::Admin, &relay::FromNode { token, reply });
+                    .send(Child::Admin, &relay::FromNode::Reply { token, reply });
             }
         }
     }

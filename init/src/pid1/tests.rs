@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use kodo_admin::relay;
-use kodo_config::Cluster;
+use kodo_config::{Bundle, Cluster};
 use kodo_engine::surface::Level;
 use kodo_node::Node;
 use kodo_node::io::{Port, Reply, Request, Token};
@@ -23,8 +23,8 @@ use kodo_sys::{AsFd, link, netlink};
 use super::lane::{self, Heard};
 use super::{Lane, OWN_TOKEN, Parts, Pid1};
 use crate::wire::{
-    Child, FromDev, FromDisk, FromNet, FromSvc, MESSAGE, Nic, PortSetup, ToConsole, ToDisk, ToNet,
-    ToSvc,
+    Child, FromDev, FromDisk, FromNet, FromSvc, MESSAGE, Nic, PortSetup, Running, ToConsole,
+    ToDisk, ToNet, ToSvc,
 };
 
 const CLUSTER: &str = r#"
@@ -72,9 +72,12 @@ impl Bench {
 
     fn of(file: &str, disk: Option<Lane>) -> Bench {
         let load = |_, _: &str| Err("there is none".to_owned());
-        let cluster = Cluster::parse("test", file, &load).unwrap();
-        let plan = crate::plan::plan(&cluster, 0);
-        let node = Node::new(cluster.node("node1").unwrap(), 1, 2, clock::boottime());
+        let (bundle, cluster) = Bundle::gather("test", file, &load).unwrap();
+        let config = cluster.node("node1").unwrap();
+        let plan = crate::plan::plan(&cluster, 0, &config);
+        let node = Node::new(config.clone(), 1, 2, clock::boottime());
+        let file = config.engine.file_hash;
+        let running = crate::reader::memory(&Running { bundle, config });
         let pair = |name| {
             let (ours, theirs) = seqpacket::pair().unwrap();
             (Lane::over(name, ours), theirs)
@@ -95,6 +98,9 @@ impl Bench {
                 (Level::Info, "boot: first".into()),
                 (Level::Warn, "boot: second".into()),
             ],
+            file,
+            running,
+            files: Vec::new(),
         };
         let pid1 = Pid1::new(parts).unwrap();
         Bench {
@@ -318,7 +324,7 @@ fn operators_are_answered_one_at_a_time() {
     // The setup, which is not this test's business.
     admin.receive(&mut vec![0; MESSAGE]).unwrap();
     let ask = |token| {
-        let request = relay::ToNode {
+        let request = relay::ToNode::Ask {
             token: Token(token),
             request: Request::Log { from: 0 },
         };
@@ -334,8 +340,11 @@ fn operators_are_answered_one_at_a_time() {
     bench.turn_for(Duration::from_millis(100));
     let mut answers = Vec::new();
     while let Some((answer, _)) = next::<relay::FromNode>(&admin) {
-        assert!(matches!(answer.reply, Reply::Log { .. }));
-        answers.push(answer.token.0);
+        let relay::FromNode::Reply { token, reply } = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(matches!(reply, Reply::Log { .. }));
+        answers.push(token.0);
     }
     let count = u32::try_from(answers.len()).unwrap();
     assert_eq!(answers, (0..count).collect::<Vec<_>>());
@@ -404,7 +413,7 @@ fn the_gate_follows_the_node_and_closes_with_it() {
         return;
     };
     let mut bench = Bench::new();
-    bench.pid1.plan.vips = vips.to_vec();
+    bench.pid1.plan.duties.vips = vips.to_vec();
     bench.pid1.gate = super::Gate::new(&bench.pid1.plan);
     // Who has 192.168.0.33? (RFC 826)
     let mut question = [0; 42];
@@ -445,4 +454,131 @@ fn a_kernel_without_a_gate_is_said_loudly_and_the_node_goes_on() {
         .pid1
         .gate
         .set("192.168.0.33".parse().unwrap(), Duration::MAX);
+}
+
+/// A file that an operator sends, and what PID 1's reader makes of it.
+struct Sent {
+    admin: Channel,
+    reader: Channel,
+}
+
+impl Bench {
+    /// The admin child passes a file on.
+    fn send(&mut self, admin: &Channel, token: u32, sealed: &[u8]) {
+        let memory = kodo_sys::memory::anonymous(c"test").unwrap();
+        std::io::Write::write_all(
+            &mut std::fs::File::from(memory.try_clone().unwrap()),
+            sealed,
+        )
+        .unwrap();
+        let file = relay::ToNode::File {
+            token: Token(token),
+            operator: "ada".try_into().unwrap(),
+            stage: true,
+        };
+        lane::send(admin, &file, Some(memory.as_fd())).unwrap();
+        self.turn();
+    }
+
+    /// The same of a changed file, read by a reader.
+    fn sent(&mut self, change: (&str, &str)) -> (Sent, u64) {
+        let started = self.started();
+        let admin = child(started, Child::Admin);
+        admin.receive(&mut vec![0; MESSAGE]).unwrap();
+        let load = |_, _: &str| Err("there is none".to_owned());
+        let old = Cluster::parse("test", CLUSTER, &load).unwrap();
+        let text = CLUSTER.replace(change.0, change.1);
+        let (bundle, new) = Bundle::gather("test", &text, &load).unwrap();
+        let sealed = bundle
+            .seal(&new.keys[0], &[old.file_hash()], [1; 12])
+            .unwrap();
+        self.send(&admin, 7, &sealed);
+        let reader = child(self.started(), Child::Reader);
+        (Sent { admin, reader }, new.file_hash())
+    }
+}
+
+/// What became of a file, for the operator.
+fn verdict(admin: &Channel) -> Option<Result<relay::FileRead, relay::FileRefused>> {
+    match next(admin) {
+        Some((relay::FromNode::File { verdict, .. }, None)) => Some(verdict),
+        _ => None,
+    }
+}
+
+/// Does the reader's work.
+fn read(reader: Channel) -> Channel {
+    let mut link = crate::lanes::Link::new(reader);
+    crate::reader::answer(&mut link).unwrap();
+    Channel::from_fd(link.into_fd())
+}
+
+#[test]
+fn a_file_passes_through_unread_and_everybody_goes_over_to_it_at_once() {
+    let mut bench = Bench::new();
+    let (sent, hash) = bench.sent(("name = \"ada\"", "name = \"bob\""));
+    // One at a time.
+    bench.send(&sent.admin, 8, b"anything");
+    assert_eq!(verdict(&sent.admin), Some(Err(relay::FileRefused::Busy)));
+    let _reader = read(sent.reader);
+    bench.turn();
+    let told = verdict(&sent.admin).unwrap().unwrap();
+    assert_eq!((told.hash, told.staged), (hash, true));
+    assert_eq!(
+        told.changes,
+        [
+            "admin token ada: gone, was valid",
+            "admin token bob: new, valid"
+        ]
+    );
+    assert!(next::<ToSvc>(&bench.svc).is_none(), "nothing changed yet");
+
+    bench.pid1.adopted(hash);
+    assert!(matches!(next(&bench.svc), Some((ToSvc::Setup(list), None)) if list.is_empty()));
+    // Whoever talks with a token that is gone talks no longer.
+    assert!(matches!(
+        next(&bench.svc),
+        Some((ToSvc::KillChild(Child::Admin), None))
+    ));
+    let ended = FromSvc::ChildEnded(Child::Admin, "signal 9".into());
+    lane::send(&bench.svc, &ended, None).unwrap();
+    bench.turn();
+    let admin = child(bench.started(), Child::Admin);
+    let (setup, _) = next::<crate::wire::AdminSetup>(&admin).unwrap();
+    assert_eq!(setup.tokens[0].0, "bob");
+}
+
+#[test]
+fn what_no_token_depends_on_leaves_the_api_alone() {
+    let mut bench = Bench::new();
+    let (sent, hash) = bench.sent(("split_brain", "drills = true\nsplit_brain"));
+    let _reader = read(sent.reader);
+    bench.turn();
+    assert!(verdict(&sent.admin).unwrap().unwrap().staged);
+    bench.pid1.adopted(hash);
+    assert!(matches!(next(&bench.svc), Some((ToSvc::Setup(_), None))));
+    assert!(next::<ToSvc>(&bench.svc).is_none());
+}
+
+#[test]
+fn a_reader_that_gives_no_answer_changes_nothing_and_the_next_file_is_read() {
+    let mut bench = Bench::new();
+    let (sent, _) = bench.sent(("split_brain", "drills = true\nsplit_brain"));
+    // It hangs: killed in the end.
+    bench.turn_for(super::reload::PATIENCE + Duration::from_millis(1200));
+    let mut asked = core::iter::from_fn(|| next::<ToSvc>(&bench.svc));
+    assert!(asked.any(|(asked, _)| matches!(asked, ToSvc::KillChild(Child::Reader))));
+    let ended = FromSvc::ChildEnded(Child::Reader, "signal 9".into());
+    lane::send(&bench.svc, &ended, None).unwrap();
+    bench.turn();
+    assert_eq!(verdict(&sent.admin), Some(Err(relay::FileRefused::Unread)));
+    assert!(bench.started().is_empty(), "it does not start by itself");
+
+    bench.send(&sent.admin, 9, b"no file at all");
+    let _reader = read(child(bench.started(), Child::Reader));
+    bench.turn();
+    match verdict(&sent.admin) {
+        Some(Err(relay::FileRefused::Wrong(why))) => assert!(why.contains("kodo apply"), "{why}"),
+        other => panic!("{other:?}"),
+    }
 }

@@ -13,6 +13,7 @@ use code::Instruction;
 
 const MAP_CREATE: libc::c_int = 0;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
+const MAP_DELETE_ELEM: libc::c_int = 3;
 const PROG_LOAD: libc::c_int = 5;
 const PROG_TEST_RUN: libc::c_int = 10;
 const LINK_CREATE: libc::c_int = 28;
@@ -140,6 +141,21 @@ pub(crate) fn update(map: BorrowedFd<'_>, key: &[u8; 16], value: &[u8; 4]) -> Re
     };
     bpf(MAP_UPDATE_ELEM, &mut update)?;
     Ok(())
+}
+
+/// Takes an entry out of a map; one that is not there is none.
+pub(crate) fn remove(map: BorrowedFd<'_>, key: &[u8; 16]) -> Result<()> {
+    let mut remove = Update {
+        map: number(map),
+        _pad: 0,
+        key: address(key),
+        value: 0,
+        flags: 0,
+    };
+    match bpf(MAP_DELETE_ELEM, &mut remove) {
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Has the kernel verify and compile a program.

@@ -30,6 +30,8 @@ pub struct Confinement {
     pub low_ports: bool,
     /// What of the file system it may open.
     pub reach: Files,
+    /// Whether it has a network; otherwise an empty one of its own, as far as the kernel can.
+    pub network: bool,
     /// Open files.
     pub files: u64,
     /// Processes and threads of this user.
@@ -80,6 +82,13 @@ impl Confinement {
         limit(Resource::Nofile, self.files)?;
         limit(Resource::Nproc, self.processes)?;
         limit(Resource::Memlock, 0)?;
+        if !self.network {
+            match crate::process::new_network() {
+                // A kernel without network namespaces: users and capabilities guard it still.
+                Err(error) if matches!(crate::errno(&error), libc::EINVAL | libc::ENOSYS) => {}
+                result => result?,
+            }
+        }
 
         let kept = if self.low_ports {
             CapabilitySet::NET_BIND_SERVICE

@@ -30,6 +30,8 @@ pub const VIPS: usize = 512;
 /// Programs and tables, ready to be attached.
 #[derive(Debug)]
 pub struct Gate {
+    vips: Vec<IpAddr>,
+    addresses: OwnedFd,
     deadlines: OwnedFd,
     ingress: OwnedFd,
     egress: OwnedFd,
@@ -69,7 +71,7 @@ impl Gate {
             kind: bpf::HASH,
             key: entries(size_of::<Ipv6Addr>()),
             value: entries(size_of::<u32>()),
-            entries: entries(vips.len().max(1)),
+            entries: entries(VIPS),
             flags: 0,
         })?;
         let deadlines = bpf::map(bpf::Map {
@@ -79,18 +81,38 @@ impl Gate {
             entries: entries(VIPS),
             flags: bpf::MAPPABLE,
         })?;
-        for (slot, vip) in (0u32..).zip(vips) {
-            bpf::update(addresses.as_fd(), &key(*vip), &slot.to_ne_bytes())?;
-        }
         let load = |hook| {
             let program = program::program(hook, addresses.as_fd(), deadlines.as_fd());
             bpf::load(&program)
         };
-        Ok(Gate {
+        let mut gate = Gate {
             ingress: load(Hook::Ingress)?,
             egress: load(Hook::Egress)?,
+            vips: Vec::new(),
+            addresses,
             deadlines,
-        })
+        };
+        gate.renew(vips)?;
+        Ok(gate)
+    }
+
+    /// Is for these VIPs from now on, where it stands: an address that stays in its slot is not
+    /// let through for a moment, and keeps its deadline.
+    ///
+    /// # Errors
+    /// As [`Gate::load`].
+    pub fn renew(&mut self, vips: &[IpAddr]) -> Result<()> {
+        if vips.len() > VIPS {
+            return Err(Error::from_raw_os_error(libc::E2BIG));
+        }
+        for (slot, vip) in (0u32..).zip(vips) {
+            bpf::update(self.addresses.as_fd(), &key(*vip), &slot.to_ne_bytes())?;
+        }
+        for gone in self.vips.iter().filter(|vip| !vips.contains(vip)) {
+            bpf::remove(self.addresses.as_fd(), &key(*gone))?;
+        }
+        self.vips = vips.to_vec();
+        Ok(())
     }
 
     /// Puts the gate on a NIC, in both directions.

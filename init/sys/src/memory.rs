@@ -1,5 +1,8 @@
 //! Memory that is never taken away.
 
+use std::os::fd::OwnedFd;
+
+use rustix::fs::MemfdFlags;
 use rustix::mm::MlockAllFlags;
 
 use crate::Result;
@@ -13,6 +16,14 @@ pub fn lock_all() -> Result<()> {
     Ok(rustix::mm::mlockall(
         MlockAllFlags::CURRENT | MlockAllFlags::FUTURE,
     )?)
+}
+
+/// Memory without a name that can be handed to another process.
+///
+/// # Errors
+/// What `memfd_create` says.
+pub fn anonymous(name: &core::ffi::CStr) -> Result<OwnedFd> {
+    Ok(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?)
 }
 
 /// Bytes of this process that are in memory now, by the kernel's count.

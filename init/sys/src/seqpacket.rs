@@ -80,17 +80,7 @@ impl Channel {
         descriptor: Option<BorrowedFd<'_>>,
         flags: SendFlags,
     ) -> Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        let descriptors: [BorrowedFd<'_>; 1];
-        if let Some(descriptor) = descriptor {
-            descriptors = [descriptor];
-            if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-                return Err(Error::from(ErrorKind::InvalidInput));
-            }
-        }
-        rustix::net::sendmsg(&self.fd, &[IoSlice::new(message)], &mut control, flags)?;
-        Ok(())
+        send_on(self.fd.as_fd(), message, descriptor, flags)
     }
 
     /// Receives one message without waiting.
@@ -139,6 +129,34 @@ impl Channel {
             descriptor,
         })
     }
+}
+
+/// Sends one message with a descriptor on any end of a pair, without waiting.
+///
+/// # Errors
+/// As [`Channel::send`].
+pub fn send(channel: BorrowedFd<'_>, message: &[u8], descriptor: BorrowedFd<'_>) -> Result<()> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    send_on(channel, message, Some(descriptor), flags)
+}
+
+fn send_on(
+    channel: BorrowedFd<'_>,
+    message: &[u8],
+    descriptor: Option<BorrowedFd<'_>>,
+    flags: SendFlags,
+) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors: [BorrowedFd<'_>; 1];
+    if let Some(descriptor) = descriptor {
+        descriptors = [descriptor];
+        if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(Error::from(ErrorKind::InvalidInput));
+        }
+    }
+    rustix::net::sendmsg(channel, &[IoSlice::new(message)], &mut control, flags)?;
+    Ok(())
 }
 
 impl AsFd for Channel {

@@ -16,9 +16,13 @@ pub const HEAD: usize = 8 * 1024;
 /// Header lines of a request.
 pub const HEADERS: usize = 32;
 /// To receive the body and answer.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(7);
 /// Bytes of a request's body: two names and some JSON.
 pub const BODY: usize = 1024;
+/// Bytes of a sealed cluster file: what the nodes' reader takes.
+pub const FILE: usize = 128 * 1024;
+/// A process is started to read a cluster file, and killed when it takes 4 s.
+pub const FILE_TIMEOUT: Duration = Duration::from_secs(6);
 /// PID 1 answers an operator in microseconds when all is well; a command that has not
 /// been answered for so long may never be.
 pub const NODE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,6 +44,11 @@ const _: () = assert!(
 const _: () = assert!(
     NODE_TIMEOUT.as_nanos() < REQUEST_TIMEOUT.as_nanos(),
     "the explanation that PID 1 is silent must still be sent"
+);
+const _: () = assert!(
+    NODE_TIMEOUT.as_nanos() < FILE_TIMEOUT.as_nanos()
+        && FILE_TIMEOUT.as_nanos() < REQUEST_TIMEOUT.as_nanos(),
+    "so must be what became of a file"
 );
 const _: () = assert!(
     REQUEST_TIMEOUT.as_nanos() < CONNECTION_LIFE.as_nanos(),

@@ -13,11 +13,14 @@
 //! | `POST /v1/cleanup` | `{"group": "www"}` | `Done` |
 //! | `POST /v1/drill` | `{"kind": "service-kill"}` | `Done` |
 //! | `POST /v1/halt` | `{"kind": "power-off"}` | `Done` |
+//! | `POST /v1/file` | a sealed cluster file, to be staged | [`api::FileRead`](crate::api::FileRead) |
+//! | `POST /v1/file/diff` | the same, only to be compared with the running one | `FileRead` |
+//! | `POST /v1/file/adopt` | `{"hash": "0123456789abcdef"}` | `Done` |
 //!
 //! Everything under `/v1` wants `Authorization: Bearer TOKEN`. What was not done answers
 //! with [`api::Error`](crate::api::Error) and a status of its own: 400 bad request, 401
 //! no valid token, 403 drills are off, 404 no such thing in the cluster file, 409 refused
-//! by the node, 413 too long, 429 too many wrong tokens, 503 too busy, 504 no answer from PID 1.
+//! by the node, 413 too long, 422 a file that this node cannot run, 429 too many wrong tokens, 503 too busy, 504 no answer from PID 1.
 //!
 //! Owns authentication, limits and the translation; knows no cluster key and decides
 //! nothing. Tokens travel in the clear: the management LAN must be trusted until the API

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::node::NoAnswer;
 use crate::api;
+use crate::relay::FileRefused;
 
 /// A JSON body.
 pub(super) struct Json<T>(pub T);
@@ -57,6 +58,15 @@ impl Failure {
         )
     }
 
+    /// A file cannot run before every member has it.
+    pub(super) fn not_staged(node: &str) -> Failure {
+        Failure::new(
+            StatusCode::CONFLICT,
+            format!("{node} has not staged that cluster file"),
+            "POST it to /v1/file of every node first: `kodo apply` does it",
+        )
+    }
+
     /// Something that cannot be: PID 1 answered another question.
     pub(super) fn mismatched() -> Failure {
         Failure::new(
@@ -80,6 +90,28 @@ impl From<NoAnswer> for Failure {
                 "the node's decision loop did not answer within 2 s",
                 "a command may have been done all the same: look at the status of the other node \
                  first; a loop that stays stuck is reset by the watchdog",
+            ),
+        }
+    }
+}
+
+impl From<FileRefused> for Failure {
+    fn from(refused: FileRefused) -> Failure {
+        match refused {
+            FileRefused::Busy => Failure::new(
+                StatusCode::CONFLICT,
+                "another cluster file is being read at this moment",
+                "nothing was done; try again in a few seconds",
+            ),
+            FileRefused::Unread => Failure::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "the process that reads cluster files ended without an answer, or took too long",
+                "nothing was done; look at the node's log, then try again",
+            ),
+            FileRefused::Wrong(why) => Failure::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                why,
+                "the running file goes on; correct this one and apply it again",
             ),
         }
     }
@@ -135,15 +167,11 @@ impl From<Refused> for Failure {
                 "this node is leaving, or is refused because another machine carries its identity",
                 "ask the other node",
             ),
-            Refusal::NotStaged(_) => (
-                StatusCode::CONFLICT,
-                "a member has not staged that cluster file",
-                "stage it on every node first, then adopt it",
-            ),
+            Refusal::NotStaged(_) => return Failure::not_staged("a member"),
             Refusal::Frozen => (
                 StatusCode::CONFLICT,
                 "the nodes run different cluster files: groups are not moved by hand",
-                "build both images from one file and restart the node that has the old one",
+                "apply the file that shall run with `kodo apply`: nodes that have another one take it over",
             ),
         };
         Failure::new(status, error, hint)

@@ -14,9 +14,9 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use kodo_engine::surface::Command;
+use kodo_engine::surface::{Command, Refusal};
 use kodo_engine::{GroupId, NodeId, NodeSet};
-use kodo_node::io::{Reply, Request as Ask};
+use kodo_node::io::{Refused, Reply, Request as Ask};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -52,8 +52,10 @@ impl App {
             Command::Standby(_, true)
             | Command::Move(..)
             | Command::Maintenance(true)
-            | Command::Manage(_, false)
-            | Command::Adopt(_) => "a power loss of all nodes at once",
+            | Command::Manage(_, false) => "a power loss of all nodes at once",
+            Command::Adopt(_) => {
+                "each node that boots: it runs the file of its image until this one is applied again"
+            }
             // What ends a wish leaves nothing to forget.
             Command::Standby(_, false)
             | Command::Maintenance(false)
@@ -70,9 +72,22 @@ impl App {
         match self.node.ask(request).await? {
             Reply::Ok { nodes, disks } => Ok(self.done(nodes, disks, forgotten_by, "")),
             Reply::Open { nodes, disks, why } => Ok(self.done(nodes, disks, forgotten_by, &why)),
+            Reply::Refused(Refused::Engine(Refusal::NotStaged(node))) => {
+                let name = self.config.nodes.get(node.index());
+                Err(Failure::not_staged(name.map_or("a member", String::as_str)))
+            }
             Reply::Refused(refused) => Err(refused.into()),
             Reply::Status(_) | Reply::Log { .. } => Err(Failure::mismatched()),
         }
+    }
+
+    async fn file(&self, operator: Name, stage: bool, file: &[u8]) -> Answer<api::FileRead> {
+        let read = self.node.file(operator, stage, file).await??;
+        Ok(Json(api::FileRead {
+            hash: api::file(read.hash),
+            changes: read.changes,
+            staged: read.staged,
+        }))
     }
 
     fn done(
@@ -136,6 +151,15 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/v1/cleanup", post(cleanup))
         .route("/v1/drill", post(drill))
         .route("/v1/halt", post(halt))
+        .route(
+            "/v1/file",
+            post(stage).layer(DefaultBodyLimit::max(limits::FILE)),
+        )
+        .route(
+            "/v1/file/diff",
+            post(diff).layer(DefaultBodyLimit::max(limits::FILE)),
+        )
+        .route("/v1/file/adopt", post(adopt))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(limits::BODY))
@@ -288,12 +312,43 @@ async fn halt(
     .await
 }
 
+async fn stage(
+    State(app): Shared,
+    Operator(operator): Operator,
+    Sealed(file): Sealed,
+) -> Answer<api::FileRead> {
+    app.file(operator, true, &file).await
+}
+
+async fn diff(
+    State(app): Shared,
+    Operator(operator): Operator,
+    Sealed(file): Sealed,
+) -> Answer<api::FileRead> {
+    app.file(operator, false, &file).await
+}
+
+async fn adopt(
+    State(app): Shared,
+    Operator(operator): Operator,
+    Wish(wish): Wish<api::Adopt>,
+) -> Answer<api::Done> {
+    let Ok(hash) = u64::from_str_radix(&wish.hash, 16) else {
+        return Err(Failure::new(
+            StatusCode::BAD_REQUEST,
+            format!("{:?} is not the hash of a file", wish.hash),
+            "POST /v1/file answers with it",
+        ));
+    };
+    app.command(operator, Command::Adopt(hash)).await
+}
+
 async fn not_found() -> Failure {
     Failure::new(
         StatusCode::NOT_FOUND,
         "there is nothing here",
         "the API is under /v1: status, log, standby, move, maintenance, manage, takeover-anyway, \
-         cleanup, drill, halt",
+         cleanup, drill, halt, file, file/diff, file/adopt",
     )
 }
 
@@ -358,7 +413,7 @@ impl<T: for<'de> Deserialize<'de>> FromRequest<Arc<App>> for Wish<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Wish<T>, Failure> {
         let bytes = Bytes::from_request(request, app)
             .await
-            .map_err(|rejection| unread(&rejection))?;
+            .map_err(|rejection| unread(&rejection, limits::BODY))?;
         serde_json::from_slice(&bytes).map(Wish).map_err(|error| {
             let mut text = String::from("the body is not the JSON that this wants: ");
             let _ = write!(text, "{error}");
@@ -368,11 +423,23 @@ impl<T: for<'de> Deserialize<'de>> FromRequest<Arc<App>> for Wish<T> {
     }
 }
 
-fn unread(rejection: &BytesRejection) -> Failure {
+/// A body of any bytes.
+struct Sealed(Bytes);
+
+impl FromRequest<Arc<App>> for Sealed {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Sealed, Failure> {
+        let read = Bytes::from_request(request, app).await.map(Sealed);
+        read.map_err(|rejection| unread(&rejection, limits::FILE))
+    }
+}
+
+fn unread(rejection: &BytesRejection, limit: usize) -> Failure {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is longer than {} bytes", limits::BODY),
+            format!("the body is longer than {limit} bytes"),
             "no request needs that much",
         ),
         status => Failure::new(status, "the body could not be read", "send it again"),

@@ -31,6 +31,12 @@ pub struct Status {
     pub concerns: Vec<String>,
     /// What is worth a look, but keeps nothing from working.
     pub notes: Vec<String>,
+    /// Hash of the file that is staged there, to be run when an operator says so.
+    #[serde(default)]
+    pub staged: Option<String>,
+    /// Members that are not ready yet for the file that is to run.
+    #[serde(default)]
+    pub waits_for: Vec<String>,
     /// The view installed here.
     pub view: Option<View>,
     /// Whether this node reaches the public network, as far as known.
@@ -524,6 +530,31 @@ pub enum HaltKind {
     PowerOff,
     /// Reboot.
     Reboot,
+}
+
+/// `POST /v1/file/adopt`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adopt {
+    /// Of the file that every member has staged.
+    pub hash: String,
+}
+
+/// The answer to a cluster file that the node can run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRead {
+    /// Its hash.
+    pub hash: String,
+    /// What differs from the running file, a line each; empty when it is that one.
+    pub changes: Vec<String>,
+    /// Whether it is staged there now, and can be adopted.
+    pub staged: bool,
+}
+
+/// A file's hash as the API writes it.
+#[must_use]
+pub fn file(hash: u64) -> String {
+    format!("{hash:016x}")
 }
 
 /// The answer to a `POST` that was accepted.

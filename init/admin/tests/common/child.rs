@@ -145,10 +145,12 @@ fn serve(
     pid1.set_read_timeout(None).unwrap();
     let mut buffer = vec![0; DATAGRAM];
     while let Ok(length @ 1..) = pid1.recv(&mut buffer) {
-        let ToNode { token, request } = relay::decode(&buffer[..length]).unwrap();
+        let Ok(ToNode::Ask { token, request }) = relay::decode(&buffer[..length]) else {
+            continue;
+        };
         if let Some(reply) = answer(&request) {
             let mut buffer = vec![0; DATAGRAM];
-            let reply = FromNode { token, reply };
+            let reply = FromNode::Reply { token, reply };
             let _ = pid1.send(relay::encode(&reply, &mut buffer).unwrap());
         }
         let _ = asks.send(request);

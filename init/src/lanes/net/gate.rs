@@ -24,8 +24,18 @@ pub(super) struct Gates {
 }
 
 impl Gates {
-    /// Loads the programs, and hands their deadlines to PID 1.
+    /// Loads the programs, and hands their deadlines to PID 1; where they are loaded already,
+    /// they are for these VIPs from now on.
     pub(super) fn load(&mut self, vips: &[IpAddr], pid1: &mut Link) -> Result<()> {
+        if let Some(gate) = &mut self.gate {
+            return match gate.renew(vips) {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    self.take_off();
+                    pid1.send(&FromNet::NoGate(error.to_string()), None)
+                }
+            };
+        }
         match Gate::load(vips) {
             Ok(gate) => {
                 let gate = self.gate.insert(gate);

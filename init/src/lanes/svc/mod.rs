@@ -22,7 +22,7 @@ use kodo_sys::signal::{Signal, SignalFd};
 use self::cgroup::Tree;
 use self::service::{OwnChild, Service};
 use super::{Link, PRIORITY};
-use crate::wire::{Child, FromSvc, ToSvc};
+use crate::wire::{Child, FromSvc, ServiceSetup, ToSvc};
 
 const KEY_PID1: u64 = 0;
 /// Something below this process ended.
@@ -95,18 +95,16 @@ impl Lane {
                 if let Err(error) = self.tree.prepare() {
                     self.trouble(&format!("cgroups: {error}; services share everything"))?;
                 }
-                for setup in services {
-                    let position = self.services.len() as u64;
-                    match Service::new(setup, &self.tree) {
-                        Ok(service) => {
-                            self.poller.add(
-                                service.events(),
-                                KEY_GROUP + position,
-                                Interest::Priority,
-                            )?;
-                            self.services.push(service);
+                for (number, setup) in services.into_iter().enumerate() {
+                    match (self.services.get_mut(number), setup) {
+                        (Some(service), Some(setup)) => service.renew(setup),
+                        // Nobody asks for it any more.
+                        (Some(_), None) => {}
+                        (None, Some(setup)) => self.add(setup)?,
+                        (None, None) => {
+                            self.trouble("a service is gone that was never there")?;
+                            break;
                         }
-                        Err(error) => return Err(error),
                     }
                 }
                 Ok(())
@@ -173,6 +171,15 @@ impl Lane {
                 Ok(())
             }
         }
+    }
+
+    fn add(&mut self, setup: ServiceSetup) -> Result<()> {
+        let number = self.services.len() as u64;
+        let service = Service::new(setup, &self.tree)?;
+        self.poller
+            .add(service.events(), KEY_GROUP + number, Interest::Priority)?;
+        self.services.push(service);
+        Ok(())
     }
 
     fn start_child(&mut self, child: Child, channel: Option<OwnedFd>) -> Result<()> {

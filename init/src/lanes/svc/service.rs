@@ -75,6 +75,11 @@ impl Service {
         })
     }
 
+    /// The cluster file has other words for it, by which it starts the next time.
+    pub(super) fn renew(&mut self, setup: ServiceSetup) {
+        self.setup = setup;
+    }
+
     /// Readable with priority when the cgroup becomes empty or populated.
     pub(super) fn events(&self) -> BorrowedFd<'_> {
         self.cgroup.events.as_fd()
@@ -149,6 +154,7 @@ impl Service {
                     Some(directory) => Files::Below(process::open_directory(directory)?),
                     None => Files::Nothing,
                 },
+                network: true,
                 files: 4096,
                 processes: 512,
             }),
@@ -365,6 +371,7 @@ impl OwnChild {
                 id: identity(self.which),
                 low_ports: false,
                 reach: Files::Nothing,
+                network: self.which != Child::Reader,
                 files: 256,
                 processes: 32,
             }),

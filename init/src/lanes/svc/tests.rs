@@ -74,7 +74,7 @@ fn bench(script: &str, test: impl FnOnce(&mut Bench)) {
         low_port: false,
         node: "node1".into(),
     };
-    bench.tell(&ToSvc::Setup(vec![setup]));
+    bench.tell(&ToSvc::Setup(vec![Some(setup)]));
     test(&mut bench);
     bench.tell(&ToSvc::Kill(Token(999), WEB));
     bench.until(|heard| matches!(heard, FromSvc::Done(Token(999), Ok(()))));

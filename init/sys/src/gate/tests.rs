@@ -36,6 +36,30 @@ fn vips() -> [IpAddr; 2] {
     [VIP4.into(), VIP6.into()]
 }
 
+#[test]
+fn other_vips_where_it_stands() {
+    let Some((mut gate, deadlines)) = gate(&[VIP4.into()]) else {
+        return;
+    };
+    let other = std::net::Ipv4Addr::new(192, 168, 0, 99);
+    let passes = |gate: &Gate, vip| gate.try_frame(true, &arp(true, CLIENT4, vip), 1).unwrap().0;
+    let until = clock::boottime() + Duration::from_secs(60);
+    deadlines.set(0, until);
+    assert!(
+        passes(&gate, VIP4) && passes(&gate, other),
+        "not its business yet"
+    );
+    gate.renew(&[VIP4.into(), other.into()]).unwrap();
+    assert!(passes(&gate, VIP4), "it keeps its place and its deadline");
+    assert!(!passes(&gate, other), "closed until its deadline is set");
+    deadlines.set(1, until);
+    assert!(passes(&gate, other));
+    deadlines.set(0, Duration::ZERO);
+    assert!(!passes(&gate, VIP4));
+    gate.renew(&[other.into()]).unwrap();
+    assert!(passes(&gate, VIP4), "nobody's VIP any more");
+}
+
 /// A frame that speaks for a VIP, in which direction, and what it is.
 fn speaks() -> Vec<(bool, Vec<u8>, &'static str)> {
     let (inward, outward) = (true, false);

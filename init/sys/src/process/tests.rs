@@ -75,6 +75,7 @@ fn a_confined_child_has_one_capability_at_most() {
             id: 4711,
             low_ports,
             reach: Files::All,
+            network: true,
             files: 64,
             processes: 16,
         };
@@ -95,6 +96,28 @@ fn a_confined_child_has_one_capability_at_most() {
 }
 
 #[test]
+fn a_child_without_a_network_sees_none() {
+    if !is_root() {
+        return;
+    }
+    let confinement = Confinement {
+        id: 4711,
+        low_ports: false,
+        reach: Files::All,
+        network: false,
+        files: 64,
+        processes: 16,
+    };
+    let text = output(
+        "grep : /proc/net/dev; cat /proc/net/route",
+        Some(confinement),
+    );
+    let ports: Vec<_> = text.lines().filter(|line| line.contains(':')).collect();
+    assert_eq!(ports.len(), 1, "{text}");
+    assert!(ports[0].trim_start().starts_with("lo:"), "{text}");
+}
+
+#[test]
 fn a_sandboxed_child_sees_one_directory_at_most() {
     if !is_root() {
         return;
@@ -103,6 +126,7 @@ fn a_sandboxed_child_sees_one_directory_at_most() {
         id: 4711,
         low_ports: false,
         reach,
+        network: true,
         files: 64,
         processes: 16,
     };

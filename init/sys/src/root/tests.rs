@@ -72,6 +72,7 @@ fn start(script: &str, home: Home<'_>, input: Option<&OwnedFd>) -> crate::Result
             id: 4711,
             low_ports: false,
             reach: Files::All,
+            network: true,
             files: 64,
             processes: 16,
         }),

@@ -1,7 +1,9 @@
 //! The admin API's JSON, and the datagrams between PID 1 and its children.
 
 use kodo_admin::api;
-use kodo_admin::relay::{self, FromNode, ProbeRequest, ProbeResult, ToNode};
+use kodo_admin::relay::{
+    self, FileRead, FileRefused, FromNode, ProbeRequest, ProbeResult, ToNode, ToProbe,
+};
 use kodo_node::io::{Reply, Request, Token};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,8 @@ fn run_json(bytes: &[u8]) {
     json::<api::Cleanup>(bytes);
     json::<api::Drill>(bytes);
     json::<api::Halt>(bytes);
+    json::<api::Adopt>(bytes);
+    json::<api::FileRead>(bytes);
     // What the `kodo` command reads from a node that may be of another version.
     json::<api::Status>(bytes);
     json::<api::Log>(bytes);
@@ -69,6 +73,7 @@ fn json<T: DeserializeOwned + Serialize + PartialEq + core::fmt::Debug>(bytes: &
 fn run_relay(bytes: &[u8]) {
     datagram::<ToNode>(bytes);
     datagram::<FromNode>(bytes);
+    datagram::<ToProbe>(bytes);
     datagram::<ProbeRequest>(bytes);
     datagram::<ProbeResult>(bytes);
 }
@@ -93,6 +98,8 @@ fn documents() -> Vec<Vec<u8>> {
         r#"{"kind":"power-off"}"#,
         r#"{"nodes":2,"of":2,"forgotten_by":""}"#,
         r#"{"error":"no","hint":"ask again"}"#,
+        r#"{"hash":"0123456789abcdef"}"#,
+        r#"{"hash":"0123456789abcdef","changes":["group www: prefer: a -> b"],"staged":true}"#,
         r#"{"lines":[{"seq":0,"at_us":5,"level":"warn","text":"late"}],"next":1}"#,
     ]
     .iter()
@@ -114,10 +121,26 @@ fn datagrams() -> Vec<Vec<u8>> {
     ];
     let mut datagrams: Vec<Vec<u8>> = requests
         .into_iter()
-        .map(|request| written(&ToNode { token, request }))
+        .map(|request| written(&ToNode::Ask { token, request }))
         .collect();
+    let operator = heapless::String::try_from("operator").expect("short");
+    datagrams.push(written(&ToNode::File {
+        token,
+        operator,
+        stage: true,
+    }));
+    for verdict in [
+        Err(FileRefused::Wrong("line 7".to_owned())),
+        Ok(FileRead {
+            hash: 1,
+            changes: vec!["group www: prefer: a -> b".to_owned()],
+            staged: true,
+        }),
+    ] {
+        datagrams.push(written(&FromNode::File { token, verdict }));
+    }
     let reply = Reply::Status(super::node::status());
-    datagrams.push(written(&FromNode { token, reply }));
+    datagrams.push(written(&FromNode::Reply { token, reply }));
     datagrams.push(written(&ProbeResult {
         token,
         result: Ok(0),

@@ -417,7 +417,7 @@ impl World {
                 self.sides[at].gone = true;
                 return;
             }
-            Output::Reply(token, reply) => return fits(&FromNode { token, reply }),
+            Output::Reply(token, reply) => return fits(&FromNode::Reply { token, reply }),
             Output::Log(line) => {
                 assert!(!line.text.is_empty() && !line.text.contains('\n'));
                 return;
@@ -454,7 +454,7 @@ impl World {
     fn check_status(&self) {
         let status = self.sides[0].node.status();
         let _ = kodo_admin::api::Status::from(&status);
-        fits(&FromNode {
+        fits(&FromNode::Reply {
             token: Token(1),
             reply: Reply::Status(status),
         });
