@@ -24,6 +24,10 @@ Before there is a cluster:
 Before you touch a running cluster:
   kodo simulate cluster.toml --running --standby node1   what would be done, and why?
 
+A changed cluster file for nodes that run:
+  kodo diff changed.toml         what would change? can they do it while they run?
+  kodo apply changed.toml        checks, shows, asks, then changes all nodes together
+
 Planned work on node1:
   kodo drain node1       its groups move away; says when it may be switched off
   ...                    work, restart, reflash
@@ -61,6 +65,25 @@ What does the changed file do to the running cluster?
 
 Of each node `--why` says what speaks against the group there; where it is open, what the
 place is worth by location, colocations and stickiness.";
+
+const APPLY: &str = "\
+What can change while the nodes run: groups and all their words, locations, colocations, orders,
+services' probes and timeouts, services and VIPs that come or go, capacities, operators' tokens,
+keys, drills. What a group is made of stops and starts again; all else goes on.
+
+What needs images of the new file, and booting the nodes from them one by one: nodes, network
+ports, serial lines, timing, split_brain and who decides it, ping, the watchdog, the API's port,
+and a service's files. Such a file is refused as a whole.
+
+A new cluster key without a missed beat, in three steps, each followed by `kodo apply`:
+  1. add the new key as the second line of the key file: both are accepted, the old one signs
+  2. swap the two lines: the new one signs
+  3. delete the second line, the old key
+A step that would cut nodes off is refused.
+
+A node that boots runs the file of its image. Build images of the new file and put them in place
+before the next boot; a node that came back with the old one gets the new one when it is applied
+again.";
 
 /// Looks after a kodo cluster: what runs where, why, and what to do about it.
 ///
@@ -232,6 +255,35 @@ pub(crate) enum Command {
     /// needs no node without `--running`.
     #[command(after_help = SIMULATE)]
     Simulate(Simulate),
+    /// Say what differs between two cluster files, or between one and the running cluster.
+    ///
+    /// `kodo diff OLD NEW` needs no node. `kodo diff NEW` asks every node of the file to compare
+    /// it with what it runs, and changes nothing. Exits with 0 when nodes that run can go over
+    /// to the new file (`kodo apply`), with 1 when they cannot, and says why.
+    Diff {
+        /// The changed file; with two, the old one.
+        file: PathBuf,
+        /// The changed file, when the first is the old one.
+        new: Option<PathBuf>,
+    },
+    /// Change nodes that run to another cluster file, all together.
+    ///
+    /// Checks the file here and on every node, shows what differs and what placement will do
+    /// about it, asks, and then has all nodes change at one instant. No heartbeat is missed,
+    /// nothing stops that the change does not name, and when any node refuses the file nothing
+    /// changes anywhere. Finds the nodes by the file's own addresses, unless --node says where
+    /// they are.
+    #[command(after_help = APPLY)]
+    Apply {
+        /// The changed cluster file.
+        file: PathBuf,
+        /// Do not ask for confirmation.
+        #[arg(long)]
+        yes: bool,
+        /// Go on without this node, which does not answer; may be given several times.
+        #[arg(long, value_name = "NODE")]
+        without: Vec<String>,
+    },
     /// Be the witness of clusters: speak for one part at a time of each that is split.
     ///
     /// For a third machine that shares neither power feed nor switch with the nodes. Keeps no

@@ -105,13 +105,18 @@ impl Client {
     /// Sends a command; its answer says who will hear of it.
     pub(crate) fn command(&self, path: &str, wish: &impl Serialize) -> Result<api::Done, Failure> {
         let body = serde_json::to_string(wish).unwrap_or_default();
+        self.post(path, body.as_bytes())
+    }
+
+    /// Sends a body that is not repeated elsewhere either.
+    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, Failure> {
         let mut tried = Vec::new();
         for node in &self.nodes {
             if let Err(error) = node.0.to_socket_addrs() {
                 tried.push((node.clone(), error.to_string()));
                 continue;
             }
-            match self.exchange("POST", node, path, &body) {
+            match self.exchange("POST", node, path, body) {
                 Ok(answer) => return answer.read(node),
                 Err(error) if never_sent(&error) => tried.push((node.clone(), error.to_string())),
                 Err(error) => return Err(Failure::Uncertain(node.clone(), error.to_string())),
@@ -123,7 +128,7 @@ impl Client {
     fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let mut tried = Vec::new();
         for node in &self.nodes {
-            match self.exchange("GET", node, path, "") {
+            match self.exchange("GET", node, path, b"") {
                 // Its decision loop is stuck or busy: perhaps another node knows.
                 Ok(Answer {
                     status: 503 | 504,
@@ -145,7 +150,7 @@ impl Client {
         method: &str,
         node: &Authority,
         path: &str,
-        body: &str,
+        body: &[u8],
     ) -> Result<Answer, ureq::Error> {
         let request = Request::builder()
             .method(method)
@@ -215,6 +220,11 @@ impl fmt::Display for Authority {
 }
 
 impl Authority {
+    /// An address of a cluster file.
+    pub(crate) fn at(address: SocketAddr) -> Authority {
+        Authority(address.to_string())
+    }
+
     /// Reads what people write: an address or a host name, with or without a port.
     ///
     /// # Errors

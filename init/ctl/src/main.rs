@@ -5,6 +5,7 @@
 //! a service of its own. Decides nothing: a node that refuses says why, and this repeats it.
 //! Needs no privilege and no cluster key, only an operator's token.
 
+mod apply;
 mod cli;
 mod client;
 mod drain;

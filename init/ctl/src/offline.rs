@@ -14,6 +14,7 @@ use kodo_admin::api::Status;
 use kodo_config::report::{Style, load, summary};
 use kodo_config::{Cluster, explain, secrets, words};
 
+use crate::apply;
 use crate::run::{DONE, REFUSED};
 use crate::simulate::{self, Simulate};
 
@@ -58,6 +59,25 @@ pub(crate) fn simulate(asked: &Simulate, status: Option<&Status>) -> u8 {
     }
 }
 
+/// Reads a cluster file, or draws what is wrong with it, for `kodo apply`.
+pub(crate) fn loaded(path: &Path) -> Result<Cluster, String> {
+    load(path, style(io::stderr().is_terminal())).map(|(cluster, _)| cluster)
+}
+
+/// `kodo diff OLD NEW`: prints what differs, and whether nodes that run could go over to it.
+pub(crate) fn diff(old: &Path, new: &Path) -> u8 {
+    let (old, new) = match (loaded(old), loaded(new)) {
+        (Ok(old), Ok(new)) => (old, new),
+        (Err(why), _) | (_, Err(why)) => return refuse(&why),
+    };
+    let (text, unfit) = apply::compare(&old, &new);
+    print(&text);
+    match unfit {
+        Ok(()) => DONE,
+        Err(why) => refuse(&format!("kodo: {why}\n")),
+    }
+}
+
 /// `kodo keygen FILE`: writes a fresh cluster key to a file that does not exist yet.
 pub(crate) fn keygen(path: &Path) -> u8 {
     let written = random::<32>().and_then(|key| create(path, &format!("{}\n", secrets::hex(&key))));
@@ -66,7 +86,7 @@ pub(crate) fn keygen(path: &Path) -> u8 {
             print(&format!(
                 "{0} holds a fresh cluster key. Keep it out of version control, and write into \
                  `[cluster]`:\n\n    key_file = \"{0}\"\n\nrelative to the cluster file. All nodes need \
-                 images with the same key.\n",
+                 images with the same key; nodes that run change theirs by `kodo apply`.\n",
                 path.display()
             ));
             DONE
@@ -132,7 +152,7 @@ fn make_token(name: &str, file: Option<&Path>) -> Result<String, String> {
     }
     let _ = writeln!(
         text,
-        "\nNodes accept it once they run an image built from that."
+        "\nNodes accept it once they run that file: `kodo apply`, or an image built from it."
     );
     Ok(text)
 }
@@ -233,7 +253,8 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-fn random<const N: usize>() -> io::Result<[u8; N]> {
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)

@@ -11,7 +11,7 @@ use kodo_admin::api::{self, HaltKind, Health, LogLine};
 
 use crate::cli::{Access, Cli, Command, Explain, Switch};
 use crate::client::{Authority, Client, Failure};
-use crate::{drain, kept, offline, show};
+use crate::{apply, drain, kept, offline, show};
 
 /// Done; of `status`: healthy.
 pub(crate) const DONE: u8 = 0;
@@ -157,6 +157,28 @@ fn carry_out(cli: Cli) -> Result<u8, Stop> {
             let status = asked.is_of_running().then(ask).transpose()?;
             Ok(offline::simulate(&asked, status.as_ref()))
         }
+        Command::Diff {
+            file,
+            new: Some(new),
+        } => Ok(offline::diff(&file, &new)),
+        Command::Diff { file, new: None } => {
+            let wish = apply::Wish {
+                file,
+                without: Vec::new(),
+                look_only: true,
+                yes: false,
+            };
+            apply(&access, &wish)
+        }
+        Command::Apply { file, yes, without } => {
+            let wish = apply::Wish {
+                file,
+                without,
+                look_only: false,
+                yes,
+            };
+            apply(&access, &wish)
+        }
         Command::Witness(options) => Ok(crate::witness::run(&options)),
         Command::Keygen {
             token: Some(name),
@@ -286,6 +308,40 @@ fn drain(client: &Client, node: String, timeout: Duration) -> Result<u8, Stop> {
     Ok(code)
 }
 
+/// A changed file, to be applied or only compared with what the nodes run.
+fn apply(access: &Access, wish: &apply::Wish) -> Result<u8, Stop> {
+    if !wish.look_only && !wish.yes && !io::stdin().is_terminal() {
+        return Err(Stop::Usage(
+            "apply wants --yes when nobody can be asked; `kodo diff` only looks".to_owned(),
+        ));
+    }
+    let named = authorities(access)?;
+    let token = token(access)?;
+    let mut say = |text: &str| {
+        // Whoever reads it may have enough; what was begun is finished.
+        let _ = print(text);
+    };
+    let mut ask = |question: &str| {
+        eprint!("{question} Type yes: ");
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        read.is_ok() && answer.trim() == "yes"
+    };
+    let mut desk = apply::Desk {
+        say: &mut say,
+        ask: &mut ask,
+    };
+    let end = apply::run(wish, &named, &token, &offline::loaded, &mut desk)?;
+    let (why, code) = match end {
+        apply::End::Done => return Ok(DONE),
+        apply::End::Declined => ("nothing was changed".to_owned(), REFUSED),
+        apply::End::Refused(why) => (why, REFUSED),
+        apply::End::Unknown(why) => (why, UNKNOWN),
+    };
+    eprintln!("kodo: {}", why.trim_end());
+    Ok(code)
+}
+
 fn confirm_takeover() -> Result<(), Stop> {
     if !io::stdin().is_terminal() {
         return Err(Stop::Usage(
@@ -310,14 +366,13 @@ fn connect(access: &Access) -> Result<Client, Stop> {
         let why = "no node was named: --node ADDR, or KODO_NODE=ADDR,ADDR in the environment";
         return Err(Stop::Usage(why.to_owned()));
     }
+    Ok(Client::new(authorities(access)?, token(access)?))
+}
+
+fn authorities(access: &Access) -> Result<Vec<Authority>, Stop> {
     let parse = |text: &String| Authority::parse(text.trim());
-    let nodes = access
-        .node
-        .iter()
-        .map(parse)
-        .collect::<Result<_, _>>()
-        .map_err(Stop::Usage)?;
-    Ok(Client::new(nodes, token(access)?))
+    let nodes = access.node.iter().map(parse).collect::<Result<_, _>>();
+    nodes.map_err(Stop::Usage)
 }
 
 /// For what befalls the node that is asked: there must be no doubt which one.

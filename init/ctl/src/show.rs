@@ -61,6 +61,13 @@ fn facts(status: &Status) -> String {
     if let Some(view) = &status.view {
         let _ = writeln!(out, "view {}: {}", view.epoch, view.members.join(", "));
     }
+    if let Some(staged) = &status.staged {
+        let _ = write!(out, "cluster file: {}, staged {staged}", status.file);
+        if !status.waits_for.is_empty() {
+            let _ = write!(out, ", waits for {}", status.waits_for.join(", "));
+        }
+        out.push('\n');
+    }
     if let Some(watchdog) = &status.watchdog {
         let _ = writeln!(
             out,
