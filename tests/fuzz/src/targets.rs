@@ -6,6 +6,7 @@ pub mod engine;
 pub mod lab;
 pub mod netstack;
 pub mod node;
+pub mod reload;
 pub mod table;
 
 /// A function of bytes that panics when something is wrong.
@@ -37,6 +38,8 @@ pub const TARGETS: &[Target] = &[
     node::OPERATIONS,
     config::CLUSTER,
     config::SECRETS,
+    reload::BUNDLE,
+    reload::CONFIG,
     admin::JSON,
     admin::RELAY,
     lab::GUEST,
