@@ -67,11 +67,22 @@ impl Cluster {
 }
 
 /// The root of the checkout.
-fn workspace() -> &'static Path {
+pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
         .expect("tests/lab lies two levels below the root")
+}
+
+/// A cluster's file.
+pub(crate) fn text(cluster: Cluster) -> String {
+    let example = workspace().join("image/examples").join(cluster.file);
+    let mut text = std::fs::read_to_string(example).expect("the example cluster file");
+    for (old, new) in cluster.words {
+        assert!(text.contains(old), "the example does not say `{old}`");
+        text = text.replace(old, new);
+    }
+    text
 }
 
 /// Builds a cluster's image; its `boot.json`.
@@ -85,12 +96,7 @@ pub fn boot_json(cluster: Cluster) -> PathBuf {
     if let Some(boot) = built.get(&cluster) {
         return boot.clone();
     }
-    let example = workspace().join("image/examples").join(cluster.file);
-    let mut text = std::fs::read_to_string(example).expect("the example cluster file");
-    for (old, new) in cluster.words {
-        assert!(text.contains(old), "the example does not say `{old}`");
-        text = text.replace(old, new);
-    }
+    let text = text(cluster);
     let out = workspace().join(format!("target/lab/{}", built.len()));
     std::fs::create_dir_all(&out).expect("a directory for the image");
     let file = out.join("cluster.toml");

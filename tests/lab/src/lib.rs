@@ -11,10 +11,12 @@
 
 mod foretold;
 mod image;
+mod operator;
 mod story;
 
 pub use foretold::Way;
 pub use image::{
     Cluster, MUTUAL, N_PLUS_ONE, PAIR, PROMOTABLE, THREE, VOTER, Variant, WITNESS, boot_json,
 };
+pub use operator::{Desk, Told};
 pub use story::{GROUP, Story, TWIN};

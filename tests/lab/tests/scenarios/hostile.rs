@@ -10,15 +10,15 @@ use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(15);
 const BOOT: Duration = Duration::from_secs(90);
-const HEARTBEAT: EtherType = EtherType(0x88b5);
+pub(crate) const HEARTBEAT: EtherType = EtherType(0x88b5);
 
 /// A node's counter of this name.
-fn counter(story: &Story, node: &str, name: &str) -> u64 {
+pub(crate) fn counter(story: &Story, node: &str, name: &str) -> u64 {
     story.status(node, name, SOON, |status| status["counters"][name].as_u64())
 }
 
 /// Waits until the sum of these counters of a node has grown by at least `by`.
-fn counted(story: &Story, node: &str, names: &[&str], before: u64, by: usize) {
+pub(crate) fn counted(story: &Story, node: &str, names: &[&str], before: u64, by: usize) {
     let by = u64::try_from(by).expect("a small number");
     story.status(
         node,
@@ -53,7 +53,11 @@ fn state(story: &Story, node: &str) -> Value {
 }
 
 /// The heartbeats that passed a cable since a moment: sender and whole frame.
-fn heartbeats(story: &Story, cable: &str, since: kodo_qemu::Mark) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn heartbeats(
+    story: &Story,
+    cable: &str,
+    since: kodo_qemu::Mark,
+) -> Vec<(String, Vec<u8>)> {
     let frames = story.lab.wire().frames(cable, since.at);
     frames
         .into_iter()

@@ -9,6 +9,7 @@ mod operators;
 mod plain;
 mod policy;
 mod promotable;
+mod reload;
 mod state;
 mod votes;
 mod witness;
