@@ -120,7 +120,8 @@ pub(crate) fn tell(
     load: &dyn Fn(&Path) -> Result<Cluster, String>,
 ) -> Result<String, String> {
     let start = &asked.start;
-    let mut future = begin(engine(cluster)?, status, start)?;
+    let mut file = lowered(cluster)?;
+    let mut future = begin(file.engine.clone(), status, start)?;
     let mut text = match status {
         Some(status) => format!("now, as {} says\n", status.node),
         None => String::from("at first\n"),
@@ -135,8 +136,14 @@ pub(crate) fn tell(
         match word.takes.event(future.config(), value)? {
             Some(event) => lines.extend(future.happen(event).err()),
             None => {
-                let other = engine(&load(Path::new(value))?)?;
-                lines.extend(future.apply(&other));
+                let new = lowered(&load(Path::new(value))?)?;
+                match future.apply(&file, &new) {
+                    Ok(told) => {
+                        lines.extend(told);
+                        file = new;
+                    }
+                    Err(why) => lines.push(why),
+                }
             }
         }
         let actions = future.settle();
@@ -191,13 +198,10 @@ fn begin(config: Config, status: Option<&Status>, start: &Start) -> Result<Futur
     Ok(future)
 }
 
-/// What the engine gets; of its own node nothing is asked.
-fn engine(cluster: &Cluster) -> Result<Config, String> {
+/// What a node gets, the first one: of itself nothing is asked.
+fn lowered(cluster: &Cluster) -> Result<kodo_node::Config, String> {
     let first = cluster.nodes.first().ok_or("the file has no node")?;
-    let config = cluster
-        .node(&first.name)
-        .map_err(|error| error.to_string())?;
-    Ok(config.engine)
+    cluster.node(&first.name).map_err(|error| error.to_string())
 }
 
 /// Where a group runs.
@@ -312,7 +316,8 @@ mod tests {
                 "silent_ms": null, "same_file": true, "placement": facts, "paths": []})
         };
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../image/examples/web.toml");
-        let config = engine(&load(Path::new(file), Style::Plain).unwrap().0).unwrap();
+        let cluster = load(Path::new(file), Style::Plain).unwrap().0;
+        let config = lowered(&cluster).unwrap().engine;
         let mut status = serde_json::json!({
             "schema": 1, "cluster": "web", "node": "node2", "uptime_ms": 1, "role": "active",
             "file": format!("{:016x}", config.file_hash), "health": "degraded", "concerns": [],

@@ -107,6 +107,16 @@ impl GroupSet {
 /// By group of the new file: which one of the old file it was.
 pub(crate) type From = [Option<GroupId>; limits::GROUPS];
 
+/// The groups of `old` that stop when a cluster goes on with `new`; both are seated alike.
+///
+/// # Errors
+/// Why it cannot.
+pub fn parting(old: &Config, new: &Config) -> Result<impl Iterator<Item = GroupId>, Unfit> {
+    let parts = compare(old, new)?;
+    let groups = (0..old.groups.len()).map(GroupId::from_index);
+    Ok(groups.filter(move |group| parts.contains(*group)))
+}
+
 /// Matches the groups of two files by their names' tags.
 pub(crate) fn matched(old: &Config, new: &Config) -> From {
     let mut from = [None; limits::GROUPS];

@@ -174,8 +174,11 @@ impl Story {
         asked.unwrap_or_else(|error| panic!("{error}")).1
     }
 
-    /// The cluster file that a node was given.
+    /// The cluster file that a node runs: that of its image, if no other was adopted.
     fn file_of(&self, node: &str) -> PathBuf {
+        if let Some(file) = &*self.adopted.borrow() {
+            return file.clone();
+        }
         let own = self.files.iter().find(|(name, _)| name == node);
         own.map_or_else(|| self.file.clone(), |(_, file)| file.clone())
     }

@@ -3,6 +3,7 @@
 //! Owns the files that are written for him, and where the program finds the nodes: their
 //! addresses are on the lab's LAN, which this machine reaches only by its doors.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,6 +24,7 @@ pub struct Told {
 pub struct Desk {
     directory: PathBuf,
     cluster: Cluster,
+    files: Cell<u32>,
 }
 
 impl Desk {
@@ -35,7 +37,11 @@ impl Desk {
         let directory = workspace().join("target/lab/desks").join(name);
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory).expect("a directory for the operator");
-        Desk { directory, cluster }
+        Desk {
+            directory,
+            cluster,
+            files: Cell::new(0),
+        }
     }
 
     /// Writes what a cluster file names: a key file, or a file that a service serves.
@@ -49,13 +55,15 @@ impl Desk {
         std::fs::write(&path, content).expect("written");
     }
 
-    /// The story's cluster file with these words replaced, and this at its end.
+    /// The story's cluster file with these words replaced, and this at its end: a new one.
     ///
     /// # Panics
     /// When it cannot be written, or does not say what is to be replaced.
     #[must_use]
     pub fn file(&self, words: Variant, more: &str) -> PathBuf {
-        let file = self.directory.join("cluster.toml");
+        let number = self.files.get() + 1;
+        self.files.set(number);
+        let file = self.directory.join(format!("cluster-{number}.toml"));
         let content = text(self.cluster.with(words)) + more;
         std::fs::write(&file, content).expect("written");
         file

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kodo_qemu::wire::judge::{Overlap, Tenure};
@@ -40,6 +40,8 @@ pub struct Story {
     /// The cluster file, and nodes that were given another one.
     pub(crate) file: PathBuf,
     pub(crate) files: Vec<(String, PathBuf)>,
+    /// The file that the nodes took over since they booted.
+    pub(crate) adopted: RefCell<Option<PathBuf>>,
     /// What is to happen until something else is foretold; nothing while the cluster is cold.
     pub(crate) chapter: RefCell<Option<Chapter>>,
 }
@@ -149,6 +151,7 @@ impl Story {
             voter: None,
             file,
             files: Vec::new(),
+            adopted: RefCell::new(None),
             chapter: RefCell::default(),
         }
     }
@@ -349,6 +352,11 @@ impl Story {
             .unwrap_or_else(|error| panic!("{error}"));
         self.lab.stall(node).expect("stall");
         client.hold(false);
+    }
+
+    /// All nodes run this file from here on.
+    pub fn goes_on_with(&self, file: &Path) {
+        *self.adopted.borrow_mut() = Some(file.to_owned());
     }
 
     /// This moment.

@@ -13,10 +13,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use kodo_config::Cluster;
-use kodo_engine::config::Config;
+use kodo_node::Config;
 
 use super::*;
 
+/// All but the first digit of a cluster's keys.
+const KEY: &str = "0112233445566778899aabbccddeeff0123456789abcdef0123456789abcdef";
 /// Fewer would mean that some got lost.
 const CASES: usize = 150;
 
@@ -62,16 +64,24 @@ fn split<'a>(file: &str, text: &'a str) -> (Clusters<'a>, Vec<Case<'a>>) {
 /// A whole cluster file around some tables, read by the real reader.
 fn config(text: &str) -> Result<Config, String> {
     let (nodes, tables) = text.split_once('\n').expect("nodes, then tables");
-    let (nodes, split) = nodes.split_once("; ").unwrap_or((nodes, "accept"));
+    let mut words = nodes.split("; ");
+    let nodes = words.next().and_then(|nodes| nodes.strip_prefix("nodes "));
+    let nodes = nodes.expect("nodes come first");
+    let (mut split, mut keys) = ("accept", "1");
+    for word in words {
+        match word.strip_prefix("keys ") {
+            Some(numbers) => keys = numbers,
+            None => split = word,
+        }
+    }
     let split = match split {
         "quorum first" => "quorum\"\neven_split = \"first",
         split => split,
     };
     let mut file = format!(
         "schema = 1\n[cluster]\nname = \"case\"\nsplit_brain = \"{split}\"\n\
-         key = \"00112233445566778899aabbccddeeff0123456789abcdef0123456789abcdef\"\n"
+         key_file = \"keys\"\n"
     );
-    let nodes = nodes.strip_prefix("nodes ").expect("nodes come first");
     for (n, node) in nodes.split_whitespace().enumerate() {
         let (name, capacity) = match node.split_once('=') {
             Some((name, capacity)) => (name, format!("capacity = {capacity}\n")),
@@ -123,14 +133,19 @@ fn config(text: &str) -> Result<Config, String> {
             );
         }
     }
-    let load = |_, path: &str| Err(format!("no {path}"));
+    let load = |_, path: &str| match path {
+        "keys" => Ok(keys
+            .split(' ')
+            .map(|number| format!("{number}{KEY}\n"))
+            .collect()),
+        _ => Err(format!("no {path}")),
+    };
     let cluster = Cluster::parse("case", &file, &load).map_err(|items| {
         let items: Vec<String> = items.iter().map(ToString::to_string).collect();
         items.join("\n")
     })?;
     let first = cluster.nodes[0].name.clone();
-    let node = cluster.node(&first).map_err(|error| error.to_string())?;
-    Ok(node.engine)
+    cluster.node(&first).map_err(|error| error.to_string())
 }
 
 /// What the case says, with what really happens in the place of what should.
@@ -140,7 +155,8 @@ fn play(case: &Case<'_>, clusters: &Clusters<'_>) -> Result<String, String> {
         let (_, text) = found.ok_or_else(|| format!("no cluster {name}"))?;
         config(text)
     };
-    let config = cluster(case.cluster)?;
+    let mut file = cluster(case.cluster)?;
+    let config = file.engine.clone();
     let mut text = String::new();
     let (begin, events): (Vec<&str>, Vec<&str>) = case
         .lines
@@ -180,7 +196,16 @@ fn play(case: &Case<'_>, clusters: &Clusters<'_>) -> Result<String, String> {
                 let word = word.ok_or_else(|| format!("no event {name}"))?;
                 let before = match word.takes.event(&future.config, value)? {
                     Some(event) => future.happen(event).err().into_iter().collect(),
-                    None => future.apply(&cluster(value)?),
+                    None => {
+                        let new = cluster(value)?;
+                        match future.apply(&file, &new) {
+                            Ok(lines) => {
+                                file = new;
+                                lines
+                            }
+                            Err(why) => vec![why],
+                        }
+                    }
                 };
                 let done = future.settle();
                 let done = done.iter().map(|one| action(&future.config, *one));

@@ -8,11 +8,11 @@
 
 #[cfg(test)]
 mod cases;
+mod file;
 mod running;
 mod words;
 
 use kodo_engine::config::{Config, Failback, OnStopFailure, Order};
-use kodo_engine::limits;
 use kodo_engine::placement::{
     Nodes, Placed, Reasons, Scene, State, Step, Verdict, place, reasons, verdict,
 };
@@ -42,6 +42,8 @@ pub(crate) struct Future {
     reasons: Vec<Reasons>,
     /// Wishes that end when they are fulfilled.
     once: Vec<bool>,
+    /// Groups that another file has stopped, and that it starts again.
+    changed: Vec<bool>,
     /// An instance that has just failed, and is on its way up again.
     crashed: Option<(GroupId, NodeId)>,
     /// Nothing was placed yet: what has no place is news.
@@ -84,6 +86,8 @@ pub(crate) enum Why {
     Placed(Cause),
     /// The other group, which it needs, was started before.
     After(GroupId),
+    /// It is another thing in the new file.
+    Changed,
 }
 
 impl Future {
@@ -114,6 +118,7 @@ impl Future {
             placed: vec![Placed::default(); groups],
             reasons: Vec::new(),
             once: vec![false; groups],
+            changed: vec![false; groups],
             crashed: None,
             fresh: true,
             written_off: NodeSet::EMPTY,
@@ -336,84 +341,6 @@ impl Future {
         runs && !self.states[group.index()].unfit.contains(node)
     }
 
-    /// All nodes get another file at once. What nodes and groups are called says which are
-    /// the same.
-    ///
-    /// What is stopped because the new file does not have it comes back as people read it.
-    pub(crate) fn apply(&mut self, config: &Config) -> Vec<String> {
-        let node = |old: NodeId| {
-            let name = &self.config.nodes[old.index()];
-            let new = config.nodes.iter().position(|known| known == name);
-            new.map(NodeId::from_index)
-        };
-        let nodes = |old: NodeSet| -> NodeSet { old.iter().filter_map(node).collect() };
-        let known = |name| config.groups.iter().any(|group| &group.name == name);
-        let gone = self.config.groups.iter().enumerate();
-        let gone = gone.filter(|(_, group)| !known(&group.name));
-        let stops = gone.flat_map(|(n, _)| {
-            let runs = self.states[n].holders;
-            let stop = move |node| Action::Stop(GroupId::from_index(n), node);
-            runs.iter().map(stop)
-        });
-        let stops = stops
-            .map(|stop| words::action(&self.config, stop))
-            .collect();
-        let mut new = Future::new(config.clone(), NodeSet::EMPTY);
-        let own = &self.nodes;
-        let unknown = NodeSet::first(config.nodes.len())
-            .minus(nodes(NodeSet::first(self.config.nodes.len())));
-        new.nodes = Nodes {
-            members: nodes(own.members).union(unknown),
-            leaving: nodes(own.leaving),
-            standby: nodes(own.standby),
-            foreign: nodes(own.foreign),
-            reachable: nodes(own.reachable).union(unknown),
-            lost: nodes(own.lost),
-            found: nodes(own.found).union(unknown),
-            unsteady: nodes(own.unsteady),
-            frozen: false,
-        };
-        new.quarantined = nodes(self.quarantined);
-        new.written_off = nodes(self.written_off);
-        new.decided = self.decided;
-        new.maintenance = self.maintenance;
-        for (old, health) in self.health.iter().enumerate() {
-            if let Some(node) = node(NodeId::from_index(old)) {
-                new.health[node.index()] = *health;
-            }
-        }
-        for (n, group) in config.groups.iter().enumerate() {
-            let same = |old: &kodo_engine::config::Group| old.name == group.name;
-            let Some(old) = self.config.groups.iter().position(same) else {
-                continue;
-            };
-            let state = &self.states[old];
-            let mut scores = [0; limits::NODES];
-            for at in nodes(NodeSet::first(self.config.nodes.len())).iter() {
-                let name = &config.nodes[at.index()];
-                let before = self.config.nodes.iter().position(|known| known == name);
-                scores[at.index()] = before.map_or(0, |before| state.scores[before]);
-            }
-            new.states[n] = State {
-                unfit: nodes(state.unfit),
-                scores,
-                holders: nodes(state.holders),
-                planned: nodes(state.planned),
-                banned: nodes(state.banned),
-                waiting: nodes(state.waiting),
-                prefer: state
-                    .prefer
-                    .and_then(|(old, pending)| Some((node(old)?, pending))),
-                ..*state
-            };
-            new.unmanaged[n] = self.unmanaged[old];
-            new.stuck[n] = self.stuck[old].and_then(node);
-            new.once[n] = self.once[old];
-        }
-        *self = new;
-        stops
-    }
-
     fn is_pinned(&self, group: usize) -> bool {
         self.maintenance || self.unmanaged[group] || self.stuck[group].is_some()
     }
@@ -550,6 +477,7 @@ impl Future {
             let why = match (placed[group].step, again) {
                 (Step::Go(cause), _) => Why::Placed(cause),
                 (_, Some(order)) => Why::After(order.first),
+                _ if self.changed[group] => Why::Changed,
                 // it had waited for the file's order, or for its node to be back
                 (_, None) => Why::Placed(Cause::Start),
             };
@@ -601,6 +529,7 @@ impl Future {
             }
         }
         self.placed = placed.to_vec();
+        self.changed.fill(false);
         self.fresh = false;
     }
 

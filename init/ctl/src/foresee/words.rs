@@ -308,6 +308,9 @@ pub(crate) fn action(config: &Config, action: Action) -> String {
                 group(first)
             )
         }
+        Action::Start(id, at, Why::Changed) => {
+            format!("start {} on {} (changed)", group(id), node(at))
+        }
         Action::Keep(id, at) => format!("keep {} on {}", group(id), node(at)),
         Action::Quorum(false) => "too few votes are left to decide".to_owned(),
         Action::Quorum(true) => "there are enough votes again".to_owned(),

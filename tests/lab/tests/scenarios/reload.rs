@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kodo_qemu::Mark;
-use kodo_tests_lab::{Desk, GROUP, PAIR, Story, Told, Way};
+use kodo_tests_lab::{Desk, GROUP, PAIR, Story, Told};
 
 use crate::hostile::{HEARTBEAT, counted, counter, heartbeats};
 
@@ -30,6 +30,15 @@ fn apply(story: &Story, file: &Path) -> Told {
     Desk::kodo(story, &["apply", "--yes"], file)
 }
 
+/// Applies a file that the nodes take over, and do what was foretold of it.
+fn taken_over(story: &Story, file: &Path) -> Told {
+    story.foretell(&format!("--apply {}", file.display()));
+    let told = apply(story, file);
+    assert_eq!(told.code, 0, "{}", told.text);
+    story.goes_on_with(file);
+    told
+}
+
 /// The hash of the file that a node runs, and of the one that is staged there.
 fn files(story: &Story, node: &str) -> (String, Option<String>) {
     story.status(node, "its files", SOON, |status| {
@@ -48,16 +57,6 @@ fn running(story: &Story) -> String {
     all.dedup();
     assert_eq!(all.len(), 1, "one file everywhere: {all:?}");
     all.remove(0)
-}
-
-/// Who holds the group that a changed file brought.
-fn holder(story: &Story) -> String {
-    let node = &story.nodes()[0];
-    story.status(node, "api runs", SOON, |status| {
-        let groups = status["groups"].as_array()?;
-        let api = groups.iter().find(|group| group["name"] == "api")?;
-        api["holder"].as_str().map(str::to_owned)
-    })
 }
 
 /// Nothing that clients or operators could have noticed since a moment.
@@ -128,8 +127,7 @@ fn reload() {
     assert_eq!(running(&story), before, "to look changes nothing");
 
     let since = story.now();
-    let told = apply(&story, &file);
-    assert_eq!(told.code, 0, "{}", told.text);
+    let told = taken_over(&story, &file);
     assert!(
         told.text.contains("Placement: nothing is moved."),
         "{}",
@@ -145,7 +143,7 @@ fn reload() {
 
     // The new words count: what died comes back by itself.
     let other = story.other(&active);
-    story.foretell_one_of(&[Way::Documented(&[&format!("start {GROUP} on {other}")])]);
+    story.foretell(&format!("--fail {active}"));
     story.lab.power_off(&active).expect("power off");
     story.served_by(&other, SOON);
     story.end();
@@ -159,26 +157,16 @@ fn reload_touches_only_what_it_names() {
     let desk = Desk::new("reload-groups", PAIR);
     let since = story.now();
     let more = |port: &str| API.replace("port = 81", port);
-    let starts = ["start api on node1", "start api on node2"];
-    story.foretell_one_of(&[Way::Documented(&starts[..1]), Way::Documented(&starts[1..])]);
-    let told = apply(&story, &desk.file(&[], &more("port = 81")));
-    assert_eq!(told.code, 0, "{}", told.text);
+    let told = taken_over(&story, &desk.file(&[], &more("port = 81")));
     assert!(told.text.contains("group api: new"), "{}", told.text);
     story.settled();
 
-    let stop = format!("stop api on {}", holder(&story));
-    let restarts = starts.map(|start| [stop.as_str(), start]);
-    story.foretell_one_of(&[Way::Documented(&restarts[0]), Way::Documented(&restarts[1])]);
-    let told = apply(&story, &desk.file(&[], &more("port = 82")));
-    assert_eq!(told.code, 0, "{}", told.text);
+    let told = taken_over(&story, &desk.file(&[], &more("port = 82")));
     let says = "port: 81 -> 82 (its group restarts)";
     assert!(told.text.contains(says), "{}", told.text);
     story.settled();
 
-    let stop = format!("stop api on {}", holder(&story));
-    story.foretell_one_of(&[Way::Documented(&[&stop])]);
-    let told = apply(&story, &desk.file(&[], ""));
-    assert_eq!(told.code, 0, "{}", told.text);
+    taken_over(&story, &desk.file(&[], ""));
     story.settled();
     undisturbed(&story, since, &active);
     for node in story.nodes() {
@@ -197,21 +185,21 @@ fn reload_refused() {
     let since = story.now();
     let site = API.replace("port = 81", "port = 81\nfiles = \"site\"");
     for (file, says) in [
-        (desk_file(&desk, &[], "\n[[group]\n"), "error"),
+        (desk.file(&[], "\n[[group]\n"), "error"),
         (
-            desk_file(&desk, &[("profile = \"lab\"", "profile = \"default\"")], ""),
+            desk.file(&[("profile = \"lab\"", "profile = \"default\"")], ""),
             "timing: keepalive: 250ms -> 100ms (needs new images)",
         ),
         (
-            desk_file(&desk, &[], &site),
+            desk.file(&[], &site),
             "node2 refuses the file: service api: the image of this node has no files for it",
         ),
         (
-            desk_file(&desk, &[(OLD_KEY, NEW_KEY)], ""),
+            desk.file(&[(OLD_KEY, NEW_KEY)], ""),
             "signs with a key that the running one does not accept",
         ),
     ] {
-        let told = apply(&story, &file());
+        let told = apply(&story, &file);
         assert_eq!(told.code, 1, "{}", told.text);
         assert!(told.text.contains(says), "{says}: {}", told.text);
         for node in story.nodes() {
@@ -222,15 +210,6 @@ fn reload_refused() {
     story.end();
 }
 
-/// Written when it is wanted: a desk has one file at a time.
-fn desk_file<'d>(
-    desk: &'d Desk,
-    words: kodo_tests_lab::Variant,
-    more: &'d str,
-) -> impl Fn() -> std::path::PathBuf + 'd {
-    move || desk.file(words, more)
-}
-
 /// Add, switch, drop: judged by the cables, and by who still believes the old key.
 #[test]
 fn key_rotation() {
@@ -239,18 +218,32 @@ fn key_rotation() {
     let desk = Desk::new("key-rotation", PAIR);
     let since = story.now();
     let mut old_key = Vec::new();
-    for (step, keys) in [
-        ("step 1 of 3", format!("{OLD_KEY}\n{NEW_KEY}\n")),
-        ("step 2 of 3", format!("{NEW_KEY}\n{OLD_KEY}\n")),
-        ("step 3 of 3", format!("{NEW_KEY}\n")),
+    let keys = |keys: &[&str]| keys.join("\n") + "\n";
+    for (step, words, name, keys) in [
+        (
+            "step 1 of 3",
+            &[(KEY_LINE, "key_file = \"1.key\"")],
+            "1.key",
+            keys(&[OLD_KEY, NEW_KEY]),
+        ),
+        (
+            "step 2 of 3",
+            &[(KEY_LINE, "key_file = \"2.key\"")],
+            "2.key",
+            keys(&[NEW_KEY, OLD_KEY]),
+        ),
+        (
+            "step 3 of 3",
+            &[(KEY_LINE, "key_file = \"3.key\"")],
+            "3.key",
+            keys(&[NEW_KEY]),
+        ),
     ] {
         if step == "step 2 of 3" {
             old_key = heartbeats(&story, "crossover", since);
         }
-        desk.write("cluster.key", &keys);
-        let file = desk.file(&[(KEY_LINE, "key_file = \"cluster.key\"")], "");
-        let told = apply(&story, &file);
-        assert_eq!(told.code, 0, "{}", told.text);
+        desk.write(name, &keys);
+        let told = taken_over(&story, &desk.file(words, ""));
         assert!(told.text.contains(step), "{}", told.text);
         running(&story);
     }
@@ -290,7 +283,7 @@ fn reboot_after_reload() {
         &[("migration_threshold = 3", "migration_threshold = 5")],
         "",
     );
-    assert_eq!(apply(&story, &file).code, 0);
+    taken_over(&story, &file);
     let new = running(&story);
 
     let since = story.now();
