@@ -154,7 +154,8 @@ impl Story {
     }
 
     /// The node to ask, and its status: one of the newest view that any machine tells of and
-    /// whose members all hear each other.
+    /// whose members all hear each other. What time alone decides must be over: clients count
+    /// as found only when a node has reached them for a while, and the simulator knows no time.
     fn asked(&self) -> (String, Value) {
         let told = |node: String| {
             let machine = self.lab.machine(&node).ok()?;
@@ -163,8 +164,12 @@ impl Story {
             let epoch = status["view"]["epoch"].as_u64()?;
             let members = status["view"]["members"].as_array()?;
             let mut nodes = status["nodes"].as_array()?.iter();
-            let lost = |node: &Value| node["role"] == "dead" && members.contains(&node["name"]);
-            (!nodes.any(lost)).then_some((epoch, (node, status)))
+            let open = |node: &Value| {
+                let dead = node["role"] == "dead" && members.contains(&node["name"]);
+                let clients = &node["placement"];
+                dead || (clients["reachable"] == true && clients["found"] == false)
+            };
+            (!nodes.any(open)).then_some((epoch, (node, status)))
         };
         let asked = |_: &_| {
             let nodes = self.nodes().into_iter().rev();
