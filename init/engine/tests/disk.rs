@@ -395,6 +395,37 @@ fn wishes_outlive_the_keys_that_signed_them() {
     }
 }
 
+/// Images of the last step may be flashed instead of applied: nobody wishes for that file, so
+/// nothing but the switch before it has the table written with the new key.
+#[test]
+fn a_switch_has_the_table_signed_anew() {
+    let (old, new) = (Key([7; 32]), Key([9; 32]));
+    let mut world = running();
+    commands(&mut world, A, &[Command::Standby(NODE1, true)]);
+    adopted(&mut world, 2, &[old.clone(), new.clone()]);
+    // the write that is under way at the switch is signed by the old one
+    world.machines[A].disk.hangs = true;
+    adopted(&mut world, 3, &[new.clone(), old]);
+    world.disk_recovers(A);
+    world.run(ms(1000));
+    world.until("both disks hold it", ms(1000), kept);
+    for n in [A, B] {
+        assert_eq!(troubles(&world, n), []);
+        let keys = std::slice::from_ref(&new).iter().cloned().collect();
+        let config = &mut world.machines[n].config;
+        (config.file_hash, config.keys) = (4, keys);
+    }
+    blackout(&mut world);
+    assert!(world.engine(B).standby(NODE1));
+    for n in [A, B] {
+        assert_eq!(
+            troubles(&world, n),
+            [],
+            "every table is signed by the new key"
+        );
+    }
+}
+
 #[test]
 fn a_file_that_the_image_does_not_carry_is_an_alert_after_a_loss_of_power() {
     let mut world = running();

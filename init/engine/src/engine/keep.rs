@@ -21,8 +21,9 @@ pub(super) struct Keeper {
     standing: Standing,
     /// Digest of the table that is on disk for certain.
     on_disk: u32,
-    /// A write was confirmed since the partition was read.
-    proven: bool,
+    /// The file by whose key the newest table is signed, once a write was confirmed since the
+    /// partition was read.
+    proven: Option<u64>,
     /// Of the newest table that is on disk for certain. The next one has the next number,
     /// again until it is confirmed, so that no attempt touches the slot of this one.
     serial: u64,
@@ -36,6 +37,8 @@ pub(super) struct Keeper {
 struct Writing {
     serial: u64,
     digest: u32,
+    /// The file that signed it.
+    file: u64,
     since: Now,
 }
 
@@ -61,7 +64,7 @@ impl Keeper {
                 Standing::Without
             },
             on_disk: 0,
-            proven: false,
+            proven: None,
             serial: 0,
             writing: None,
             retry: Now::ZERO,
@@ -109,7 +112,7 @@ impl Engine {
                 Ok(()) => {
                     self.keeper.serial = serial;
                     self.keeper.on_disk = written.digest;
-                    self.keeper.proven = true;
+                    self.keeper.proven = Some(written.file);
                     if self.keeper.standing != Standing::Works {
                         self.keeper.standing = Standing::Works;
                         self.log(Event::DiskWorks);
@@ -180,7 +183,7 @@ impl Engine {
             }),
             None => {}
         }
-        self.keeper.proven = false;
+        self.keeper.proven = None;
         self.keeper.writing = None;
         self.keeper.retry = Now::ZERO;
         self.keeper.standing = match self.keeper.standing {
@@ -228,7 +231,7 @@ impl Engine {
         self.keeper.standing = Standing::Fails { read };
     }
 
-    /// Writes the table when it is news, and minds the disk's answers.
+    /// Writes the table when it is news, or signed by another file's key, and minds the disk's answers.
     pub(super) fn keep(&mut self, now: Now) {
         match (self.keeper.standing, self.keeper.writing) {
             (Standing::Without, _)
@@ -247,7 +250,8 @@ impl Engine {
                 self.timers.set(Timer::Keep, since + limits::STATE_OVERDUE);
             }
             (Standing::Works, None) => {
-                if !self.keeper.proven || self.keeper.on_disk != self.registers.digest() {
+                let signed = self.keeper.proven == Some(self.config.file_hash);
+                if !signed || self.keeper.on_disk != self.registers.digest() {
                     self.write_table(now);
                 }
             }
@@ -264,6 +268,7 @@ impl Engine {
         self.keeper.writing = Some(Writing {
             serial: self.keeper.serial(),
             digest: self.registers.digest(),
+            file: self.config.file_hash,
             since: now,
         });
         self.timers.set(Timer::Keep, now + limits::STATE_OVERDUE);
