@@ -9,6 +9,9 @@
 use core::fmt;
 use std::collections::BTreeSet;
 
+use kodo_engine::GroupId;
+use kodo_engine::reload;
+
 use crate::cluster::{
     Admin, Bond, Cluster, EvenSplit, Failback, Group, HealthRule, Location, Member, Nic, Node,
     OnStopFailure, Order, Path, Probe, Quarantine, Serial, Service, ServiceKind, SplitBrain,
@@ -105,6 +108,22 @@ impl Cluster {
             );
         }
         Ok(())
+    }
+
+    /// Groups of `old` that stop when nodes which run it go over to this file while they run:
+    /// the engine's own judgement.
+    ///
+    /// # Errors
+    /// What stands against it.
+    pub fn parting(&self, old: &Cluster) -> Result<Vec<GroupId>, String> {
+        let first = old.nodes.first().map_or("", |node| node.name.as_str());
+        let running = old.node(first).map_err(|error| error.to_string())?;
+        let mut next = self.node(first).map_err(|error| error.to_string())?;
+        next.seat(&running).map_err(|error| error.to_string())?;
+        let parts = reload::parting(&running.engine, &next.engine);
+        parts
+            .map(Iterator::collect)
+            .map_err(|error| error.to_string())
     }
 }
 

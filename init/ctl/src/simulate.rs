@@ -120,8 +120,8 @@ pub(crate) fn tell(
     load: &dyn Fn(&Path) -> Result<Cluster, String>,
 ) -> Result<String, String> {
     let start = &asked.start;
-    let mut file = lowered(cluster)?;
-    let mut future = begin(file.engine.clone(), status, start)?;
+    let mut future = begin(foresee::lowered(cluster)?, status, start)?;
+    let mut applied: Option<Cluster> = None;
     let mut text = match status {
         Some(status) => format!("now, as {} says\n", status.node),
         None => String::from("at first\n"),
@@ -136,11 +136,11 @@ pub(crate) fn tell(
         match word.takes.event(future.config(), value)? {
             Some(event) => lines.extend(future.happen(event).err()),
             None => {
-                let new = lowered(&load(Path::new(value))?)?;
-                match future.apply(&file, &new) {
+                let new = load(Path::new(value))?;
+                match future.apply(applied.as_ref().unwrap_or(cluster), &new) {
                     Ok(told) => {
                         lines.extend(told);
-                        file = new;
+                        applied = Some(new);
                     }
                     Err(why) => lines.push(why),
                 }
@@ -196,12 +196,6 @@ fn begin(config: Config, status: Option<&Status>, start: &Start) -> Result<Futur
     future.settle();
     future.put(&runs);
     Ok(future)
-}
-
-/// What a node gets, the first one: of itself nothing is asked.
-fn lowered(cluster: &Cluster) -> Result<kodo_node::Config, String> {
-    let first = cluster.nodes.first().ok_or("the file has no node")?;
-    cluster.node(&first.name).map_err(|error| error.to_string())
 }
 
 /// Where a group runs.
@@ -317,7 +311,7 @@ mod tests {
         };
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../image/examples/web.toml");
         let cluster = load(Path::new(file), Style::Plain).unwrap().0;
-        let config = lowered(&cluster).unwrap().engine;
+        let config = foresee::lowered(&cluster).unwrap();
         let mut status = serde_json::json!({
             "schema": 1, "cluster": "web", "node": "node2", "uptime_ms": 1, "role": "active",
             "file": format!("{:016x}", config.file_hash), "health": "degraded", "concerns": [],

@@ -12,9 +12,6 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use kodo_config::Cluster;
-use kodo_node::Config;
-
 use super::*;
 
 /// All but the first digit of a cluster's keys.
@@ -62,7 +59,7 @@ fn split<'a>(file: &str, text: &'a str) -> (Clusters<'a>, Vec<Case<'a>>) {
 }
 
 /// A whole cluster file around some tables, read by the real reader.
-fn config(text: &str) -> Result<Config, String> {
+fn cluster(text: &str) -> Result<Cluster, String> {
     let (nodes, tables) = text.split_once('\n').expect("nodes, then tables");
     let mut words = nodes.split("; ");
     let nodes = words.next().and_then(|nodes| nodes.strip_prefix("nodes "));
@@ -140,23 +137,21 @@ fn config(text: &str) -> Result<Config, String> {
             .collect()),
         _ => Err(format!("no {path}")),
     };
-    let cluster = Cluster::parse("case", &file, &load).map_err(|items| {
+    Cluster::parse("case", &file, &load).map_err(|items| {
         let items: Vec<String> = items.iter().map(ToString::to_string).collect();
         items.join("\n")
-    })?;
-    let first = cluster.nodes[0].name.clone();
-    cluster.node(&first).map_err(|error| error.to_string())
+    })
 }
 
 /// What the case says, with what really happens in the place of what should.
 fn play(case: &Case<'_>, clusters: &Clusters<'_>) -> Result<String, String> {
-    let cluster = |name: &str| {
+    let named = |name: &str| {
         let found = clusters.iter().find(|(known, _)| *known == name);
         let (_, text) = found.ok_or_else(|| format!("no cluster {name}"))?;
-        config(text)
+        cluster(text)
     };
-    let mut file = cluster(case.cluster)?;
-    let config = file.engine.clone();
+    let mut file = named(case.cluster)?;
+    let config = lowered(&file)?;
     let mut text = String::new();
     let (begin, events): (Vec<&str>, Vec<&str>) = case
         .lines
@@ -197,7 +192,7 @@ fn play(case: &Case<'_>, clusters: &Clusters<'_>) -> Result<String, String> {
                 let before = match word.takes.event(&future.config, value)? {
                     Some(event) => future.happen(event).err().into_iter().collect(),
                     None => {
-                        let new = cluster(value)?;
+                        let new = named(value)?;
                         match future.apply(&file, &new) {
                             Ok(lines) => {
                                 file = new;

@@ -4,14 +4,13 @@
 //! groups that both files have. A file that nodes which run would refuse comes with new images:
 //! its groups are judged by their names alone.
 
-use kodo_engine::config as engine;
+use kodo_config::Cluster;
+use kodo_engine::config::{Config, Group};
 use kodo_engine::limits;
 use kodo_engine::placement::{Nodes, State};
-use kodo_engine::reload;
 use kodo_engine::types::{GroupId, NodeId, NodeSet};
-use kodo_node::Config;
 
-use super::{Action, Future, words};
+use super::{Action, Future, lowered, words};
 
 impl Future {
     /// All nodes go on with the file `new`; `old` is the one that they ran. What they are
@@ -22,10 +21,14 @@ impl Future {
     ///
     /// # Errors
     /// When something would have to stop that is left alone: the old file goes on.
-    pub(crate) fn apply(&mut self, old: &Config, new: &Config) -> Result<Vec<String>, String> {
-        let (refused, parts) = match parting(old, new) {
+    pub(crate) fn apply(&mut self, old: &Cluster, new: &Cluster) -> Result<Vec<String>, String> {
+        let config = lowered(new)?;
+        let (refused, parts) = match new.parting(old) {
             Ok(parts) => (None, parts),
-            Err(why) => (Some(why), self.gone(&new.engine)),
+            Err(why) => {
+                let why = format!("refused while the nodes run: {why}; with these:");
+                (Some(why), self.gone(&config))
+            }
         };
         let runs = |id: &GroupId| !self.states[id.index()].holders.is_empty();
         let pinned = |id: &&GroupId| self.is_pinned(id.index()) && runs(id);
@@ -41,12 +44,12 @@ impl Future {
         });
         let stops = stops.map(|stop| words::action(&self.config, stop));
         let told = refused.into_iter().chain(stops).collect();
-        self.carry(&new.engine, &parts);
+        self.carry(&config, &parts);
         Ok(told)
     }
 
     /// Groups that a file does not have.
-    fn gone(&self, new: &engine::Config) -> Vec<GroupId> {
+    fn gone(&self, new: &Config) -> Vec<GroupId> {
         let known = |id: &GroupId| {
             let name = &self.config.groups[id.index()].name;
             new.groups.iter().any(|group| &group.name == name)
@@ -57,7 +60,7 @@ impl Future {
 
     /// What is known of nodes and groups goes where their names are; `parts` run no more, and
     /// are to start again.
-    fn carry(&mut self, config: &engine::Config, parts: &[GroupId]) {
+    fn carry(&mut self, config: &Config, parts: &[GroupId]) {
         let node = |old: NodeId| {
             let name = &self.config.nodes[old.index()];
             let new = config.nodes.iter().position(|known| known == name);
@@ -89,7 +92,7 @@ impl Future {
             }
         }
         for (n, group) in config.groups.iter().enumerate() {
-            let same = |old: &engine::Group| old.name == group.name;
+            let same = |old: &Group| old.name == group.name;
             let Some(old) = self.config.groups.iter().position(same) else {
                 continue;
             };
@@ -123,17 +126,4 @@ impl Future {
         }
         *self = new;
     }
-}
-
-/// The groups of the file `old` that stop when nodes that run it go on with `new`, or why they
-/// would not.
-fn parting(old: &Config, new: &Config) -> Result<Vec<GroupId>, String> {
-    let mut seated = new.clone();
-    let fit = seated.seat(old).map_err(|why| why.to_string());
-    let parts = fit.and_then(|_| {
-        reload::parting(&old.engine, &seated.engine)
-            .map(Iterator::collect)
-            .map_err(|why| why.to_string())
-    });
-    parts.map_err(|why| format!("refused while the nodes run: {why}; with these:"))
 }

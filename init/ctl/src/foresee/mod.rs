@@ -12,6 +12,7 @@ mod file;
 mod running;
 mod words;
 
+use kodo_config::Cluster;
 use kodo_engine::config::{Config, Failback, OnStopFailure, Order};
 use kodo_engine::placement::{
     Nodes, Placed, Reasons, Scene, State, Step, Verdict, place, reasons, verdict,
@@ -88,6 +89,15 @@ pub(crate) enum Why {
     After(GroupId),
     /// It is another thing in the new file.
     Changed,
+}
+
+/// What the engine gets; of its own node nothing is asked.
+pub(crate) fn lowered(cluster: &Cluster) -> Result<Config, String> {
+    let first = cluster.nodes.first().ok_or("the file has no node")?;
+    let config = cluster
+        .node(&first.name)
+        .map_err(|error| error.to_string())?;
+    Ok(config.engine)
 }
 
 impl Future {
