@@ -110,20 +110,28 @@ impl Cluster {
         Ok(())
     }
 
-    /// Groups of `old` that stop when nodes which run it go over to this file while they run:
-    /// the engine's own judgement.
+    /// The groups of `old` that stop when nodes that run it go over to this file.
     ///
     /// # Errors
-    /// What stands against it.
+    /// Why they would refuse it.
     pub fn parting(&self, old: &Cluster) -> Result<Vec<GroupId>, String> {
-        let first = old.nodes.first().map_or("", |node| node.name.as_str());
-        let running = old.node(first).map_err(|error| error.to_string())?;
-        let mut next = self.node(first).map_err(|error| error.to_string())?;
-        next.seat(&running).map_err(|error| error.to_string())?;
-        let parts = reload::parting(&running.engine, &next.engine);
-        parts
-            .map(Iterator::collect)
-            .map_err(|error| error.to_string())
+        let first = |file: &Cluster| {
+            file.nodes
+                .first()
+                .map_or(String::new(), |it| it.name.clone())
+        };
+        let running = old.node(&first(old)).map_err(|error| error.to_string())?;
+        let (next, _) = self.node_after(&first(self), &running)?;
+        let parts =
+            reload::parting(&running.engine, &next.engine).map_err(|why| why.to_string())?;
+        let changes = self.changes(old);
+        let mut fixed = changes
+            .iter()
+            .filter(|change| change.takes == Takes::Images);
+        match fixed.next() {
+            Some(change) => Err(change.to_string()),
+            None => Ok(parts.collect()),
+        }
     }
 }
 

@@ -120,8 +120,8 @@ pub(crate) fn tell(
     load: &dyn Fn(&Path) -> Result<Cluster, String>,
 ) -> Result<String, String> {
     let start = &asked.start;
-    let mut future = begin(foresee::lowered(cluster)?, status, start)?;
-    let mut applied: Option<Cluster> = None;
+    let mut file = cluster.clone();
+    let mut future = begin(foresee::config(cluster)?, status, start)?;
     let mut text = match status {
         Some(status) => format!("now, as {} says\n", status.node),
         None => String::from("at first\n"),
@@ -137,10 +137,10 @@ pub(crate) fn tell(
             Some(event) => lines.extend(future.happen(event).err()),
             None => {
                 let new = load(Path::new(value))?;
-                match future.apply(applied.as_ref().unwrap_or(cluster), &new) {
+                match future.apply(&file, &new) {
                     Ok(told) => {
                         lines.extend(told);
-                        applied = Some(new);
+                        file = new;
                     }
                     Err(why) => lines.push(why),
                 }
@@ -311,7 +311,7 @@ mod tests {
         };
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../image/examples/web.toml");
         let cluster = load(Path::new(file), Style::Plain).unwrap().0;
-        let config = foresee::lowered(&cluster).unwrap();
+        let config = foresee::config(&cluster).unwrap();
         let mut status = serde_json::json!({
             "schema": 1, "cluster": "web", "node": "node2", "uptime_ms": 1, "role": "active",
             "file": format!("{:016x}", config.file_hash), "health": "degraded", "concerns": [],
@@ -349,6 +349,24 @@ mod tests {
         });
         let told = of(Some(&alone), &["--running", "--standby", "node2"]).unwrap();
         assert!(told.contains("node1: not a member"), "{told}");
+    }
+
+    #[test]
+    fn a_file_that_nodes_refuse_is_said_to_be_refused() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../image/examples/web.toml");
+        let text = std::fs::read_to_string(file).unwrap();
+        // what the engine never hears of, too
+        let other = text.replace("ping = [\"192.168.0.1\"]", "ping = [\"192.168.0.9\"]");
+        let other = Cluster::parse("other", &other, &|_, _| Err(String::new())).unwrap();
+        let line = <Line as clap::Parser>::try_parse_from(["simulate", file, "--apply", "other"]);
+        let load = |path: &Path| match path.to_str() {
+            Some("other") => Ok(other.clone()),
+            _ => Ok(load(path, Style::Plain)?.0),
+        };
+        let simulate = line.unwrap().simulate;
+        let told = tell(&load(&simulate.file).unwrap(), None, &simulate, &load).unwrap();
+        let says = "refused while the nodes run: cluster: ping: 192.168.0.1 -> 192.168.0.9";
+        assert!(told.contains(says), "{told}");
     }
 
     #[test]

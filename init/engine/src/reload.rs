@@ -191,8 +191,8 @@ fn fixed(old: &Config, new: &Config) -> Option<Fixed> {
     };
     let same = [
         (old.cluster_id == new.cluster_id, Fixed::Cluster),
-        (old.nodes == new.nodes, Fixed::Nodes),
         (old.me == new.me, Fixed::Me),
+        (old.nodes == new.nodes, Fixed::Nodes),
         (old.votes == new.votes, Fixed::Votes),
         (old.timing == new.timing, Fixed::Timing),
         (old.split_brain == new.split_brain, Fixed::SplitBrain),

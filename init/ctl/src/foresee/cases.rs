@@ -12,6 +12,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use kodo_config::Cluster;
+
 use super::*;
 
 /// All but the first digit of a cluster's keys.
@@ -59,7 +61,7 @@ fn split<'a>(file: &str, text: &'a str) -> (Clusters<'a>, Vec<Case<'a>>) {
 }
 
 /// A whole cluster file around some tables, read by the real reader.
-fn cluster(text: &str) -> Result<Cluster, String> {
+fn read(text: &str) -> Result<Cluster, String> {
     let (nodes, tables) = text.split_once('\n').expect("nodes, then tables");
     let mut words = nodes.split("; ");
     let nodes = words.next().and_then(|nodes| nodes.strip_prefix("nodes "));
@@ -145,13 +147,13 @@ fn cluster(text: &str) -> Result<Cluster, String> {
 
 /// What the case says, with what really happens in the place of what should.
 fn play(case: &Case<'_>, clusters: &Clusters<'_>) -> Result<String, String> {
-    let named = |name: &str| {
+    let cluster = |name: &str| {
         let found = clusters.iter().find(|(known, _)| *known == name);
         let (_, text) = found.ok_or_else(|| format!("no cluster {name}"))?;
-        cluster(text)
+        read(text)
     };
-    let mut file = named(case.cluster)?;
-    let config = lowered(&file)?;
+    let mut file = cluster(case.cluster)?;
+    let config = config(&file)?;
     let mut text = String::new();
     let (begin, events): (Vec<&str>, Vec<&str>) = case
         .lines
@@ -192,7 +194,7 @@ fn play(case: &Case<'_>, clusters: &Clusters<'_>) -> Result<String, String> {
                 let before = match word.takes.event(&future.config, value)? {
                     Some(event) => future.happen(event).err().into_iter().collect(),
                     None => {
-                        let new = named(value)?;
+                        let new = cluster(value)?;
                         match future.apply(&file, &new) {
                             Ok(lines) => {
                                 file = new;

@@ -10,7 +10,7 @@ use kodo_engine::limits;
 use kodo_engine::placement::{Nodes, State};
 use kodo_engine::types::{GroupId, NodeId, NodeSet};
 
-use super::{Action, Future, lowered, words};
+use super::{Action, Future, words};
 
 impl Future {
     /// All nodes go on with the file `new`; `old` is the one that they ran. What they are
@@ -22,12 +22,12 @@ impl Future {
     /// # Errors
     /// When something would have to stop that is left alone: the old file goes on.
     pub(crate) fn apply(&mut self, old: &Cluster, new: &Cluster) -> Result<Vec<String>, String> {
-        let config = lowered(new)?;
+        let next = super::config(new)?;
         let (refused, parts) = match new.parting(old) {
             Ok(parts) => (None, parts),
             Err(why) => {
                 let why = format!("refused while the nodes run: {why}; with these:");
-                (Some(why), self.gone(&config))
+                (Some(why), self.gone(&next))
             }
         };
         let runs = |id: &GroupId| !self.states[id.index()].holders.is_empty();
@@ -44,7 +44,7 @@ impl Future {
         });
         let stops = stops.map(|stop| words::action(&self.config, stop));
         let told = refused.into_iter().chain(stops).collect();
-        self.carry(&config, &parts);
+        self.carry(&next, &parts);
         Ok(told)
     }
 

@@ -91,13 +91,14 @@ pub(crate) enum Why {
     Changed,
 }
 
-/// What the engine gets; of its own node nothing is asked.
-pub(crate) fn lowered(cluster: &Cluster) -> Result<Config, String> {
-    let first = cluster.nodes.first().ok_or("the file has no node")?;
-    let config = cluster
-        .node(&first.name)
-        .map_err(|error| error.to_string())?;
-    Ok(config.engine)
+/// What the engine gets of a file; of its own node, the first one, nothing is asked.
+///
+/// # Errors
+/// When the file has no node.
+pub(crate) fn config(file: &Cluster) -> Result<Config, String> {
+    let first = file.nodes.first().ok_or("the file has no node")?;
+    let node = file.node(&first.name).map_err(|error| error.to_string())?;
+    Ok(node.engine)
 }
 
 impl Future {
