@@ -103,15 +103,25 @@ fn serve(mut stream: TcpStream, state: &mut State) {
 }
 
 fn told(state: &State) -> String {
+    let node = |name: &str| {
+        format!(
+            r#"{{"name":"{name}","role":"standby","standby":false,"boot":null,"silent_ms":null,
+            "same_file":true,"paths":[],"placement":{{"leaving":false,"foreign":false,"reachable":true,
+            "lost":false,"found":true,"unsteady":false}}}}"#
+        )
+    };
+    let nodes = [node("node1"), node("node2")].join(",");
     let staged = state
         .staged
         .as_ref()
         .map(|staged| format!("\"{:016x}\"", staged.file_hash()));
     format!(
         r#"{{"schema":1,"cluster":"web","node":"{}","uptime_ms":5000,"role":"active","health":"healthy",
-        "concerns":[],"notes":[],"file":"{:016x}","staged":{},"view":null,"reachable":true,"watchdog":null,
-        "nodes":[],"groups":[{{"name":"www","holder":"node1","epoch":2,"state":"started","failures":0,
-        "members":[]}}],"counters":{{}},"last_event":""}}"#,
+        "concerns":[],"notes":[],"file":"{:016x}","staged":{},"view":{{"epoch":2,
+        "members":["node1","node2"]}},"reachable":true,"watchdog":null,"nodes":[{nodes}],
+        "groups":[{{"name":"www","holder":"node1","epoch":2,"state":"started","failures":0,"members":[],
+        "placement":{{"planned":["node1"],"holders":["node1"],"banned":[],"waiting":[],"damped":false,
+        "first":false,"prefer":null}}}}],"counters":{{}},"last_event":""}}"#,
         state.name,
         state.running.file_hash(),
         staged.as_deref().unwrap_or("null"),
@@ -310,6 +320,22 @@ fn to_look_changes_nothing() {
     for node in [one, two] {
         assert_eq!(node.asked(), ["/v1/status", "/v1/file/diff"]);
     }
+}
+
+#[test]
+fn what_would_move_is_told_before() {
+    let [one, two] = pair();
+    let text = example()
+        .replace("failback = \"manual\"", "failback = \"auto\"")
+        .replace(
+            "prefer = [\"node1\", \"node2\"]",
+            "prefer = [\"node2\", \"node1\"]",
+        );
+    let (code, text) = kodo(&[&one, &two], &["diff"], &written("moves.toml", &text));
+    assert_eq!(code, 0, "{text}");
+    let says =
+        "Placement, beside what restarts:\n  stop www on node1\n  start www on node2 (failback)\n";
+    assert!(text.contains(says), "{text}");
 }
 
 #[test]

@@ -18,11 +18,10 @@ use kodo_admin::api::{self, FileRead, Status};
 use kodo_config::bundle::NONCE;
 use kodo_config::words::and;
 use kodo_config::{Bundle, Cluster, secrets};
-use kodo_engine::types::{GroupId, NodeId, NodeSet};
 
 use self::nodes::{Node, Nodes};
 use crate::client::{Authority, Failure};
-use crate::foresee::{Event, Future, action};
+use crate::foresee::{self, Future, action};
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -285,53 +284,23 @@ fn differences(nodes: &[Node], read: &[FileRead]) -> String {
 
 /// What placement does about it, from where things are now.
 fn moves(cluster: &Cluster, nodes: &Nodes) -> String {
-    let told = foretold(cluster, &nodes.found[0].status);
-    match told {
-        Ok(lines) if lines.is_empty() => "Placement: nothing is moved.\n".to_owned(),
-        Ok(lines) => format!(
+    let all = nodes.found.iter();
+    let mut told: Vec<_> = all.map(|node| foretold(cluster, &node.status)).collect();
+    // one that knows comes first
+    told.sort_by_key(Result::is_err);
+    match told.into_iter().next() {
+        None => String::new(),
+        Some(Ok(lines)) if lines.is_empty() => "Placement: nothing is moved.\n".to_owned(),
+        Some(Ok(lines)) => format!(
             "Placement, beside what restarts:\n  {}\n",
             lines.join("\n  ")
         ),
-        Err(why) => format!("Placement is not foretold: {why}\n"),
+        Some(Err(why)) => format!("Placement is not foretold: {why}\n"),
     }
 }
 
 fn foretold(cluster: &Cluster, status: &Status) -> Result<Vec<String>, String> {
-    let name = |error: kodo_config::UnknownNode| error.to_string();
-    let first = cluster.nodes.first().ok_or("the file has no node")?;
-    let config = cluster.node(&first.name).map_err(name)?.engine;
-    let node = |name: &str| cluster.node_by_name(name).map(NodeId::from_index);
-    let seen = |wanted: &dyn Fn(&api::Node) -> bool| -> NodeSet {
-        let some = status.nodes.iter().filter(|one| wanted(one));
-        some.filter_map(|one| node(&one.name)).collect()
-    };
-    let mut future = Future::new(config, seen(&|one| one.role == api::Role::Dead));
-    let mut runs = Vec::new();
-    for group in &status.groups {
-        let known = cluster.groups.iter().position(|one| one.name == group.name);
-        let holders = group
-            .holder
-            .iter()
-            .chain(&group.nodes)
-            .collect::<BTreeSet<_>>();
-        for holder in holders {
-            runs.extend(known.map(GroupId::from_index).zip(node(holder)));
-        }
-    }
-    future.put(&runs);
-    for one in seen(&|one| one.standby).iter() {
-        future.happen(Event::Standby(one))?;
-    }
-    for one in seen(&|one| one.quarantined).iter() {
-        future.happen(Event::Quarantine(one))?;
-    }
-    for group in status.groups.iter().filter(|group| !group.managed) {
-        let known = cluster.groups.iter().position(|one| one.name == group.name);
-        if let Some(known) = known {
-            future.happen(Event::Manage(GroupId::from_index(known), false))?;
-        }
-    }
-    future.happen(Event::Maintenance(status.maintenance))?;
+    let mut future = Future::under(foresee::config(cluster)?, status)?;
     let actions = future.settle();
     let told = actions.iter().map(|one| action(future.config(), *one));
     Ok(told.collect())

@@ -3,7 +3,7 @@
 //! Owns the translation of a status into a [`Future`]. What the status leaves open (an older
 //! node, another file, no view) is refused: a guess would look like an answer.
 
-use kodo_admin::api::{Group, GroupFacts, NodeHealth, Role, Status};
+use kodo_admin::api::{Group, GroupFacts, NodeHealth, Role, Status, View};
 use kodo_engine::config::Config;
 use kodo_engine::placement::{Nodes, Placed, State, Step};
 use kodo_engine::surface::Health;
@@ -22,13 +22,7 @@ impl Future {
     /// When that node cannot know: it is no member of a view, does not hear all of it, runs
     /// another file, or is too old to say.
     pub(crate) fn running(config: Config, status: &Status) -> Result<Future, String> {
-        let view = status.view.as_ref().ok_or_else(|| {
-            format!(
-                "{} is no member of the cluster at present, so it does not know its state: name \
-                 another node with --node",
-                status.node
-            )
-        })?;
+        view(status)?;
         if status.file.is_empty() {
             return Err(OLD.to_owned());
         }
@@ -39,6 +33,23 @@ impl Future {
                 status.node
             ));
         }
+        Future::told(config, status)
+    }
+
+    /// The cluster as it is now, once all its nodes have gone over to another file; without
+    /// what stops and starts for the switch itself.
+    ///
+    /// # Errors
+    /// When the node that answered cannot know, see [`Future::running`].
+    pub(crate) fn under(config: Config, status: &Status) -> Result<Future, String> {
+        let mut future = Future::told(config, status)?;
+        future.other_file = NodeSet::EMPTY;
+        Ok(future)
+    }
+
+    /// What a status tells of the nodes and groups that a file has.
+    fn told(config: Config, status: &Status) -> Result<Future, String> {
+        let view = view(status)?;
         let mut future = Future::new(config, NodeSet::EMPTY);
         future.nodes = Nodes {
             members: nodes(&future.config, &view.members)?,
@@ -84,7 +95,10 @@ impl Future {
             }
         }
         for group in &status.groups {
-            let n = words::group(&future.config, &group.name)?.index();
+            let Ok(id) = words::group(&future.config, &group.name) else {
+                continue;
+            };
+            let n = id.index();
             let facts = group.placement.as_ref().ok_or(OLD)?;
             let state = state(&future.config, facts)?;
             future.placed[n] = Placed {
@@ -112,8 +126,9 @@ impl Future {
     /// How fit the instances are that a group could promote; one that runs and is not named
     /// said that it must not be.
     fn promotion(&mut self, group: &Group) -> Result<(), String> {
-        let id = words::group(&self.config, &group.name)?;
-        let Some((clone, _)) = self.config.promoted(id) else {
+        let id = words::group(&self.config, &group.name).ok();
+        let promoted = id.and_then(|id| Some((id, self.config.promoted(id)?.0)));
+        let Some((id, clone)) = promoted else {
             return Ok(());
         };
         let mut unfit = self.states[clone.index()].holders;
@@ -126,6 +141,16 @@ impl Future {
         state.unfit = unfit;
         Ok(())
     }
+}
+
+fn view(status: &Status) -> Result<&View, String> {
+    status.view.as_ref().ok_or_else(|| {
+        format!(
+            "{} is no member of the cluster at present, so it does not know its state: name \
+             another node with --node",
+            status.node
+        )
+    })
 }
 
 fn state(config: &Config, facts: &GroupFacts) -> Result<State, String> {
