@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use kodo_engine::codec::Codec;
 use kodo_engine::config::{
-    Config, Fault, Group, Order, Resource, ResourceKind, SplitBrain, ranked,
+    Config, Fault, Group, OnStopFailure, Order, Resource, ResourceKind, SplitBrain, ranked,
 };
 use kodo_engine::reload::{Fixed, Unfit};
-use kodo_engine::surface::{Command, Refusal, Reject};
-use kodo_engine::{Key, NodeId, NodeSet, ResourceId};
+use kodo_engine::surface::{Command, Refusal, Reject, RunState};
+use kodo_engine::{GroupId, Key, NodeId, NodeSet, ResourceId};
 
 use world::{A, B, Passage, VIP, WEB, World, ms, name};
 
@@ -335,8 +335,11 @@ fn maintenance_forbids_what_would_stop_something() {
     });
     world.command(A, Command::Maintenance(true)).expect("taken");
     world.run(ms(500));
-    let at_home = world.command(B, Command::Adopt(2));
-    assert_eq!(at_home, Err(Refusal::Untouched));
+    // wherever it is asked, db is at node2
+    for n in ALL {
+        let asked = world.command(n, Command::Adopt(2));
+        assert_eq!(asked, Err(Refusal::Untouched), "machine {n}");
+    }
     world
         .command(A, Command::Maintenance(false))
         .expect("taken");
@@ -344,6 +347,33 @@ fn maintenance_forbids_what_would_stop_something() {
     world.command(B, Command::Adopt(2)).expect("taken");
     world.until("adopted", ms(2000), |w| all_run(w, &ALL, 2));
     unharmed(&world);
+}
+
+#[test]
+fn what_cannot_be_stopped_forbids_what_would_stop_it() {
+    let mut world = three();
+    stage_all(&mut world, 2, |config| {
+        config.groups[1].on_stop_failure = OnStopFailure::Block;
+    });
+    world.command(A, Command::Adopt(2)).expect("taken");
+    world.until("adopted", ms(2000), |w| all_run(w, &ALL, 2));
+    world.run(ms(500));
+    world.machines[B].manners[BASE.index()].stuck = true;
+    let away = Command::Move(GroupId(1), NodeId(0), false);
+    world.command(A, away).expect("taken");
+    world.until("it is blocked", ms(9000), |w| {
+        w.engine(B).resource(BASE) == RunState::Blocked
+    });
+    world.run(ms(500));
+    stage_all(&mut world, 3, |config| {
+        config.resources[BASE.index()].make = 1;
+        config.resources[WEB.index()].make = 1;
+    });
+    for n in ALL {
+        let asked = world.command(n, Command::Adopt(3));
+        assert_eq!(asked, Err(Refusal::Blocked), "machine {n}");
+    }
+    assert!(world.serves(A), "www did not stop for nothing");
 }
 
 #[test]

@@ -157,12 +157,20 @@ impl Engine {
         if !lives.all(known) {
             return Err(Refusal::Frozen);
         }
-        let pinned =
-            |id: GroupId| self.is_pinned(id) && self.groups[id.index()].phase != Phase::Idle;
         let parts = self.staged.as_ref().map(|staged| staged.parts);
-        let mut groups = (0..self.config.groups.len()).map(GroupId::from_index);
-        if groups.any(|id| parts.is_some_and(|parts| parts.contains(id)) && pinned(id)) {
-            return Err(Refusal::Untouched);
+        let parts = |id: &GroupId| parts.is_some_and(|parts| parts.contains(*id));
+        let groups = (0..self.config.groups.len()).map(GroupId::from_index);
+        for id in groups.filter(parts) {
+            let is = |what: fn(Phase) -> bool| {
+                let mut members = view.members.iter();
+                members.any(|node| what(self.phase_on(node, id)))
+            };
+            if is(|phase| phase == Phase::Blocked) {
+                return Err(Refusal::Blocked);
+            }
+            if self.is_pinned(id) && is(|phase| phase != Phase::Idle) {
+                return Err(Refusal::Untouched);
+            }
         }
         self.registers.write(Key::File, file, self.epoch, me);
         Ok(())
