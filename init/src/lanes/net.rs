@@ -438,10 +438,17 @@ mod tests {
             // The loopback plays the port: what it sends to itself passes its gate too.
             let passes = |should: bool| {
                 let socket = UdpSocket::bind((vip, 0)).unwrap();
-                let patience = Duration::from_millis(if should { 10_000 } else { 50 });
+                let patience = Duration::from_millis(50);
                 socket.set_read_timeout(Some(patience)).unwrap();
-                let _ = socket.send_to(b"hello", socket.local_addr().unwrap());
-                socket.recv(&mut [0; 8]).is_ok() == should
+                let arrives = || {
+                    let _ = socket.send_to(b"hello", socket.local_addr().unwrap());
+                    socket.recv(&mut [0; 8]).is_ok()
+                };
+                // the kernel takes a program off when it gets to it
+                match should {
+                    true => (0..200).any(|_| arrives()),
+                    false => !arrives(),
+                }
             };
             for (set_up, gate) in [(true, true), (true, true), (false, false)] {
                 if set_up {
