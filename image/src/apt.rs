@@ -1,5 +1,5 @@
-//! Debian's package client, asked for packages and candidates. Owns the two commands
-//! `apt-cache show` and `apt-get download`; never edits sources, never updates lists,
+//! Debian's package client, asked for packages and candidates. Owns the commands
+//! `apt-cache show`, `apt-get download` and a simulated `apt-get install`; never edits sources, never updates lists,
 //! never installs. The client verifies what it downloads against the signed lists.
 
 use crate::error::{Error, Result};
@@ -22,6 +22,10 @@ pub struct Package {
     pub sha256: String,
     /// What it depends on, first alternative of each.
     pub depends: Vec<Dependency>,
+    /// Names of everything it depends on, all alternatives.
+    pub needs: Vec<String>,
+    /// Names that it also answers to.
+    pub provides: Vec<String>,
 }
 
 /// A package that another one needs.
@@ -64,6 +68,49 @@ pub fn candidates(names: &[&str]) -> Result<Packages> {
     Ok(stanzas
         .map(|package| (package.name.clone(), package))
         .collect())
+}
+
+/// These packages and all that they depend on, without what is only recommended, as the
+/// client would install them on an empty machine.
+///
+/// # Errors
+/// When the client does not know one, or cannot put them together.
+pub fn with_dependencies(names: &[String]) -> Result<Packages> {
+    let output = client("apt-get")
+        .args(["-qq", "install", "--print-uris", "--yes"])
+        .arg("--no-install-recommends")
+        // What this host has installed is none of the image's business.
+        .args(["-o", "Dir::State::status=/dev/null"])
+        .args(names)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| no_client("apt-get", &error))?;
+    let refuse = |why: &str| {
+        Error::new(format!("cannot find the packages {}", names.join(", ")))
+            .because(why)
+            .for_want_of_lists()
+            .next("correct `debian` in the cluster file or its recipe, or refresh the package lists (as root: apt-get update)")
+    };
+    if !output.status.success() {
+        return Err(refuse(&String::from_utf8_lossy(&output.stderr)));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let wanted: BTreeMap<String, String> = text.lines().filter_map(chosen).collect();
+    let known: Vec<&str> = wanted.keys().map(String::as_str).collect();
+    let mut packages = candidates(&known)?;
+    packages.retain(|name, package| wanted.get(name) == Some(&package.version));
+    match wanted.keys().find(|name| !packages.contains_key(*name)) {
+        Some(lost) => Err(refuse(&format!("{lost} is chosen but not offered"))),
+        None => Ok(packages),
+    }
+}
+
+/// Name and version from a line `'URI' NAME_VERSION_ARCHITECTURE.deb SIZE HASH`.
+fn chosen(line: &str) -> Option<(String, String)> {
+    let file = line.split_whitespace().nth(1)?.strip_suffix(".deb")?;
+    let (name, rest) = file.split_once('_')?;
+    let (version, _) = rest.rsplit_once('_')?;
+    Some((name.to_owned(), version.replace("%3a", ":")))
 }
 
 /// Downloads exactly `package` into `dir` and returns the file's path.
@@ -147,12 +194,24 @@ fn parse(stanza: &str) -> Option<Package> {
             .find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
     };
     let depends = field("Depends").unwrap_or_default();
+    let all = [depends, field("Pre-Depends").unwrap_or_default()];
+    let needs = all.iter().flat_map(|clauses| names(clauses));
     Some(Package {
         name: field("Package")?.to_owned(),
         version: field("Version")?.to_owned(),
         size: field("Size")?.parse().ok()?,
         sha256: field("SHA256")?.to_owned(),
         depends: depends.split(',').filter_map(dependency).collect(),
+        needs: needs.collect(),
+        provides: names(field("Provides").unwrap_or_default()).collect(),
+    })
+}
+
+/// Every name of a list of clauses, without versions and architectures.
+fn names(clauses: &str) -> impl Iterator<Item = String> {
+    clauses.split([',', '|']).filter_map(|clause| {
+        let name = clause.split_whitespace().next()?;
+        Some(name.split(':').next().unwrap_or(name).to_owned())
     })
 }
 
@@ -180,6 +239,10 @@ mod tests {
         assert_eq!(package.version, "6.12.1-1");
         assert_eq!(package.size, 1324);
         assert_eq!(package.tag(), "linux-image-6.12-amd64_6.12.1-1");
+        assert_eq!(
+            package.needs,
+            ["linux-image-6.12.1+deb12-amd64", "kmod", "x"]
+        );
         let [kernel, kmod] = package.depends.as_slice() else {
             panic!("{:?}", package.depends);
         };
@@ -189,6 +252,14 @@ mod tests {
             (kmod.name.as_str(), kmod.version.as_deref()),
             ("kmod", None)
         );
+    }
+
+    #[test]
+    fn reads_what_the_client_chose() {
+        let line = "'http://x/zlib1g_1%3a1.2.13_amd64.deb' zlib1g_1%3a1.2.13.dfsg-1_amd64.deb 86684 SHA256:ab";
+        let want = ("zlib1g".to_owned(), "1:1.2.13.dfsg-1".to_owned());
+        assert_eq!(chosen(line), Some(want));
+        assert_eq!(chosen("Reading package lists..."), None);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub mod name {
     pub const BOOT: &str = "boot.json";
     /// The list of contents.
     pub const MANIFEST: &str = "manifest.json";
+    /// The bill of materials.
+    pub const SBOM: &str = "sbom.spdx.json";
 }
 
 /// `boot.json`. Paths are relative to the file itself.

@@ -1,20 +1,23 @@
-//! Puts the image together: one initramfs for all nodes of the cluster, made of two
+//! Puts the image together: one initramfs for all nodes of the cluster, made of several
 //! archives. The first holds what depends on the kernel's version only (modules and
-//! firmware), the second what depends on the cluster and the program. Their packed forms
-//! are found in the cache by content, so a rebuild packs only what changed.
+//! firmware), the second what depends on the cluster and the program, and each of the others
+//! the root of one service. The packed form of the first is found in the cache by content, so
+//! a rebuild packs only what changed; the others may hold secrets.
 
 use crate::apt::{self, Packages};
-use crate::archive::{Node, Tree};
+use crate::archive::Tree;
 use crate::artefact::{self, Boot, BootForm, BootNode, name};
 use crate::cache::{Cache, make_directory, read, write};
 use crate::error::{Error, Result};
 use crate::kernel::{self, Kernel, hex};
+use crate::manifest::Contents;
 use crate::modules::{Library, MANIFEST, Manifest};
 use crate::plan::{self, Plan};
 use crate::progress::Progress;
 use crate::report::Line;
-use crate::{firmware, program};
+use crate::{firmware, program, root, sbom};
 use kodo_config::Diagnostic;
+use kodo_config::start::DIRECTORY;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -93,26 +96,35 @@ pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> R
     let offers = offers(&request.kernel, &manifest)?;
     let kernel = kernel::fetch(&request.kernel, &offers, cache, progress)?;
     let modules = modules_tree(&kernel, &manifest, &offers, cache, progress)?;
+    let mut roots = Vec::new();
+    for wanted in &request.plan.roots {
+        roots.push(root::build(wanted, cache, progress)?);
+    }
     let program = match &request.program {
         Some(path) => path.clone(),
         None => program::build(&request.workspace, &program::NODE, progress)?,
     };
     let program = read(&program)?;
     let program_size = program.len() as u64;
-    let node = node_tree(&request.plan, program);
+    let node = node_tree(&request.plan, &roots, program);
+    let services: Vec<Tree> = roots.iter().map(service_tree).collect();
+    let trees: Vec<&Tree> = [&modules, &node].into_iter().chain(&services).collect();
 
     progress.begin("pack the initramfs", None);
-    let plain = [modules.to_cpio()?, node.to_cpio()?];
-    let packed = [
-        packed_in_cache(&plain[0], cache)?,
-        pack(&plain[1], NODE_LEVEL)?,
-    ];
+    let (mut plain, mut packed) = (Vec::new(), Vec::new());
+    for (position, tree) in trees.iter().enumerate() {
+        let archive = tree.to_cpio()?;
+        packed.push(match position {
+            0 => packed_in_cache(&archive, cache)?,
+            _ => pack(&archive, NODE_LEVEL)?,
+        });
+        plain.push(archive);
+    }
     let out = |name: &str| request.out.join(name);
     write_private(&out(name::INITRD), &packed.concat())?;
     write_private(&out(name::PVH_INITRD), &plain.concat())?;
-    progress.end(&crate::report::size(
-        (packed[0].len() + packed[1].len()) as u64,
-    ));
+    let size = packed.iter().map(|part| part.len() as u64).sum();
+    progress.end(&crate::report::size(size));
 
     copy(&kernel.bzimage(), &out(name::KERNEL))?;
     let pvh = match kernel.elf() {
@@ -125,8 +137,10 @@ pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> R
         }
         None => None,
     };
-    let list = Contents::of(&kernel, &[&modules, &node]);
+    let list = Contents::of(&kernel, &trees, &roots);
     write_json(&out(name::MANIFEST), &list)?;
+    let bill = sbom::of(&request.plan.cluster, &kernel, &trees, &roots);
+    write_json(&out(name::SBOM), &bill)?;
     // Last: whoever finds it finds the rest complete.
     write_loaders(&request.plan, pvh.as_ref(), &request.out)?;
 
@@ -135,24 +149,33 @@ pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> R
         size,
         budget,
     };
+    let mut report = vec![
+        line(
+            "kernel",
+            std::fs::metadata(kernel.bzimage()).map_or(0, |meta| meta.len()),
+            None,
+        ),
+        line("modules and firmware, packed", packed[0].len() as u64, None),
+        line("  unpacked, in the node's RAM", modules.size(), None),
+        line(
+            "everything else, packed",
+            packed[1].len() as u64,
+            Some(NODE_BUDGET),
+        ),
+        line("  unpacked, in the node's RAM", node.size(), None),
+        line("  of that, the program", program_size, None),
+    ];
+    for ((root, tree), packed) in roots.iter().zip(&services).zip(&packed[2..]) {
+        report.push(line(
+            &format!("service {}, packed", root.name),
+            packed.len() as u64,
+            None,
+        ));
+        report.push(line("  unpacked, in the node's RAM", tree.size(), None));
+    }
     Ok(Built {
         boot: out(name::BOOT),
-        report: vec![
-            line(
-                "kernel",
-                std::fs::metadata(kernel.bzimage()).map_or(0, |meta| meta.len()),
-                None,
-            ),
-            line("modules and firmware, packed", packed[0].len() as u64, None),
-            line("  unpacked, in the node's RAM", modules.size(), None),
-            line(
-                "everything else, packed",
-                packed[1].len() as u64,
-                Some(NODE_BUDGET),
-            ),
-            line("  unpacked, in the node's RAM", node.size(), None),
-            line("  of that, the program", program_size, None),
-        ],
+        report,
     })
 }
 
@@ -213,7 +236,7 @@ fn modules_tree(
 }
 
 /// The archive that depends on cluster and program.
-fn node_tree(plan: &Plan, program: Vec<u8>) -> Tree {
+fn node_tree(plan: &Plan, roots: &[root::Built], program: Vec<u8>) -> Tree {
     let mut tree = Tree::default();
     for mount_point in ["dev", "etc", "proc", "run", "srv", "sys"] {
         tree.directory(mount_point, 0o755);
@@ -226,6 +249,17 @@ fn node_tree(plan: &Plan, program: Vec<u8>) -> Tree {
     for file in &plan.files {
         tree.file(&file.path, file.mode, file.content.clone(), &file.origin);
     }
+    for root in roots {
+        let path = format!("{}/{}", DIRECTORY.trim_start_matches('/'), root.name);
+        tree.file(&path, 0o600, root.start.to_bytes(), "the service's root");
+    }
+    tree
+}
+
+/// The archive of a service's root.
+fn service_tree(root: &root::Built) -> Tree {
+    let mut tree = Tree::default();
+    tree.graft(&format!("srv/{}", root.name), root.tree.clone());
     tree
 }
 
@@ -279,49 +313,6 @@ fn write_loaders(plan: &Plan, pvh: Option<&BootForm>, out: &Path) -> Result<()> 
         boot.nodes.insert(machine.name.clone(), node);
     }
     write_json(&out.join(name::BOOT), &boot)
-}
-
-/// `manifest.json`: every file of the image.
-#[derive(Debug, Serialize)]
-struct Contents<'a> {
-    schema: u32,
-    kernel: &'a kernel::Origin,
-    kernel_release: &'a str,
-    files: Vec<Content<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct Content<'a> {
-    path: String,
-    mode: String,
-    size: usize,
-    /// Of the content. For secrets too: a random key cannot be guessed back from it.
-    sha256: String,
-    origin: &'a str,
-}
-
-impl<'a> Contents<'a> {
-    fn of(kernel: &'a Kernel, trees: &[&'a Tree]) -> Self {
-        let mut files = Vec::new();
-        for (path, entry) in trees.iter().flat_map(|tree| tree.entries()) {
-            let Node::File(content) = &entry.node else {
-                continue;
-            };
-            files.push(Content {
-                path: format!("/{path}"),
-                mode: format!("{:04o}", entry.mode),
-                size: content.len(),
-                sha256: hex(&Sha256::digest(content)),
-                origin: &entry.origin,
-            });
-        }
-        Self {
-            schema: 1,
-            kernel: &kernel.origin,
-            kernel_release: &kernel.release,
-            files,
-        }
-    }
 }
 
 /// The packed form of an archive without secrets, from the cache when it is there.

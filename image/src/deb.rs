@@ -20,10 +20,39 @@ pub fn for_each_file(
     progress: &mut dyn Progress,
     mut visit: impl FnMut(&Path, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
-    let damaged = |error: &dyn std::fmt::Display| {
-        Error::file("read the package", deb, error)
-            .next("delete that file and run the same command again")
-    };
+    for_each_entry(deb, progress, |entry| {
+        if !entry.header().entry_type().is_file() {
+            return Ok(());
+        }
+        let path = entry.path().map_err(|error| damaged(deb, &error))?;
+        let path = path.into_owned();
+        let clean = path.strip_prefix(".").unwrap_or(&path);
+        if !clean
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+        {
+            let why = format!("{} leads out of the package", path.display());
+            return Err(damaged(deb, &why));
+        }
+        visit(clean, entry)
+    })
+}
+
+fn damaged(deb: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::file("read the package", deb, error)
+        .next("delete that file and run the same command again")
+}
+
+/// Calls `visit` with every entry, as it is written.
+///
+/// # Errors
+/// As [`for_each_file`].
+pub fn for_each_entry(
+    deb: &Path,
+    progress: &mut dyn Progress,
+    mut visit: impl FnMut(&mut tar::Entry<'_, &mut dyn Read>) -> Result<()>,
+) -> Result<()> {
+    let damaged = |error: &dyn std::fmt::Display| damaged(deb, error);
     let file = File::open(deb).map_err(|error| Error::file("open", deb, &error))?;
     let read = Rc::new(Cell::new(0));
     let counted = Counted {
@@ -37,31 +66,17 @@ pub fn for_each_file(
         let Some(suffix) = name.strip_prefix("data.tar") else {
             continue;
         };
-        let data: Box<dyn Read + '_> = match suffix {
+        let mut data: Box<dyn Read + '_> = match suffix {
             "" => Box::new(member),
             ".xz" => Box::new(lzma_rust2::XzReader::new(member, true)),
             ".zst" => Box::new(zstd::Decoder::new(member).map_err(|error| damaged(&error))?),
             other => return Err(damaged(&format!("data.tar{other} is an unknown packing"))),
         };
-        let mut tar = tar::Archive::new(data);
+        let mut tar = tar::Archive::new(&mut *data as &mut dyn Read);
         for entry in tar.entries().map_err(|error| damaged(&error))? {
             let mut entry = entry.map_err(|error| damaged(&error))?;
             progress.advance(read.get());
-            if !entry.header().entry_type().is_file() {
-                continue;
-            }
-            let path = entry.path().map_err(|error| damaged(&error))?.into_owned();
-            let clean = path.strip_prefix(".").unwrap_or(&path);
-            if !clean
-                .components()
-                .all(|part| matches!(part, Component::Normal(_)))
-            {
-                return Err(damaged(&format!(
-                    "{} leads out of the package",
-                    path.display()
-                )));
-            }
-            visit(clean, &mut entry)?;
+            visit(&mut entry)?;
         }
         return Ok(());
     }

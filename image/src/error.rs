@@ -31,6 +31,13 @@ impl Error {
         Self::new(format!("cannot {verb} {}", path.display())).because(why)
     }
 
+    /// Says of what it is a part.
+    #[must_use]
+    pub(crate) fn within(mut self, whole: &str) -> Self {
+        self.what = format!("{whole}: {}", self.what);
+        self
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn because(mut self, why: impl fmt::Display) -> Self {

@@ -169,6 +169,8 @@ mod tests {
             size: 0,
             sha256: String::new(),
             depends: Vec::new(),
+            needs: Vec::new(),
+            provides: Vec::new(),
         };
         let scratch = cache.scratch().expect("scratch");
         let root = scratch.path().join("firmware");

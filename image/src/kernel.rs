@@ -280,6 +280,8 @@ mod tests {
                 size: 0,
                 sha256: String::new(),
                 depends: vec![need],
+                needs: Vec::new(),
+                provides: Vec::new(),
             };
             (name.to_owned(), package)
         };

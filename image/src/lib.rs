@@ -4,7 +4,8 @@
 //! of every file but the initramfs.
 //!
 //! Order of a build: [`kernel`] fetches and unpacks the package into the [`cache`],
-//! [`modules`] chooses, [`program`] compiles, [`assemble`] packs and writes.
+//! [`modules`] chooses, [`root`] makes the services' roots, [`program`] compiles,
+//! [`assemble`] packs and writes.
 
 pub mod apt;
 pub mod archive;
@@ -16,12 +17,16 @@ pub mod deb;
 pub mod error;
 pub mod firmware;
 pub mod kernel;
+pub mod limits;
+pub mod manifest;
 pub mod modinfo;
 pub mod modules;
 pub mod plan;
 pub mod program;
 pub mod progress;
 pub mod report;
+pub mod root;
+pub mod sbom;
 
 pub use assemble::{Built, Request, build};
 pub use error::{Error, Result};

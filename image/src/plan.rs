@@ -8,15 +8,19 @@
 //! /etc/kodo/key            what `key_file` of the cluster names, if it does
 //! /etc/kodo/witness        what `key_file` of the witness names, if it does
 //! /etc/kodo/tokens         what `tokens_file` names, if it does
-//! /srv/SERVICE/...         what a service's `files` names
+//! /etc/kodo/recipe-*.toml  recipes that are not ready ones
+//! /etc/kodo/start/SERVICE  what the image knows of how a service with a root is started
+//! /srv/SERVICE/...         a service's root; of a built-in one, what `files` names
 //! ```
 
 use crate::artefact::{BootNic, BootSerial, BootWitness};
 use crate::cache::read;
 use crate::error::{Error, Result};
-use kodo_config::cluster::{Cluster, End, NicId, PathKind};
-use kodo_config::{Diagnostic, Secret, Severity};
+use crate::root;
+use kodo_config::cluster::{Cluster, End, NicId, PathKind, ServiceKind};
+use kodo_config::{Diagnostic, Secret, Severity, recipe};
 use std::cell::RefCell;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// The cluster as the image sees it.
@@ -32,6 +36,8 @@ pub struct Plan {
     pub nodes: Vec<Machine>,
     /// Files of the initramfs.
     pub files: Vec<File>,
+    /// Services with a root of their own.
+    pub roots: Vec<root::Wanted>,
 }
 
 /// One node's hardware as the cluster file tells it.
@@ -87,13 +93,14 @@ pub fn load(cluster_file: &Path) -> Result<(Plan, Vec<Diagnostic>)> {
     let beside = kodo_config::secrets::beside(cluster_file);
     let loader = |secret: Secret, path: &str| {
         let content = beside(secret, path)?;
-        let target = match secret {
-            Secret::Key => "etc/kodo/key",
-            Secret::Witness => "etc/kodo/witness",
-            Secret::Tokens => "etc/kodo/tokens",
+        let carried = match secret {
+            Secret::Key => "key".to_owned(),
+            Secret::Witness => "witness".to_owned(),
+            Secret::Tokens => "tokens".to_owned(),
+            Secret::Recipe => recipe::carried(path),
         };
         secrets.borrow_mut().push(File {
-            path: target.to_owned(),
+            path: format!("etc/kodo/{carried}"),
             mode: 0o600,
             content: content.clone().into_bytes(),
             origin: path.to_owned(),
@@ -111,7 +118,7 @@ pub fn load(cluster_file: &Path) -> Result<(Plan, Vec<Diagnostic>)> {
     });
     let base = cluster_file.parent().unwrap_or(Path::new(""));
     for service in &cluster.services {
-        if let Some(directory) = &service.files {
+        if let (ServiceKind::Builtin, Some(directory)) = (&service.kind, &service.files) {
             let directory = directory.get_ref();
             let target = format!("srv/{}", service.name);
             add_directory(&base.join(directory), directory, &target, &mut files)?;
@@ -132,6 +139,7 @@ pub fn load(cluster_file: &Path) -> Result<(Plan, Vec<Diagnostic>)> {
             .map(|position| machine(&cluster, position))
             .collect(),
         files,
+        roots: root::wanted(&cluster, base),
     };
     Ok((plan, cluster.notes))
 }
@@ -221,7 +229,12 @@ fn serial_ports(lines: &[Line<'_>]) -> Vec<BootSerial> {
 }
 
 /// Adds a directory's files, links followed. `shown` is how the cluster file calls it.
-fn add_directory(directory: &Path, shown: &str, target: &str, files: &mut Vec<File>) -> Result<()> {
+pub(crate) fn add_directory(
+    directory: &Path,
+    shown: &str,
+    target: &str,
+    files: &mut Vec<File>,
+) -> Result<()> {
     let refuse = |error: std::io::Error| {
         Error::file("list", directory, &error).next("correct `files` in the cluster file")
     };
@@ -239,12 +252,13 @@ fn add_directory(directory: &Path, shown: &str, target: &str, files: &mut Vec<Fi
             format!("{}/{name}", shown.trim_end_matches('/')),
             format!("{target}/{name}"),
         );
-        if std::fs::metadata(&path).map_err(refuse)?.is_dir() {
+        let meta = std::fs::metadata(&path).map_err(refuse)?;
+        if meta.is_dir() {
             add_directory(&path, &shown, &target, files)?;
         } else {
             files.push(File {
                 path: target,
-                mode: 0o644,
+                mode: 0o644 | (meta.permissions().mode() & 0o111),
                 content: read(&path)?,
                 origin: shown,
             });

@@ -9,15 +9,16 @@ use std::fs;
 use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::time::Duration;
 
-use kodo_config::cluster::{Cluster, Mac};
-use kodo_config::{Bundle, Secret, Severity};
+use kodo_config::cluster::{Cluster, Mac, ServiceKind};
+use kodo_config::start::{self, Start};
+use kodo_config::{Bundle, Secret, Severity, recipe};
 use kodo_engine::surface::Level;
 use kodo_node::{Node, WITNESS_PORT};
 use kodo_sys::clock;
 use kodo_sys::signal::{Signal, SignalFd};
 
 use crate::pid1::{Lane, Parts, Pid1};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, Starts};
 use crate::wire::{FromDev, MESSAGE, Running, ToDev, ToNet, ToSvc};
 use crate::{kernel, last_words, reader};
 
@@ -78,7 +79,8 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
     let position = identify(&cluster, &dev, &mut early)?;
     let name = &cluster.nodes[position].name;
     let config = cluster.node(name).map_err(|error| error.to_string())?;
-    let plan = plan::plan(&cluster, position, &config);
+    let starts = read_starts(&cluster)?;
+    let plan = plan::plan(&cluster, position, &config, &starts)?;
     if let Err(error) = kodo_sys::machine::set_hostname(&plan.node) {
         notes.push((Level::Warn, format!("host name: {error}")));
     }
@@ -91,6 +93,7 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
     let running = Running {
         bundle,
         config: config.clone(),
+        starts,
     };
     let running =
         reader::memory(&running).map_err(|error| format!("the running file is not kept: {error}"));
@@ -142,13 +145,14 @@ fn boot(start: Duration, mut notes: Vec<(Level, String)>) -> Result<(Pid1, Early
 fn read_cluster() -> Result<(Bundle, Cluster), String> {
     let text =
         fs::read_to_string(CLUSTER_FILE).map_err(|error| format!("{CLUSTER_FILE}: {error}"))?;
-    let load = |secret: Secret, _: &str| {
+    let load = |secret: Secret, path: &str| {
         let path = match secret {
-            Secret::Key => KEY_FILE,
-            Secret::Witness => WITNESS_FILE,
-            Secret::Tokens => TOKENS_FILE,
+            Secret::Key => KEY_FILE.to_owned(),
+            Secret::Witness => WITNESS_FILE.to_owned(),
+            Secret::Tokens => TOKENS_FILE.to_owned(),
+            Secret::Recipe => format!("/etc/kodo/{}", recipe::carried(path)),
         };
-        fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+        fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
     };
     Bundle::gather(CLUSTER_FILE, &text, &load).map_err(|diagnostics| {
         let errors = diagnostics
@@ -166,6 +170,24 @@ fn services_with_files() -> Vec<String> {
     let names = fs::read_dir(FILES).into_iter().flatten().flatten();
     names
         .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
+
+/// What the image knows of how services with a root are started.
+fn read_starts(cluster: &Cluster) -> Result<Starts, String> {
+    let rooted = |kind: &ServiceKind| matches!(kind, ServiceKind::Root(_));
+    let services = cluster
+        .services
+        .iter()
+        .filter(|service| rooted(&service.kind));
+    let read = |name: &str| {
+        let path = format!("{}/{name}", start::DIRECTORY);
+        let bytes = fs::read(&path).map_err(|error| error.to_string());
+        let start = bytes.and_then(|bytes| Start::from_bytes(&bytes));
+        start.map_err(|why| format!("{path}: {why}"))
+    };
+    services
+        .map(|service| Ok((service.name.clone(), read(&service.name)?)))
         .collect()
 }
 

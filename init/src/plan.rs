@@ -4,17 +4,19 @@
 //! Owns the translation from [`Cluster`] to setups of ports, lines, services and
 //! children, and which of them another file may change while the machine runs ([`Duties`]). Whatever the deciding code needs is `kodo-config`'s to translate.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use kodo_admin::probe::{ProbeConfig, Target};
 use kodo_admin::web::role::Role;
-use kodo_config::cluster::{self, Cluster, NicId, Node, Service, ServiceKind};
+use kodo_config::cluster::{self, Cluster, NicId, Node, Root, Service, ServiceKind};
+use kodo_config::start::Start;
 use kodo_node::Seats;
 use kodo_node::io::{Line, Port, ServiceId};
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{AdminSetup, Hooks, LineSetup, Nic, PortSetup, ServiceSetup};
+use crate::wire::{AdminSetup, Hooks, LineSetup, Nic, PortSetup, RootSetup, ServiceSetup};
 
 /// This binary, which is every built-in service's program.
 const SELF: &str = "/proc/self/exe";
@@ -94,29 +96,44 @@ fn id(position: usize) -> u8 {
     u8::try_from(position).unwrap_or(u8::MAX)
 }
 
+/// What the image knows of how services with a root are started, by their names.
+pub(crate) type Starts = BTreeMap<String, Start>;
+
 /// The plan of the node at `position` in the file, which boots it with this configuration.
-pub(crate) fn plan(cluster: &Cluster, position: usize, config: &kodo_node::Config) -> Plan {
+///
+/// # Errors
+/// When file and image together do not say how a service is started.
+pub(crate) fn plan(
+    cluster: &Cluster,
+    position: usize,
+    config: &kodo_node::Config,
+    starts: &Starts,
+) -> Result<Plan, String> {
     let seats = (0..cluster.services.len()).map(|number| ServiceId(id(number)));
     let node = &cluster.nodes[position];
-    Plan {
+    Ok(Plan {
         node: node.name.clone(),
         ports: ports(node),
         lines: lines(node),
         watchdog: cluster.watchdog.timeout,
         softdog: cluster.watchdog.softdog,
         state_partition: node.state_partition.clone(),
-        duties: duties(cluster, position, config, &seats.collect()),
-    }
+        duties: duties(cluster, position, config, &seats.collect(), starts)?,
+    })
 }
 
 /// What follows from a file for the node at `position` in it, which runs it with this
 /// configuration; `seats` are the numbers of the file's services there.
+///
+/// # Errors
+/// As [`plan`].
 pub(crate) fn duties(
     cluster: &Cluster,
     position: usize,
     config: &kodo_node::Config,
     seats: &Seats,
-) -> Duties {
+    starts: &Starts,
+) -> Result<Duties, String> {
     let node = &cluster.nodes[position];
     let numbered = |number: usize| {
         let seat = seats.iter().position(|seat| usize::from(seat.0) == number);
@@ -124,17 +141,19 @@ pub(crate) fn duties(
     };
     let services = (0..config.supervisor.services.len()).map(numbered);
     let ids = FIRST_SERVICE_ID..;
-    let setups = ids
-        .zip(services.clone())
-        .map(|(id, known)| known.map(|known| service(cluster, node, known, id)));
-    Duties {
+    let setups = ids.zip(services.clone()).map(|(id, known)| {
+        known
+            .map(|known| service(cluster, node, known, starts, id))
+            .transpose()
+    });
+    Ok(Duties {
         vips: config.netstack.vips.iter().map(|vip| vip.address).collect(),
-        services: setups.collect(),
+        services: setups.collect::<Result<_, _>>()?,
         admin: admin(cluster, node),
         probe: ProbeConfig {
             services: services.map(|known| known.map(target)).collect(),
         },
-    }
+    })
 }
 
 fn ports(node: &Node) -> Vec<PortPlan> {
@@ -170,47 +189,83 @@ fn lines(node: &Node) -> Vec<LineSetup> {
     lines.collect()
 }
 
-fn service(cluster: &Cluster, node: &Node, service: &Service, id: u32) -> ServiceSetup {
+fn service(
+    cluster: &Cluster,
+    node: &Node,
+    service: &Service,
+    starts: &Starts,
+    id: u32,
+) -> Result<ServiceSetup, String> {
+    match &service.kind {
+        ServiceKind::Builtin => Ok(builtin(cluster, node, service, id)),
+        ServiceKind::Root(root) => rooted(node, service, root, starts, id)
+            .map_err(|why| format!("service {}: {why}", service.name)),
+    }
+}
+
+/// The web server of the image.
+fn builtin(cluster: &Cluster, node: &Node, service: &Service, id: u32) -> ServiceSetup {
     let reads = service
         .files
         .as_ref()
         .map(|_| format!("/srv/{}", service.name));
-    let arguments = match service.kind {
-        ServiceKind::Builtin => {
-            let mut arguments = vec![
-                "init".to_owned(),
-                "web".to_owned(),
-                format!("port={}", service.port),
-                format!("node={}", node.name),
-                format!("cluster={}", cluster.name),
-            ];
-            arguments.extend(reads.iter().map(|reads| format!("directory={reads}")));
-            if service.promotable {
-                arguments.push("roles".to_owned());
-            }
-            arguments
-        }
-    };
-    let hooks = service.promotable.then(|| match service.kind {
-        ServiceKind::Builtin => {
-            let hook = |role: Role| ["init", "web-role", role.word()].map(str::to_owned);
-            Hooks {
-                program: SELF.to_owned(),
-                promote: hook(Role::Promoted).to_vec(),
-                demote: hook(Role::Unpromoted).to_vec(),
-            }
-        }
+    let mut arguments = vec![
+        "init".to_owned(),
+        "web".to_owned(),
+        format!("port={}", service.port),
+        format!("node={}", node.name),
+        format!("cluster={}", cluster.name),
+    ];
+    arguments.extend(reads.iter().map(|reads| format!("directory={reads}")));
+    if service.promotable {
+        arguments.push("roles".to_owned());
+    }
+    let hook = |role: Role| ["init", "web-role", role.word()].map(str::to_owned);
+    let hooks = service.promotable.then(|| Hooks {
+        program: SELF.to_owned(),
+        promote: hook(Role::Promoted).to_vec(),
+        demote: hook(Role::Unpromoted).to_vec(),
     });
     ServiceSetup {
         name: service.name.clone(),
         program: SELF.to_owned(),
         arguments,
         reads,
+        root: None,
         hooks,
         id,
         low_port: service.port < 1024,
         node: node.name.clone(),
     }
+}
+
+/// A program in a root of its own.
+fn rooted(
+    node: &Node,
+    service: &Service,
+    root: &Root,
+    starts: &Starts,
+    id: u32,
+) -> Result<ServiceSetup, String> {
+    let known = starts.get(&service.name);
+    let known = known.ok_or("the image has no root for it; build the image anew")?;
+    let launch = root.launch(known)?;
+    Ok(ServiceSetup {
+        name: service.name.clone(),
+        program: launch.command,
+        arguments: launch.arguments,
+        reads: None,
+        root: Some(RootSetup {
+            directory: format!("/srv/{}", service.name),
+            writable: root.writable.clone(),
+            environment: launch.environment,
+            work: launch.directory,
+        }),
+        hooks: None,
+        id: launch.identity.map_or(id, |identity| identity.user),
+        low_port: service.port < 1024,
+        node: node.name.clone(),
+    })
 }
 
 fn admin(cluster: &Cluster, node: &Node) -> Option<AdminSetup> {
@@ -239,5 +294,54 @@ fn target(service: &Service) -> Target {
         port: service.port,
         path: service.probe.path.clone(),
         timeout: service.probe.timeout,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kodo_config::start::Identity;
+
+    fn planned(starts: &Starts) -> Result<Plan, String> {
+        let text = include_str!("../../image/examples/services.toml");
+        let cluster = Cluster::parse("services.toml", text, &|_, _| Err("none".into())).unwrap();
+        let config = cluster.node("node1").unwrap();
+        plan(&cluster, 0, &config, starts)
+    }
+
+    #[test]
+    fn a_service_with_a_root_is_started_in_it() {
+        let own = Start::default();
+        let named = Start {
+            identity: Some(Identity {
+                user: 33,
+                group: 33,
+                groups: Vec::new(),
+            }),
+            ..Start::default()
+        };
+        let starts = Starts::from([("pages".to_owned(), named), ("balancer".to_owned(), own)]);
+        let plan = planned(&starts).unwrap();
+        let [Some(pages), Some(balancer)] = &plan.duties.services[..] else {
+            panic!("two services")
+        };
+        assert_eq!(pages.program, "/usr/sbin/apache2");
+        let root = pages.root.as_ref().unwrap();
+        assert_eq!(root.directory, "/srv/pages");
+        assert_eq!(root.writable, ["/run/apache2"]);
+        assert_eq!((pages.id, pages.low_port), (33, true));
+        assert_eq!(
+            (balancer.id, balancer.low_port),
+            (FIRST_SERVICE_ID + 1, false)
+        );
+    }
+
+    #[test]
+    fn a_root_that_the_image_lacks_is_told() {
+        let error = planned(&Starts::new()).unwrap_err();
+        assert!(
+            error.contains("service pages") && error.contains("build the image anew"),
+            "{error}"
+        );
     }
 }

@@ -73,10 +73,11 @@ fn read(
     if let Some(fault) = config.engine.fault() {
         return Err(format!("no node can run it: {fault}"));
     }
-    let duties = plan::duties(&new, position, &config, &seats);
+    let duties = plan::duties(&new, position, &config, &seats, &running.starts)?;
     let keeps = Running {
         bundle,
         config: config.clone(),
+        starts: running.starts.clone(),
     };
     let read = Read {
         changes: lines(&changes),

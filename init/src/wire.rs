@@ -12,7 +12,7 @@ use kodo_node::io::{ActError, Exit, Line, LogLine, Port, ServiceId, Token};
 use kodo_node::status::Status;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Duties;
+use crate::plan::{Duties, Starts};
 
 /// Bytes of the largest message.
 pub(crate) const MESSAGE: usize = 32 * 1024;
@@ -233,6 +233,8 @@ pub(crate) struct ServiceSetup {
     pub(crate) arguments: Vec<String>,
     /// The only directory that it may read, if any.
     pub(crate) reads: Option<String>,
+    /// Its own root, if it has one; then the program is in there.
+    pub(crate) root: Option<RootSetup>,
     /// User and group id.
     pub(crate) id: u32,
     /// How it is told its role, if it has one.
@@ -241,6 +243,19 @@ pub(crate) struct ServiceSetup {
     pub(crate) low_port: bool,
     /// This node's name, for the service's environment.
     pub(crate) node: String,
+}
+
+/// A service's own root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RootSetup {
+    /// Where it is.
+    pub(crate) directory: String,
+    /// Where in it the service may write.
+    pub(crate) writable: Vec<String>,
+    /// `NAME=value`, beside what every service is told.
+    pub(crate) environment: Vec<String>,
+    /// Working directory in it.
+    pub(crate) work: String,
 }
 
 /// An unprivileged process of this node itself.
@@ -336,6 +351,8 @@ pub(crate) struct Running {
     pub(crate) bundle: Bundle,
     /// What the node runs, with the numbers that its services and VIPs have here.
     pub(crate) config: kodo_node::Config,
+    /// What the image knows of its services' roots.
+    pub(crate) starts: Starts,
 }
 
 /// From the reader: its only answer.

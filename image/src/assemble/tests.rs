@@ -78,7 +78,30 @@ fn request(dir: &Path, out: &str, nodes: &[&str]) -> Request {
             witness: None,
             nodes: nodes.iter().map(|name| machine(name)).collect(),
             files: vec![key],
+            roots: vec![service(dir)],
         },
+    }
+}
+
+/// A service that is a program of its operator's, with a secret in its environment.
+fn service(dir: &Path) -> root::Wanted {
+    use kodo_config::cluster::ServiceKind;
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/web.toml");
+    let text = std::fs::read_to_string(example).expect("example");
+    let words = "program = \"run\"\nenvironment = { PASSWORD = \"hidden\" }";
+    let text = text.replace("kind = \"builtin\"", words);
+    let cluster = kodo_config::Cluster::parse("web.toml", &text, &|_, _| Err("none".into()));
+    let cluster = cluster.unwrap_or_else(|items| panic!("{}", items[0]));
+    let ServiceKind::Root(root) = &cluster.services[0].kind else {
+        panic!("a root")
+    };
+    write(&dir.join("run"), b"static").expect("program");
+    root::Wanted {
+        name: "web".into(),
+        port: 80,
+        root: (**root).clone(),
+        files: None,
+        base: dir.to_owned(),
     }
 }
 
@@ -125,6 +148,17 @@ fn a_build_is_complete_repeatable_and_keeps_its_secrets() {
     let find = |path: &str| files.iter().find(|file| file["path"] == path).expect(path);
     assert_eq!(find("/etc/kodo/key")["mode"], "0600");
     assert_eq!(find("/init")["size"], 3);
+    assert_eq!(find("/srv/web/usr/bin/run")["origin"], "run");
+    assert_eq!(find("/srv/web/bin")["link"], "usr/bin");
+    assert_eq!(find("/etc/kodo/start/web")["mode"], "0600");
+    assert_eq!(manifest["services"][0]["command"][0], "/usr/bin/run");
+    assert_eq!(manifest["services"][0]["environment"][0], "PASSWORD");
+    assert!(!manifest.to_string().contains("hidden"), "values stay out");
+    assert!(
+        one.report
+            .iter()
+            .any(|line| line.what == "service web, packed")
+    );
     let module = find("/lib/modules/6.12.1/kernel/virtio_net.ko");
     assert_eq!(module["origin"], "linux-image-6.12.1-amd64 6.12.1-1");
     assert_eq!(module["sha256"].as_str().map(str::len), Some(64));
@@ -144,4 +178,68 @@ fn a_node_that_left_the_cluster_leaves_no_loader_behind() {
     assert!(out.join("node2.ipxe").exists());
     build(&request(dir.path(), "out", &["node1"]), &cache, &mut Silent).expect("second");
     assert!(out.join("node1.grub").exists() && !out.join("node2.ipxe").exists());
+}
+
+/// What the specification of SPDX 2.3 demands of a document, its packages and relations.
+#[test]
+fn the_bill_of_materials_is_whole() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let cache = Cache::at(dir.path().join("cache"));
+    build(&request(dir.path(), "out", &["node1"]), &cache, &mut Silent).expect("builds");
+    let bill = read(&dir.path().join("out").join(name::SBOM)).expect("bill");
+    let bill: serde_json::Value = serde_json::from_slice(&bill).expect("reads");
+    let text = |value: &serde_json::Value, key: &str| value[key].as_str().expect(key).to_owned();
+    for (key, want) in [
+        ("spdxVersion", "SPDX-2.3"),
+        ("dataLicense", "CC0-1.0"),
+        ("SPDXID", "SPDXRef-DOCUMENT"),
+    ] {
+        assert_eq!(text(&bill, key), want);
+    }
+    assert!(
+        text(&bill, "documentNamespace").starts_with("urn:"),
+        "a unique URI"
+    );
+    assert!(text(&bill["creationInfo"], "created").ends_with('Z'));
+    let packages = bill["packages"].as_array().expect("packages");
+    let mut ids = Vec::new();
+    for package in packages {
+        assert!(!text(package, "name").is_empty());
+        assert_eq!(text(package, "downloadLocation"), "NOASSERTION");
+        ids.push(text(package, "SPDXID"));
+    }
+    let names: Vec<String> = packages
+        .iter()
+        .map(|package| text(package, "name"))
+        .collect();
+    for name in ["kodo", "linux-image-6.12.1-amd64", "run"] {
+        assert!(
+            names.iter().any(|known| known == name),
+            "{name} is not in {names:?}"
+        );
+    }
+    let kernel = packages
+        .iter()
+        .find(|package| package["name"] == "linux-image-6.12.1-amd64")
+        .expect("kernel");
+    assert_eq!(
+        kernel["externalRefs"][0]["referenceLocator"],
+        "pkg:deb/debian/linux-image-6.12.1-amd64@6.12.1-1?arch=amd64"
+    );
+    ids.push("SPDXRef-DOCUMENT".into());
+    let relations = bill["relationships"].as_array().expect("relationships");
+    for relation in relations {
+        assert!(
+            ids.contains(&text(relation, "spdxElementId"))
+                && ids.contains(&text(relation, "relatedSpdxElement")),
+            "{relation}"
+        );
+    }
+    assert_eq!(
+        relations.len(),
+        packages.len(),
+        "each is described or contained"
+    );
+    let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len(), "ids differ");
 }

@@ -11,6 +11,8 @@
 
 use core::fmt;
 
+use std::collections::BTreeMap;
+
 use chacha20poly1305::aead::{AeadInOut, KeyInit, inout::InOutBuf};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce, Tag};
 use hmac::{Hmac, Mac};
@@ -38,6 +40,8 @@ pub struct Bundle {
     key: Option<String>,
     witness: Option<String>,
     tokens: Option<String>,
+    /// By the paths that the file names.
+    recipes: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for Bundle {
@@ -109,12 +113,18 @@ impl Bundle {
         load: Loader<'_>,
     ) -> Result<(Bundle, Cluster), Vec<Diagnostic>> {
         let [key, witness, tokens] = [const { core::cell::RefCell::new(None) }; 3];
+        let recipes = core::cell::RefCell::new(BTreeMap::new());
         let gathering = |secret: Secret, path: &str| {
             let content = load(secret, path)?;
             let place = match secret {
                 Secret::Key => &key,
                 Secret::Witness => &witness,
                 Secret::Tokens => &tokens,
+                Secret::Recipe => {
+                    let text = content.clone();
+                    recipes.borrow_mut().insert(path.to_owned(), text);
+                    return Ok(content);
+                }
             };
             *place.borrow_mut() = Some(content.clone());
             Ok(content)
@@ -125,6 +135,7 @@ impl Bundle {
             key: key.into_inner(),
             witness: witness.into_inner(),
             tokens: tokens.into_inner(),
+            recipes: recipes.into_inner(),
         };
         Ok((bundle, cluster))
     }
@@ -134,11 +145,12 @@ impl Bundle {
     /// # Errors
     /// As [`Cluster::parse`].
     pub fn cluster(&self, file: &str) -> Result<Cluster, Vec<Diagnostic>> {
-        let load = |secret: Secret, _: &str| {
+        let load = |secret: Secret, path: &str| {
             let content = match secret {
                 Secret::Key => &self.key,
                 Secret::Witness => &self.witness,
                 Secret::Tokens => &self.tokens,
+                Secret::Recipe => &self.recipes.get(path).cloned(),
             };
             content
                 .clone()

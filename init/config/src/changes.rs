@@ -7,15 +7,15 @@
 //! the list tells too. Shows no secret.
 
 use core::fmt;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kodo_engine::GroupId;
 use kodo_engine::reload;
 
 use crate::cluster::{
     Admin, Bond, Cluster, EvenSplit, Failback, Group, HealthRule, Location, Member, Nic, Node,
-    OnStopFailure, Order, Path, Probe, Quarantine, Serial, Service, ServiceKind, SplitBrain,
-    Timing, Token, Vip, Watchdog, Witness, Worth,
+    OnStopFailure, Order, Origin, Path, Probe, Quarantine, Recipe, Root, Serial, Service,
+    ServiceKind, SplitBrain, Timing, Token, User, Vip, Watchdog, Witness, Worth,
 };
 use crate::time::Show;
 use crate::words::and;
@@ -569,6 +569,76 @@ fn served(service: &Service) -> String {
 fn kind(kind: &ServiceKind) -> &'static str {
     match kind {
         ServiceKind::Builtin => "builtin",
+        ServiceKind::Root(_) => "in a root of its own",
+    }
+}
+
+/// What the image builder made of a root is there for good; how it is started is not.
+fn root(list: &mut List, place: &str, old: &Root, new: &Root) {
+    let Root {
+        origin,
+        recipe,
+        keep,
+        files_at,
+        command,
+        arguments,
+        environment,
+        directory,
+        writable,
+        user,
+    } = new;
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
+    let images = Takes::Images;
+    let shown = |origin: &toml::Spanned<Origin>| match origin.get_ref() {
+        Origin::Program(path) => format!("the program {path}"),
+        Origin::Debian(packages) => format!("Debian's {}", packages.join(", ")),
+        Origin::Oci(path) => format!("the container image {path}"),
+    };
+    list.word(place, "origin", images, shown(&old.origin), shown(origin));
+    let named = |recipe: &Option<Recipe>| {
+        or_none(recipe.as_ref().map(|recipe| match recipe {
+            Recipe::Ready(name) | Recipe::Directory(name) => name.clone(),
+        }))
+    };
+    list.word(place, "recipe", images, named(&old.recipe), named(recipe));
+    list.word(place, "keep", images, each(&old.keep), each(keep));
+    let at = |place: &Option<String>| or_none(place.clone());
+    list.word(place, "files_at", images, at(&old.files_at), at(files_at));
+    let was = each(&old.writable);
+    list.word(place, "writable", images, was, each(writable));
+    let who = |user: &Option<User>| {
+        or_none(user.as_ref().map(|user| match user {
+            User::Id(id) => id.to_string(),
+            User::Name(name) => name.clone(),
+        }))
+    };
+    list.word(place, "user", images, who(&old.user), who(user));
+    let again = Takes::Restart;
+    list.word(place, "command", again, at(&old.command), at(command));
+    let all = |arguments: &Option<Vec<String>>| or_none(arguments.as_ref().map(|all| each(all)));
+    let was = all(&old.arguments);
+    list.word(place, "arguments", again, was, all(arguments));
+    variables(list, place, "environment", &old.environment, environment);
+    let was = at(&old.directory);
+    list.word(place, "directory", again, was, at(directory));
+}
+
+/// By their names: values may be secret.
+fn variables(
+    list: &mut List,
+    place: &str,
+    word: &str,
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) {
+    if old != new {
+        let shown = |all: &BTreeMap<String, String>| names(all.keys().map(String::as_str));
+        let other = match old.keys().eq(new.keys()) {
+            true => " with other values",
+            false => "",
+        };
+        let becomes = format!("{}{other}", shown(new));
+        list.word(place, word, Takes::Restart, shown(old), becomes);
     }
 }
 
@@ -596,13 +666,20 @@ fn service(list: &mut List, place: &str, old: &Service, new: &Service) {
     let kinds = [&old.kind, kind].map(|one| self::kind(one).to_owned());
     let [was, becomes] = kinds;
     list.word(place, "kind", Takes::Images, was, becomes);
-    list.word(
-        place,
-        "port",
-        Takes::Restart,
-        old.port.to_string(),
-        port.to_string(),
-    );
+    let rooted = match (&old.kind, kind) {
+        (ServiceKind::Root(was), ServiceKind::Root(becomes)) => {
+            root(list, place, was, becomes);
+            true
+        }
+        _ => false,
+    };
+    // Files of a root may name it.
+    let takes = if rooted {
+        Takes::Images
+    } else {
+        Takes::Restart
+    };
+    list.word(place, "port", takes, old.port.to_string(), port.to_string());
     let path_of = |files: &Option<toml::Spanned<String>>| match files {
         Some(files) => files.get_ref().clone(),
         None => "none".to_owned(),
@@ -610,6 +687,7 @@ fn service(list: &mut List, place: &str, old: &Service, new: &Service) {
     // The image has the old ones under the service's name.
     let takes = match (&old.files, files) {
         (Some(_), Some(_)) => Takes::Images,
+        _ if rooted => Takes::Images,
         _ => Takes::Restart,
     };
     list.word(place, "files", takes, path_of(&old.files), path_of(files));

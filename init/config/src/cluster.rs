@@ -7,6 +7,7 @@
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use kodo_engine::Key;
 use serde::Serialize;
@@ -293,7 +294,7 @@ pub struct Service {
     pub kind: ServiceKind,
     /// TCP port on which it serves HTTP.
     pub port: u16,
-    /// Directory of static files, relative to the cluster file; the image carries a copy.
+    /// Directory of files, relative to the cluster file; the image carries a copy.
     pub files: Option<Spanned<String>>,
     /// Its instances have two roles: one of them can be promoted.
     pub promotable: bool,
@@ -310,10 +311,70 @@ pub struct Service {
 }
 
 /// What a service runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub enum ServiceKind {
     /// The web server that is part of the image.
     Builtin,
+    /// A program in a root directory of its own: `/srv/NAME` of the image.
+    Root(Box<Root>),
+}
+
+/// A service's own root directory: where it comes from, and what is started in it. What
+/// the file and its recipe leave open, the image knows (see [`crate::start`]).
+#[derive(Clone, Debug, Serialize)]
+pub struct Root {
+    /// Where it comes from.
+    pub origin: Spanned<Origin>,
+    /// The recipe that was followed: its `overlay` goes into the root. What it says is in
+    /// the other fields.
+    #[serde(skip)]
+    pub recipe: Option<Recipe>,
+    /// Patterns of files that are kept beside what is started: absolute, `*` within one
+    /// name, `**` across directories.
+    pub keep: Vec<String>,
+    /// Where in the root [`Service::files`] goes.
+    pub files_at: Option<String>,
+    /// Absolute path in the root of what is started.
+    pub command: Option<String>,
+    /// Its arguments, without the zeroth.
+    pub arguments: Option<Vec<String>>,
+    /// Its environment, beside what every service is told.
+    pub environment: BTreeMap<String, String>,
+    /// Its working directory.
+    pub directory: Option<String>,
+    /// Where in the root it may write: memory, empty at each start.
+    pub writable: Vec<String>,
+    /// Who it is; otherwise a user of its own.
+    pub user: Option<User>,
+}
+
+/// Where a service's root comes from. Paths are relative to the cluster file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Origin {
+    /// A program of the build host, and the libraries that it needs.
+    Program(String),
+    /// Debian packages, and what they depend on; reduced to what is started and kept.
+    Debian(Vec<String>),
+    /// A container image: an OCI layout or a docker archive in one tar file, whole.
+    Oci(String),
+}
+
+/// A recipe that a service follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipe {
+    /// One of [`crate::recipe::READY`].
+    Ready(String),
+    /// A directory, relative to the cluster file.
+    Directory(String),
+}
+
+/// Who a service is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum User {
+    /// By number.
+    Id(u32),
+    /// By name in the root's `/etc/passwd`.
+    Name(String),
 }
 
 /// How a service's health is asked: an HTTP GET to its own port.
@@ -647,7 +708,7 @@ impl Service {
     /// A hash of what only a restart of it changes.
     pub(crate) fn make(&self) -> u32 {
         let files = self.files.as_ref().map(Spanned::get_ref);
-        make(&(self.kind, self.port, files, self.promotable))
+        make(&(&self.kind, self.port, files, self.promotable))
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Flaw {
 }
 
 impl Flaw {
-    fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             help: Some(help.into()),

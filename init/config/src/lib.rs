@@ -5,8 +5,8 @@
 //! the first type error and every unknown key of each table, and every value and
 //! relation that is wrong in the tables that could be read.
 //!
-//! Never opens a file, never reads a clock: secrets that live in files of their own come
-//! through a [`Loader`].
+//! Never opens a file, never reads a clock: secrets and recipes that live in files of their
+//! own come through a [`Loader`].
 
 pub mod bundle;
 pub mod changes;
@@ -14,9 +14,11 @@ pub mod cluster;
 pub mod diagnostic;
 #[cfg(feature = "report")]
 pub mod explain;
+pub mod recipe;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod secrets;
+pub mod start;
 pub mod time;
 pub mod words;
 
@@ -26,6 +28,7 @@ mod leaf;
 mod lower;
 mod net;
 mod partition;
+mod place;
 mod raw;
 mod read;
 mod syntax;
@@ -45,7 +48,7 @@ const TEXT_MAX: usize = 4 << 20;
 impl Cluster {
     /// Reads and checks a cluster file.
     ///
-    /// `file` is its name for messages; `load` fetches what `key_file` and `tokens_file` name.
+    /// `file` is its name for messages; `load` fetches what `key_file`, `tokens_file` and `recipe` name.
     ///
     /// # Errors
     /// Everything that is wrong with it, with at least one [`Severity::Error`], most

@@ -5,16 +5,18 @@
 
 use core::net::IpAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::cluster::{
-    Bond, Cidr, EvenSplit, HealthRule, Mac, OnStopFailure, PciAddress, Profile, Role, ServiceKind,
-    SplitBrain, Worth,
+    Bond, Cidr, EvenSplit, HealthRule, Mac, OnStopFailure, PciAddress, Profile, Role, SplitBrain,
+    User, Worth,
 };
 use crate::leaf::{Choice, Clones, Hex256, Name, Text};
 use crate::partition::PartitionName;
+use crate::place::{Package, Pattern, Place};
 
 /// `[cluster]`
 #[derive(Debug, Deserialize)]
@@ -108,17 +110,64 @@ pub(crate) struct Serial {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Service {
     pub(crate) name: Text<Name>,
-    pub(crate) kind: Option<Text<ServiceKind>>,
+    pub(crate) kind: Option<Text<Kind>>,
     pub(crate) port: Option<Spanned<u16>>,
+    pub(crate) recipe: Option<Spanned<String>>,
+    pub(crate) program: Option<Spanned<String>>,
+    pub(crate) debian: Option<Spanned<Vec<Text<Package>>>>,
+    pub(crate) oci: Option<Spanned<String>>,
+    pub(crate) keep: Option<Spanned<Vec<Text<Pattern>>>>,
     pub(crate) files: Option<Spanned<String>>,
     pub(crate) promotable: Option<Spanned<bool>>,
+    pub(crate) files_at: Option<Text<Place>>,
+    pub(crate) command: Option<Text<Place>>,
+    pub(crate) arguments: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(crate) environment: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
+    pub(crate) directory: Option<Text<Place>>,
+    pub(crate) writable: Option<Spanned<Vec<Text<Place>>>>,
+    pub(crate) user: Option<Text<User>>,
     pub(crate) start_timeout: Option<Text<Duration>>,
     pub(crate) stop_timeout: Option<Text<Duration>>,
     pub(crate) backoff_min: Option<Text<Duration>>,
     pub(crate) backoff_max: Option<Text<Duration>>,
 }
 
-/// `[service.probe]`
+impl Service {
+    /// Takes out what a recipe can say as well.
+    pub(crate) fn root(&mut self) -> Recipe {
+        Recipe {
+            program: self.program.take(),
+            debian: self.debian.take(),
+            oci: self.oci.take(),
+            keep: self.keep.take(),
+            files_at: self.files_at.take(),
+            command: self.command.take(),
+            arguments: self.arguments.take(),
+            environment: self.environment.take(),
+            directory: self.directory.take(),
+            writable: self.writable.take(),
+            user: self.user.take(),
+        }
+    }
+}
+
+/// A recipe: what it says holds for a `[[service]]` that does not say it itself.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Recipe {
+    pub(crate) program: Option<Spanned<String>>,
+    pub(crate) debian: Option<Spanned<Vec<Text<Package>>>>,
+    pub(crate) oci: Option<Spanned<String>>,
+    pub(crate) keep: Option<Spanned<Vec<Text<Pattern>>>>,
+    pub(crate) files_at: Option<Text<Place>>,
+    pub(crate) command: Option<Text<Place>>,
+    pub(crate) arguments: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(crate) environment: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
+    pub(crate) directory: Option<Text<Place>>,
+    pub(crate) writable: Option<Spanned<Vec<Text<Place>>>>,
+    pub(crate) user: Option<Text<User>>,
+}
+
+/// `[service.probe]`, and `[probe]` of a recipe
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Probe {
     pub(crate) path: Option<Spanned<String>>,
@@ -181,6 +230,12 @@ pub(crate) struct Order {
     pub(crate) kind: Option<Text<OrderKind>>,
 }
 
+/// A service that has no origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Builtin,
+}
+
 /// When a group returns, as the file says it; the delay is a key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failback {
@@ -226,7 +281,7 @@ impl Choice for Role {
         &[("lan", Self::Lan), ("crossover", Self::Crossover)];
 }
 
-impl Choice for ServiceKind {
+impl Choice for Kind {
     const WHAT: &'static str = "a kind of service";
     const WORDS: &'static [(&'static str, Self)] = &[("builtin", Self::Builtin)];
 }

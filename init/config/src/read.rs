@@ -30,6 +30,9 @@ pub(crate) struct NodeEntry {
     pub(crate) serial: Vec<Entry<raw::Serial>>,
 }
 
+/// A recipe's own keys, and its `[probe]`.
+pub(crate) type RecipeEntry = (Entry<raw::Recipe>, Option<Entry<raw::Probe>>);
+
 /// Every table of the file that could be read. What could not has been told.
 #[derive(Debug, Default)]
 pub(crate) struct File {
@@ -177,6 +180,24 @@ pub(crate) fn file(sink: &mut Sink<'_>) -> Option<File> {
         sink.push(hints::unknown_key(key, is_table(value), "the file", &known));
     }
     Some(file)
+}
+
+/// Reads a whole recipe; the same tables as a service's, without its header.
+pub(crate) fn recipe(sink: &mut Sink<'_>) -> Option<RecipeEntry> {
+    let (document, errors) = DeTable::parse_recoverable(sink.whole());
+    if !errors.is_empty() {
+        syntax::tell(sink, &document, &errors);
+        return None;
+    }
+    let mut root = Table {
+        header: "the recipe",
+        span: 0..0,
+        keys: document.into_inner(),
+    };
+    let probe = root
+        .table(sink, "probe", "[probe]")
+        .and_then(|probe| probe.read(sink, &[]));
+    Some((root.read(sink, &["probe"])?, probe))
 }
 
 fn schema(sink: &mut Sink<'_>, root: &mut Table<'_>) {

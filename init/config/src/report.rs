@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin as From, Patch, Renderer, Snippet};
 
+use crate::cluster::{Origin, ServiceKind};
 use crate::diagnostic::{Diagnostic, Severity, Sink};
 use crate::secrets::beside;
 use crate::{Cluster, Diagnostic as Item, wrap};
@@ -103,7 +104,7 @@ pub fn load(path: &Path, style: Style) -> Result<(Cluster, String), String> {
     }
 }
 
-/// Services whose `files` are not there.
+/// Services whose `files` or origin are not there.
 fn missing_files(cluster: &Cluster, path: &Path, text: &str) -> Vec<Diagnostic> {
     let name = path.display().to_string();
     let mut sink = Sink::new(&name, text);
@@ -124,6 +125,25 @@ fn missing_files(cluster: &Cluster, path: &Path, text: &str) -> Vec<Diagnostic> 
             );
         }
     }
+    for service in &cluster.services {
+        let ServiceKind::Root(root) = &service.kind else {
+            continue;
+        };
+        let (Origin::Program(file) | Origin::Oci(file)) = root.origin.get_ref() else {
+            continue;
+        };
+        let file = path.parent().unwrap_or(Path::new("")).join(file);
+        if !file.is_file() {
+            sink.push(
+                Diagnostic::error(
+                    root.origin.span(),
+                    format!("there is no file {}", file.display()),
+                )
+                .because("the service's root is made from it")
+                .help("create it, or correct the path; it is relative to the cluster file"),
+            );
+        }
+    }
     sink.finish()
 }
 
@@ -135,7 +155,7 @@ fn one(item: &Item, text: &str, renderer: &Renderer) -> String {
     };
     let mut main = Group::with_title(level.primary_title(&item.message));
     if item.span.is_empty() && item.at.line == 1 && item.at.column == 1 {
-        main = main.element(Origin::path(&item.file));
+        main = main.element(From::path(&item.file));
     } else {
         let primary = AnnotationKind::Primary
             .span(item.span.clone())

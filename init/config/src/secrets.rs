@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::cluster::Token;
 use crate::leaf::{Hex256, Name, Parse};
 
-/// Which secret is wanted.
+/// Which file beside the cluster file is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secret {
     /// The text of the cluster's `key_file`.
@@ -23,9 +23,11 @@ pub enum Secret {
     Witness,
     /// The text of `tokens_file`.
     Tokens,
+    /// The text of a recipe; no secret, but read the same way.
+    Recipe,
 }
 
-/// Fetches the text of a secret by its path as the cluster file writes it, or says why not.
+/// Fetches the text of such a file by its path as the cluster file writes it, or says why not.
 pub type Loader<'a> = &'a dyn Fn(Secret, &str) -> Result<String, String>;
 
 /// A loader that reads files relative to the directory of the cluster file.

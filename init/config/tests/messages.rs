@@ -125,6 +125,7 @@ fn the_examples_pass_with_exactly_their_remarks() {
         "in a split, the half that the witness speaks for serves",
     );
     example("web.toml", &[key, token, ping, drills]);
+    example("services.toml", &[key, token, ping, drills]);
     example("three.toml", &[key, token, quorum, drills]);
     example("promotable.toml", &[key, token, quorum, drills]);
     example("voter.toml", &[key, token, quorum, drills]);

@@ -32,6 +32,9 @@ fn load(secret: Secret, path: &str) -> Result<String, String> {
             Ok(of("ada") + &of("bob"))
         }
         (Secret::Witness, _) => Err("not found".into()),
+        (Secret::Recipe, path) => Ok(format!(
+            "debian = [\"a1\"]\ncommand = \"/bin/a\"\narguments = [\"{path}\"]\n"
+        )),
     }
 }
 
@@ -83,6 +86,37 @@ fn a_bundle_is_opened_by_the_key_that_sealed_it_and_means_what_was_sealed() {
     assert_eq!(open(&[accepted], 1), Unopened::Key);
     assert_eq!(open(&[signs], 3), Unopened::Replaces);
     assert_eq!(Bundle::from_bytes(&bundle.to_bytes()), Some(bundle));
+}
+
+#[test]
+fn recipes_travel_with_the_file() {
+    let text = with("kind = \"builtin\"", "recipe = \"./mine\"");
+    let (bundle, read) = Bundle::gather("new.toml", &text, &load).unwrap();
+    let again = bundle.cluster("new.toml").unwrap();
+    assert_eq!(again.file_hash(), read.file_hash());
+}
+
+#[test]
+fn a_root_is_what_its_image_made_of_it() {
+    let rooted = |words: &str| with("kind = \"builtin\"", words);
+    let base = "recipe = \"./mine\"\nenvironment = { A = \"1\" }";
+    let told = |words: &str| told(&rooted(base), &rooted(words));
+    assert_eq!(
+        told(
+            "recipe = \"./mine\"\ndebian = [\"b1\"]\nwritable = [\"/tmp\"]\nenvironment = { A = \"1\" }"
+        ),
+        [
+            "service web: origin: Debian's a1 -> Debian's a1, b1 (needs new images)",
+            "service web: writable: none -> /tmp (needs new images)",
+        ]
+    );
+    assert_eq!(
+        told("recipe = \"./mine\"\narguments = [\"-x\"]\nenvironment = { A = \"2\" }"),
+        [
+            "service web: arguments: ./mine/recipe.toml -> -x (its group restarts)",
+            "service web: environment: A -> A with other values (its group restarts)",
+        ]
+    );
 }
 
 #[test]

@@ -74,10 +74,15 @@ impl Bench {
         let load = |_, _: &str| Err("there is none".to_owned());
         let (bundle, cluster) = Bundle::gather("test", file, &load).unwrap();
         let config = cluster.node("node1").unwrap();
-        let plan = crate::plan::plan(&cluster, 0, &config);
+        let starts = crate::plan::Starts::new();
+        let plan = crate::plan::plan(&cluster, 0, &config, &starts).unwrap();
         let node = Node::new(config.clone(), 1, 2, clock::boottime());
         let file = config.engine.file_hash;
-        let running = crate::reader::memory(&Running { bundle, config });
+        let running = crate::reader::memory(&Running {
+            bundle,
+            config,
+            starts,
+        });
         let pair = |name| {
             let (ours, theirs) = seqpacket::pair().unwrap();
             (Lane::over(name, ours), theirs)

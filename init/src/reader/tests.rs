@@ -60,7 +60,11 @@ fn gathered(text: &str, keys: &str) -> (Bundle, Cluster) {
 fn made(change: (&str, &str), old: &str, new: &str) -> Result<(Read, Running), String> {
     let (bundle, cluster) = gathered(FILE, old);
     let config = cluster.node("node1").unwrap();
-    let running = Running { bundle, config };
+    let running = Running {
+        bundle,
+        config,
+        starts: crate::plan::Starts::new(),
+    };
     assert!(FILE.contains(change.0));
     let (bundle, next) = gathered(&FILE.replace(change.0, change.1), new);
     let sealed = bundle
@@ -173,7 +177,11 @@ fn keys_change_in_three_steps_and_in_no_other_way() {
 fn a_file_that_is_none_is_told_with_its_lines() {
     let (bundle, cluster) = gathered(FILE, "old");
     let config = cluster.node("node1").unwrap();
-    let running = Running { bundle, config };
+    let running = Running {
+        bundle,
+        config,
+        starts: crate::plan::Starts::new(),
+    };
     // Nobody can gather such a bundle from a file; a newer `kodo` may.
     let (bundle, _) = gathered(FILE, "old");
     let mut bytes = bundle.to_bytes();

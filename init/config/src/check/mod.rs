@@ -23,6 +23,7 @@ mod quarantine;
 mod remarks;
 mod resources;
 mod room;
+mod roots;
 mod rules;
 mod split;
 mod timing;
@@ -65,6 +66,7 @@ pub(crate) fn cluster(sink: &mut Sink<'_>, file: File, load: Loader<'_>) -> Opti
         file.vips,
         &nodes,
         admin.as_ref(),
+        load,
         readable,
     );
     let (mut groups, promotes) = groups::read(sink, file.groups, &nodes, &resources, readable);

@@ -9,11 +9,12 @@ use toml::Spanned;
 
 use super::nodes::{Nodes, usable};
 use super::policy::AdminChecked;
-use super::{Unique, take, too_many};
-use crate::cluster::{Cidr, Probe, Role, Service, ServiceKind, Vip};
+use super::{Unique, roots, take, too_many};
+use crate::cluster::{Cidr, Probe, Role, Service, Vip};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::raw;
 use crate::read::Entry;
+use crate::secrets::Loader;
 use crate::time::Show;
 
 /// Services and VIPs, with the places of their names.
@@ -35,6 +36,7 @@ pub(super) fn read(
     vips: Vec<Entry<raw::Vip>>,
     nodes: &Nodes,
     admin: Option<&AdminChecked>,
+    load: Loader<'_>,
     readable: bool,
 ) -> Resources {
     let mut all = Resources {
@@ -60,7 +62,7 @@ pub(super) fn read(
             "port 80 is the default"
         };
         let port = written.unwrap_or(span);
-        let Some((service, name)) = service(sink, entry, probe) else {
+        let Some((service, name)) = service(sink, entry, probe, load) else {
             all.complete = false;
             continue;
         };
@@ -140,12 +142,19 @@ fn service(
     sink: &mut Sink<'_>,
     entry: Entry<raw::Service>,
     probe: Option<Entry<raw::Probe>>,
+    load: Loader<'_>,
 ) -> Option<(Service, Range<usize>)> {
-    let Entry { span, value: raw } = entry;
+    let Entry {
+        span,
+        value: mut raw,
+    } = entry;
+    let own = roots::words(sink, raw.root());
     let name = take(sink, raw.name);
-    if let Some(kind) = raw.kind {
-        take(sink, kind);
-    }
+    let builtin = raw.kind.and_then(|kind| take(sink, kind));
+    let named = raw.recipe.is_some();
+    let mut followed = raw
+        .recipe
+        .and_then(|recipe| roots::follow(sink, &recipe, load));
     let port = match raw.port {
         Some(port) if *port.get_ref() == 0 => {
             sink.push(
@@ -198,12 +207,19 @@ fn service(
             .help("exchange the two, or leave one out"),
         );
     }
-    let probe = self::probe(sink, probe);
+    let advised = followed.as_mut().and_then(|followed| followed.probe.take());
+    let probe = self::probe(sink, probe, advised);
+    // A recipe that could not be read leaves open what the service is.
+    let kind = (!named || followed.is_some()).then(|| {
+        let builtin = builtin.as_ref().map(Spanned::span);
+        let files = files.as_ref().map(Spanned::span);
+        roots::kind(sink, &span, builtin, files.as_ref(), own, followed)
+    });
     let name = name?;
     let place = name.span();
     let service = Service {
         name: name.into_inner().0,
-        kind: ServiceKind::Builtin,
+        kind: kind??,
         port,
         files,
         promotable: raw.promotable.is_some_and(Spanned::into_inner),
@@ -216,8 +232,21 @@ fn service(
     Some((service, place))
 }
 
-fn probe(sink: &mut Sink<'_>, entry: Option<Entry<raw::Probe>>) -> Option<Probe> {
-    let raw = entry.map(|entry| entry.value).unwrap_or_default();
+/// Reads a probe; what it leaves open, a recipe may advise.
+pub(super) fn probe(
+    sink: &mut Sink<'_>,
+    entry: Option<Entry<raw::Probe>>,
+    advised: Option<Entry<raw::Probe>>,
+) -> Option<Probe> {
+    let own = entry.map(|entry| entry.value).unwrap_or_default();
+    let advised = advised.map(|entry| entry.value).unwrap_or_default();
+    let raw = raw::Probe {
+        path: own.path.or(advised.path),
+        interval: own.interval.or(advised.interval),
+        timeout: own.timeout.or(advised.timeout),
+        rise: own.rise.or(advised.rise),
+        fall: own.fall.or(advised.fall),
+    };
     let path = match raw.path {
         Some(path) => {
             let plain = path.get_ref().bytes().all(|c| c.is_ascii_graphic());

@@ -5,7 +5,7 @@
 //! runs in the service's cgroup as its user, so a kill ends it too, and is no other service's.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kodo_engine::surface::Reason;
@@ -13,7 +13,7 @@ use kodo_node::io::{ActError, Token};
 use kodo_sys::Result;
 use kodo_sys::confine::{Confinement, Files};
 use kodo_sys::process::{self, Give, Send, Spawn};
-use kodo_sys::root::Home;
+use kodo_sys::root::{Home, Root};
 use kodo_sys::seqpacket::{self, Channel};
 
 use super::cgroup::{Bounds, Cgroup, Tree};
@@ -24,6 +24,8 @@ use crate::wire::{Child, ServiceSetup, Turn};
 /// This binary, which is also every child's program.
 const SELF: &str = "/proc/self/exe";
 const EBUSY: i32 = 16;
+/// Bytes of each writable directory of a service; they count as the service's memory too.
+const ROOM: u64 = 16 << 20;
 
 /// A service.
 pub(super) struct Service {
@@ -122,7 +124,7 @@ impl Service {
         Ok(true)
     }
 
-    /// Runs a program as this service's user, in its cgroup.
+    /// Runs a program as this service's user, in its cgroup and root.
     fn run(
         &self,
         (program, arguments): (&str, &[String]),
@@ -131,11 +133,20 @@ impl Service {
         channel: Option<BorrowedFd<'_>>,
     ) -> Result<process::Child> {
         let mut environment = vec![
-            "PATH=/".to_owned(),
             format!("KODO_NODE={}", self.setup.node),
             format!("KODO_SERVICE={}", self.setup.name),
         ];
         environment.extend_from_slice(why);
+        let root = self.setup.root.as_ref();
+        match root {
+            Some(root) => environment.extend_from_slice(&root.environment),
+            None => environment.push("PATH=/".to_owned()),
+        }
+        let home = root.map(|root| Root {
+            directory: PathBuf::from(&root.directory),
+            writable: root.writable.iter().map(PathBuf::from).collect(),
+            room: ROOM,
+        });
         let at = |number, descriptor| Give { number, descriptor };
         let mut give = vec![at(1, words), at(2, words)];
         give.extend(channel.map(|channel| at(CHANNEL, channel)));
@@ -143,16 +154,18 @@ impl Service {
             program: Path::new(program),
             arguments,
             environment: &environment,
-            directory: Path::new("/"),
-            home: Home::Ours,
+            directory: Path::new(root.map_or("/", |root| &root.work)),
+            home: home.as_ref().map_or(Home::Ours, Home::Own),
             give: &give,
             cgroup: Some(self.cgroup.directory.as_fd()),
             confinement: Some(Confinement {
                 id: self.setup.id,
                 low_ports: self.setup.low_port,
-                reach: match &self.setup.reads {
-                    Some(directory) => Files::Below(process::open_directory(directory)?),
-                    None => Files::Nothing,
+                reach: match (&self.setup.reads, root) {
+                    // It sees nothing but its root.
+                    (_, Some(_)) => Files::All,
+                    (Some(directory), None) => Files::Below(process::open_directory(directory)?),
+                    (None, None) => Files::Nothing,
                 },
                 network: true,
                 files: 4096,

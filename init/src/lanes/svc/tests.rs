@@ -70,6 +70,7 @@ fn bench(script: &str, test: impl FnOnce(&mut Bench)) {
             promote: hook("echo $KODO_EVENT $KODO_REASON as $(id -u) of $KODO_SERVICE"),
             demote: hook("case $KODO_NODE in node1) sleep 1000;; esac"),
         }),
+        root: None,
         id: 4711,
         low_port: false,
         node: "node1".into(),

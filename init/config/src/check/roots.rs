@@ -1,0 +1,505 @@
+//! What a service runs: the words of its origin and of its root, its recipe's among them.
+//!
+//! Lists add to the recipe's, other words replace them. A recipe is checked by itself, like
+//! a file of its own; its mistakes are told where the cluster file names it.
+
+use core::ops::Range;
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use super::take;
+use crate::cluster::{Origin, Recipe, Root, ServiceKind, User};
+use crate::diagnostic::{Diagnostic, Severity, Sink};
+use crate::leaf::Text;
+use crate::place::{Package, Place};
+use crate::raw;
+use crate::read::{self, Entry};
+use crate::secrets::Loader;
+use crate::start;
+
+/// Entries of each list; far more than anybody has needed, and few enough to read.
+const LIST_MAX: usize = 128;
+/// Writable directories: each is a mount of its own at every start.
+const WRITABLE_MAX: usize = 16;
+/// What every service has of its own, and must not be written to.
+const OWN: [&str; 3] = ["/dev", "/proc", "/sys"];
+
+/// The words of a root, of a service or of a recipe.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    origin: Option<Spanned<Origin>>,
+    keep: Vec<String>,
+    files_at: Option<Spanned<String>>,
+    command: Option<Spanned<String>>,
+    arguments: Option<Vec<String>>,
+    environment: BTreeMap<String, String>,
+    directory: Option<String>,
+    writable: Vec<Spanned<String>>,
+    user: Option<User>,
+    /// Words that say nothing without an origin.
+    need_origin: Vec<(&'static str, Range<usize>)>,
+}
+
+/// What a recipe says.
+#[derive(Debug)]
+pub(super) struct Followed {
+    recipe: Recipe,
+    place: Range<usize>,
+    words: Words,
+    /// Its `[probe]`, found without mistakes.
+    pub(super) probe: Option<Entry<raw::Probe>>,
+}
+
+/// Reads the words of a service or of a recipe.
+pub(super) fn words(sink: &mut Sink<'_>, raw: raw::Recipe) -> Words {
+    let mut all = Words::default();
+    let places = [
+        ("keep", raw.keep.as_ref().map(Spanned::span)),
+        ("command", raw.command.as_ref().map(Spanned::span)),
+        ("arguments", raw.arguments.as_ref().map(Spanned::span)),
+        ("environment", raw.environment.as_ref().map(Spanned::span)),
+        ("directory", raw.directory.as_ref().map(Spanned::span)),
+        ("writable", raw.writable.as_ref().map(Spanned::span)),
+        ("user", raw.user.as_ref().map(Spanned::span)),
+        ("files_at", raw.files_at.as_ref().map(Spanned::span)),
+    ];
+    all.need_origin = places
+        .into_iter()
+        .filter_map(|(word, span)| Some((word, span?)))
+        .collect();
+    all.origin = origin(sink, raw.program, raw.debian, raw.oci);
+    all.keep = list(sink, raw.keep, "keep", LIST_MAX)
+        .into_iter()
+        .map(|pattern| pattern.into_inner().0)
+        .collect();
+    let place = |sink: &mut Sink<'_>, text: Text<Place>| {
+        let place = take(sink, text)?;
+        Some(Spanned::new(place.span(), place.into_inner().0))
+    };
+    all.files_at = raw.files_at.and_then(|text| place(sink, text));
+    all.command = raw.command.and_then(|text| place(sink, text));
+    if let Some(command) = all
+        .command
+        .as_ref()
+        .filter(|command| command.get_ref() == "/")
+    {
+        sink.push(
+            Diagnostic::error(command.span(), "the root itself is no program").help(
+                "write the program's path in the service's root, such as \"/usr/sbin/nginx\"",
+            ),
+        );
+    }
+    all.directory = raw
+        .directory
+        .and_then(|text| place(sink, text))
+        .map(Spanned::into_inner);
+    all.arguments = raw.arguments.map(|list| arguments(sink, list));
+    all.environment = raw
+        .environment
+        .map(|table| environment(sink, table))
+        .unwrap_or_default();
+    all.writable = writable(sink, raw.writable);
+    all.user = raw
+        .user
+        .and_then(|text| take(sink, text))
+        .map(Spanned::into_inner);
+    all
+}
+
+/// The one origin.
+fn origin(
+    sink: &mut Sink<'_>,
+    program: Option<Spanned<String>>,
+    debian: Option<Spanned<Vec<Text<Package>>>>,
+    oci: Option<Spanned<String>>,
+) -> Option<Spanned<Origin>> {
+    let mut found: Vec<Spanned<Origin>> = Vec::new();
+    for (word, path, make) in [
+        ("program", program, Origin::Program as fn(String) -> Origin),
+        ("oci", oci, Origin::Oci),
+    ] {
+        let Some(path) = path else { continue };
+        if path.get_ref().is_empty() || path.get_ref().contains('\0') {
+            sink.push(
+                Diagnostic::error(path.span(), format!("`{word}` names no file"))
+                    .help("write a file's path relative to this file"),
+            );
+        }
+        found.push(Spanned::new(path.span(), make(path.into_inner())));
+    }
+    if let Some(packages) = debian {
+        let span = packages.span();
+        if packages.get_ref().is_empty() {
+            sink.push(
+                Diagnostic::error(span.clone(), "`debian` names no package")
+                    .help("write the packages that hold the program: [\"apache2-bin\"]"),
+            );
+        }
+        let names = list(sink, Some(packages), "debian", LIST_MAX);
+        let names = names.into_iter().map(|name| name.into_inner().0).collect();
+        found.push(Spanned::new(span, Origin::Debian(names)));
+    }
+    found.sort_by_key(|origin| origin.span().start);
+    if let [first, second, ..] = &found[..] {
+        sink.push(
+            Diagnostic::error(second.span(), "the service has two origins")
+                .see(first.span(), "the first")
+                .because("its root is made from one of `program`, `debian` and `oci`")
+                .help("remove one of them"),
+        );
+    }
+    found.into_iter().next()
+}
+
+/// The values of a bounded list.
+fn list<T>(
+    sink: &mut Sink<'_>,
+    texts: Option<Spanned<Vec<Text<T>>>>,
+    word: &str,
+    limit: usize,
+) -> Vec<Spanned<T>> {
+    let Some(texts) = texts else {
+        return Vec::new();
+    };
+    if texts.get_ref().len() > limit {
+        sink.push(
+            Diagnostic::error(
+                texts.span(),
+                format!("`{word}` has more than {limit} entries"),
+            )
+            .help("write fewer; a pattern stands for many files"),
+        );
+    }
+    super::take_all(sink, Some(texts.into_inner()))
+}
+
+fn arguments(sink: &mut Sink<'_>, list: Spanned<Vec<Spanned<String>>>) -> Vec<String> {
+    for argument in list.get_ref() {
+        if argument.get_ref().contains('\0') {
+            sink.push(
+                Diagnostic::error(argument.span(), "an argument cannot hold a zero byte")
+                    .help("write it without"),
+            );
+        }
+    }
+    list.into_inner()
+        .into_iter()
+        .map(Spanned::into_inner)
+        .collect()
+}
+
+fn environment(
+    sink: &mut Sink<'_>,
+    table: Spanned<BTreeMap<String, Spanned<String>>>,
+) -> BTreeMap<String, String> {
+    for (name, value) in table.get_ref() {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if !begins || !name.chars().all(plain) || value.get_ref().contains('\0') {
+            sink.push(
+                Diagnostic::error(
+                    value.span(),
+                    format!(
+                        "{name:?} is not the name of a variable, or its value holds a zero byte"
+                    ),
+                )
+                .help("write a name of letters, digits and '_', such as LANG = \"C.UTF-8\""),
+            );
+        } else if name.starts_with("KODO_") {
+            sink.push(
+                Diagnostic::error(
+                    value.span(),
+                    format!("the variable {name} is the node's own"),
+                )
+                .because("with KODO_ variables every service is told where and why it runs")
+                .help("choose another name"),
+            );
+        }
+    }
+    let table = table.into_inner().into_iter();
+    table
+        .map(|(name, value)| (name, value.into_inner()))
+        .collect()
+}
+
+fn writable(sink: &mut Sink<'_>, texts: Option<Spanned<Vec<Text<Place>>>>) -> Vec<Spanned<String>> {
+    let places = list(sink, texts, "writable", WRITABLE_MAX);
+    let mut all: Vec<Spanned<String>> = Vec::new();
+    for place in places {
+        let (span, path) = (place.span(), place.into_inner().0);
+        let within = |outer: &str| below(&path, outer);
+        if path == "/" {
+            sink.push(
+                Diagnostic::error(span.clone(), "the whole root cannot be writable")
+                    .because("what a service can change of itself, an intruder can change as well")
+                    .help("name the directories that it writes to: [\"/run/NAME\", \"/tmp\"]"),
+            );
+        } else if let Some(own) = OWN.into_iter().find(|own| within(own)) {
+            sink.push(
+                Diagnostic::error(span.clone(), format!("{path} cannot be made writable"))
+                    .because(format!("every service gets its {own} from the node"))
+                    .help("name another directory, or leave it out"),
+            );
+        }
+        all.push(Spanned::new(span, path));
+    }
+    all
+}
+
+/// Whether a path is another one, or below it.
+fn below(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Reads the recipe that a service names.
+pub(super) fn follow(
+    sink: &mut Sink<'_>,
+    named: &Spanned<String>,
+    load: Loader<'_>,
+) -> Option<Followed> {
+    let place = named.span();
+    let recipe = match Recipe::named(named.get_ref()) {
+        Ok(recipe) => recipe,
+        Err(help) => {
+            sink.push(
+                Diagnostic::error(place, format!("there is no recipe `{}`", named.get_ref()))
+                    .help(help),
+            );
+            return None;
+        }
+    };
+    let (text, file) = match recipe.text(load) {
+        Ok(found) => found,
+        Err(why) => {
+            sink.push(
+                Diagnostic::error(
+                    place,
+                    format!("the recipe `{}` cannot be read: {why}", named.get_ref()),
+                )
+                .because("a recipe is a directory with a file `recipe.toml`, relative to the cluster file")
+                .help("correct the path, or copy one of image/recipes there"),
+            );
+            return None;
+        }
+    };
+    let mut inner = Sink::new(&file, &text);
+    let read = read::recipe(&mut inner).map(|(entry, probe)| {
+        let words = words(&mut inner, entry.value);
+        (words, probe)
+    });
+    // Once more for its mistakes only: the values are needed again with the service's.
+    if let Some((_, Some(probe))) = read::recipe(&mut Sink::new(&file, &text)) {
+        super::resources::probe(&mut inner, Some(probe), None);
+    }
+    let mistakes = inner.finish();
+    if let Some(first) = mistakes
+        .iter()
+        .find(|item| item.severity == Severity::Error)
+    {
+        sink.push(
+            Diagnostic::error(
+                place,
+                format!("the recipe `{}` has a mistake", named.get_ref()),
+            )
+            .because(first.to_string())
+            .help("correct the recipe"),
+        );
+        return None;
+    }
+    let (words, probe) = read?;
+    Some(Followed {
+        recipe,
+        place,
+        words,
+        probe,
+    })
+}
+
+/// Puts a service's own words and its recipe's together. `span` is the service's table.
+pub(super) fn kind(
+    sink: &mut Sink<'_>,
+    span: &Range<usize>,
+    builtin: Option<Range<usize>>,
+    files: Option<&Range<usize>>,
+    own: Words,
+    followed: Option<Followed>,
+) -> Option<ServiceKind> {
+    let (recipe, base) = match followed {
+        Some(Followed {
+            recipe,
+            place,
+            words,
+            ..
+        }) => (Some((recipe, place)), words),
+        None => (None, Words::default()),
+    };
+    let origin = joined(sink, own.origin, base.origin, recipe.as_ref());
+    let Some(origin) = origin else {
+        return without_origin(sink, &own.need_origin, recipe).then_some(ServiceKind::Builtin);
+    };
+    if let Some(place) = builtin {
+        sink.push(
+            Diagnostic::error(place, "the built-in web server needs no origin")
+                .see(origin.span(), "the origin")
+                .help("remove `kind`, or the origin and the words that go with it"),
+        );
+    }
+    let written = |word: &str| {
+        let mut words = own.need_origin.iter();
+        words
+            .find(|(known, _)| *known == word)
+            .map(|(_, span)| span.clone())
+    };
+    if let (Origin::Oci(_), Some(place)) = (origin.get_ref(), written("keep")) {
+        sink.push(
+            Diagnostic::error(place, "a container image is taken whole")
+                .because("`keep` saves files from being left out, and nothing of it is")
+                .help("remove `keep`"),
+        );
+    }
+    let command = own.command.or(base.command);
+    match (origin.get_ref(), &command) {
+        (Origin::Debian(_), None) if written("command").is_none() => sink.push(
+            Diagnostic::error(origin.span(), "nothing says what is started")
+                .because("packages hold many programs")
+                .help("add `command`, the program's absolute path: \"/usr/sbin/nginx\""),
+        ),
+        (Origin::Program(_), Some(command)) => sink.push(
+            Diagnostic::error(command.span(), "the program itself is what is started")
+                .see(origin.span(), "the program")
+                .help("remove `command`; what follows it goes into `arguments`"),
+        ),
+        _ => {}
+    }
+    let own_files_at = own.files_at.is_some();
+    let files_at = own.files_at.or(base.files_at);
+    match (&files, &files_at) {
+        (Some(files), None) => sink.push(
+            Diagnostic::error(
+                (*files).clone(),
+                "nothing says where in the service's root these files go",
+            )
+            .help("add `files_at`, such as \"/var/www/html\""),
+        ),
+        (None, Some(at)) if own_files_at => sink.push(
+            Diagnostic::error(at.span(), "there are no files to put there")
+                .help("add `files`, a directory relative to this file, or remove `files_at`"),
+        ),
+        _ => {}
+    }
+    let mut writable = base.writable;
+    writable.extend(own.writable);
+    let mut environment = base.environment;
+    environment.extend(own.environment);
+    let mut keep = base.keep;
+    keep.extend(own.keep);
+    let hidden = writable.iter().find(|place| {
+        let hides = |path: &Spanned<String>| below(path.get_ref(), place.get_ref());
+        command.as_ref().is_some_and(hides)
+            || files.is_some() && files_at.as_ref().is_some_and(hides)
+    });
+    if let Some(hidden) = hidden {
+        sink.push(
+            Diagnostic::error(span.clone(), format!("the writable {} would hide what is below it", hidden.get_ref()))
+                .because("a writable directory is memory, empty at each start; the program or its files lie there")
+                .help("name a directory below it that is empty"),
+        );
+    }
+    let mut paths: Vec<String> = writable.into_iter().map(Spanned::into_inner).collect();
+    paths.sort();
+    paths.dedup();
+    let root = Root {
+        origin,
+        recipe: recipe.map(|(recipe, _)| recipe),
+        keep,
+        files_at: files_at.map(Spanned::into_inner),
+        command: command.map(Spanned::into_inner),
+        arguments: own.arguments.or(base.arguments),
+        environment,
+        directory: own.directory.or(base.directory),
+        writable: paths,
+        user: own.user.or(base.user),
+    };
+    bounded(sink, span, &root);
+    Some(ServiceKind::Root(Box::new(root)))
+}
+
+/// The service's origin, or its recipe's; packages of both.
+fn joined(
+    sink: &mut Sink<'_>,
+    own: Option<Spanned<Origin>>,
+    base: Option<Spanned<Origin>>,
+    recipe: Option<&(Recipe, Range<usize>)>,
+) -> Option<Spanned<Origin>> {
+    let base = base.zip(recipe).map(|(origin, (recipe, place))| {
+        let origin = match origin.into_inner() {
+            Origin::Program(path) => Origin::Program(recipe.beside(path)),
+            Origin::Oci(path) => Origin::Oci(recipe.beside(path)),
+            packages @ Origin::Debian(_) => packages,
+        };
+        Spanned::new(place.clone(), origin)
+    });
+    let (own, base) = match (own, base) {
+        (Some(own), Some(base)) => (own, base),
+        (own, base) => return own.or(base),
+    };
+    match (own.get_ref(), base.get_ref()) {
+        (Origin::Debian(more), Origin::Debian(packages)) => {
+            let mut all = packages.clone();
+            all.extend(more.iter().filter(|name| !packages.contains(name)).cloned());
+            Some(Spanned::new(own.span(), Origin::Debian(all)))
+        }
+        (Origin::Debian(_), _) | (_, Origin::Debian(_)) => {
+            sink.push(
+                Diagnostic::error(own.span(), "the service has two origins")
+                    .see(base.span(), "this recipe brings the other")
+                    .help("remove one of them"),
+            );
+            Some(own)
+        }
+        _ => Some(own),
+    }
+}
+
+/// A service without an origin is the built-in web server, which knows no other words.
+fn without_origin(
+    sink: &mut Sink<'_>,
+    words: &[(&'static str, Range<usize>)],
+    recipe: Option<(Recipe, Range<usize>)>,
+) -> bool {
+    if let Some((_, place)) = recipe {
+        sink.push(
+            Diagnostic::error(place, "neither the recipe nor the service has an origin")
+                .help("add one of `program`, `debian` and `oci`"),
+        );
+        return false;
+    }
+    for (word, place) in words {
+        sink.push(
+            Diagnostic::error(
+                place.clone(),
+                format!("`{word}` says nothing of the built-in web server"),
+            )
+            .because("the service has no origin, so the image's own web server runs")
+            .help("add an origin: `program`, `debian`, `oci`, or a `recipe` that has one"),
+        );
+    }
+    words.is_empty()
+}
+
+/// What is known of the start must fit already; the image's part comes on top.
+fn bounded(sink: &mut Sink<'_>, span: &Range<usize>, root: &Root) {
+    let stand_in = start::Start {
+        entrypoint: vec![String::new()],
+        ..start::Start::default()
+    };
+    if let Err(why) = root.launch(&stand_in) {
+        sink.push(
+            Diagnostic::error(span.clone(), why)
+                .because("all that a service is started with travels in one bounded message")
+                .help("put what is long into a file of the service's root"),
+        );
+    }
+}
