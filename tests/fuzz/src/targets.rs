@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod config;
 pub mod engine;
+pub mod image;
 pub mod lab;
 pub mod netstack;
 pub mod node;
@@ -40,6 +41,10 @@ pub const TARGETS: &[Target] = &[
     config::SECRETS,
     reload::BUNDLE,
     reload::CONFIG,
+    config::RECIPE,
+    image::OCI,
+    image::LAYER,
+    image::ELF,
     admin::JSON,
     admin::RELAY,
     lab::GUEST,

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use kodo_config::cluster::ServiceKind;
 use kodo_config::report::{self, Style};
+use kodo_config::start::Start;
 use kodo_config::{Cluster, Severity, explain, secrets};
 use kodo_node::Node;
 
@@ -63,6 +65,29 @@ pub const SECRETS: Target = Target {
     inputs: 20_000,
 };
 
+/// Recipes.
+pub const RECIPE: Target = Target {
+    name: "config-recipe",
+    run: run_recipe,
+    examples: || {
+        let ready = kodo_config::recipe::READY.iter();
+        ready.map(|(_, text)| text.as_bytes().to_vec()).collect()
+    },
+    words: &[
+        b"program = \"x\"\n",
+        b"oci = \"x\"\n",
+        b"debian = [\"x1\"]\n",
+        b"[probe]\n",
+        b"environment = { A = \"\" }\n",
+        b"user = 0\n",
+        b"\"/..\"",
+        b"[]",
+        b"\0",
+    ],
+    longest: 8 * 1024,
+    inputs: 400,
+};
+
 /// The commented example that ships.
 pub(crate) fn example() -> &'static str {
     include_str!("../../../../image/examples/web.toml")
@@ -91,6 +116,28 @@ fn run_cluster(bytes: &[u8]) {
             assert!(items.iter().any(error), "refused without a reason");
             check_notes(&items, &text);
         }
+    }
+}
+
+fn run_recipe(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let file = example().replace("kind = \"builtin\"", "recipe = \"./r\"");
+    let load = |_, _: &str| Ok(text.clone().into_owned());
+    if let Ok(cluster) = Cluster::parse("cluster.toml", &file, &load) {
+        let ServiceKind::Root(root) = &cluster.services[0].kind else {
+            panic!("a recipe makes a root")
+        };
+        assert!(
+            !root
+                .writable
+                .iter()
+                .any(|path| path == "/" || path.contains(".."))
+        );
+        let known = Start {
+            entrypoint: vec!["/x".into()],
+            ..Start::default()
+        };
+        root.launch(&known).expect("bounded when it was checked");
     }
 }
 
