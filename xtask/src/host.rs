@@ -16,6 +16,8 @@ pub(crate) enum Need {
     Qemu,
     /// The house test asks it which files are part of the checkout.
     Git,
+    /// A test builds a container image with it.
+    Umoci,
     /// `cargo fmt`.
     Rustfmt,
     /// `cargo clippy`.
@@ -29,6 +31,7 @@ impl Need {
             Self::StaticLinker => "a C linker with the static C library",
             Self::Qemu => "qemu-system-x86_64, which runs the lab's machines",
             Self::Git => "git, which lists the files of the checkout",
+            Self::Umoci => "umoci, which builds a test's container image",
             Self::Rustfmt => "cargo fmt",
             Self::Clippy => "cargo clippy",
         }
@@ -43,6 +46,7 @@ impl Need {
             }
             Self::Qemu => in_path("qemu-system-x86_64").is_some(),
             Self::Git => in_path("git").is_some(),
+            Self::Umoci => in_path("umoci").is_some(),
             Self::Rustfmt => output(&cargo(), &["fmt", "--version"]).is_some(),
             Self::Clippy => output(&cargo(), &["clippy", "--version"]).is_some(),
         }
@@ -54,6 +58,7 @@ impl Need {
             Self::StaticLinker => Remedy::Packages("gcc libc6-dev"),
             Self::Qemu => Remedy::Packages("qemu-system-x86"),
             Self::Git => Remedy::Packages("git"),
+            Self::Umoci => Remedy::Packages("umoci"),
             Self::Rustfmt => Remedy::Line("rustup component add rustfmt"),
             Self::Clippy => Remedy::Line("rustup component add clippy"),
         }

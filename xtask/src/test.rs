@@ -102,7 +102,7 @@ const STEPS: &[Step] = &[
 pub(crate) fn run(args: &Args, host: &Host) -> Result {
     let mut needs = vec![Need::StaticLinker, Need::Git, Need::Rustfmt, Need::Clippy];
     if !args.fast {
-        needs.push(Need::Qemu);
+        needs.extend([Need::Qemu, Need::Umoci]);
     }
     host.require(&needs)?;
     let mut done: Vec<(&str, Duration, bool)> = Vec::new();

@@ -412,7 +412,7 @@ impl<'a, R: Read + Seek> Archive<'a, R> {
         let refuse = |why: Refused| Fault::Layer(short(promised), why);
         let origin = format!("layer {promised}");
         Unpacker::new(tree, room, Rules::Layer, &origin)
-            .archive(&mut unpacked)
+            .archive((&mut unpacked).chain(io::repeat(0).take(END)))
             .map_err(refuse)?;
         io::copy(&mut unpacked, &mut io::sink())
             .map_err(|error| refuse(Refused::Damaged(error.to_string())))?;
@@ -422,6 +422,10 @@ impl<'a, R: Read + Seek> Archive<'a, R> {
         Ok(())
     }
 }
+
+/// Zero bytes that end an archive, and fill its last block. Some tools leave them out
+/// (umoci insert); a layer that was cut off is told by its digest.
+const END: u64 = 2048;
 
 /// The one image for the nodes' kind of machine.
 fn one(manifests: Vec<Descriptor>) -> Result<Descriptor, Fault> {

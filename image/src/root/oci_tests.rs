@@ -185,6 +185,19 @@ fn what_is_no_image_is_told_apart() {
 }
 
 #[test]
+fn layers_may_end_with_their_last_byte() {
+    let mut layers = layers();
+    // A header, and three bytes of its block.
+    layers[0].truncate(512 + 512 + 512 + 1);
+    let image = parse(tar_of(&layout(&layers, &config(&layers), gzip))).expect("reads");
+    judge(&image);
+    let promised = config(&layers);
+    layers[0].truncate(512 + 2);
+    let fault = parse(tar_of(&layout(&layers, &promised, gzip))).expect_err("cut");
+    assert!(matches!(fault, Fault::Digest(_)), "{fault}");
+}
+
+#[test]
 fn a_bad_layer_is_named() {
     let bad = vec![archive(&[file("../x", b"")])];
     let fault = parse(tar_of(&layout(&bad, &config(&bad), gzip))).expect_err("climbs");

@@ -6,6 +6,7 @@ mod cables;
 mod deaths;
 mod hostile;
 mod operators;
+mod origins;
 mod plain;
 mod policy;
 mod promotable;

@@ -1,0 +1,315 @@
+//! Services' roots run outside of a node first: in a plain chroot, in a network of their own,
+//! with what the node gives them (`/dev`, `/proc`, writable memory) and nothing else of the
+//! host. What a reduction left out shows here, before any machine boots.
+//!
+//! Needs root, and Debian's package client; says so and passes where there is no root.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kodo_image::archive::{Node, Tree};
+use kodo_image::cache::Cache;
+use kodo_image::progress::Silent;
+use kodo_image::{plan, report, root};
+
+/// A user of nobody.
+const USER: u32 = 4242;
+const PORT: u16 = 80;
+const WITHIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A service that ends with the test, however that ends, with all that it started.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing left to do then.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The example pair with this service in it.
+fn cluster(dir: &Path, service: &str) -> std::path::PathBuf {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../image/examples/web.toml");
+    let text = std::fs::read_to_string(example).expect("the example");
+    let word = "kind = \"builtin\"                # the web server in the image\n";
+    assert!(text.contains(word), "the example does not say `{word}`");
+    let file = dir.join("cluster.toml");
+    std::fs::write(&file, text.replace(word, service)).expect("a cluster file");
+    file
+}
+
+/// Builds the only root of a cluster file.
+fn build(file: &Path) -> (root::Wanted, root::Built) {
+    let (plan, _) = plan::load(file).unwrap_or_else(|error| panic!("{error}"));
+    let [wanted] = &plan.roots[..] else {
+        panic!("one service with a root")
+    };
+    let cache = Cache::user().unwrap_or_else(|error| panic!("{error}"));
+    let built = root::build(wanted, &cache, &mut Silent).unwrap_or_else(|error| panic!("{error}"));
+    (wanted.clone(), built)
+}
+
+/// Writes a root to disk.
+fn lay_out(tree: &Tree, at: &Path) {
+    for (path, entry) in tree.entries() {
+        let path = at.join(path);
+        match &entry.node {
+            Node::Directory => std::fs::create_dir_all(&path).expect("a directory"),
+            Node::File(content) => {
+                std::fs::write(&path, content.as_slice()).expect("a file");
+                let mode = std::fs::Permissions::from_mode(entry.mode);
+                std::fs::set_permissions(&path, mode).expect("its mode");
+            }
+            Node::Symlink(target) => symlink(target, &path).expect("a link"),
+            Node::CharDevice { .. } => unreachable!("a root has no devices"),
+        }
+    }
+}
+
+/// Starts a root's command as a node does, as far as a shell can.
+fn start(at: &Path, wanted: &root::Wanted, built: &root::Built) -> Running {
+    let mut script = String::from("set -e\ncd \"$ROOT\"\nmount --bind -o ro . .\ncd \"$ROOT\"\n");
+    script.push_str(
+        "mount -t tmpfs dev dev\nmknod -m 666 dev/null c 1 3\nmknod -m 666 dev/urandom c 1 9\n",
+    );
+    script.push_str("mount -t proc proc proc\n");
+    for place in &wanted.root.writable {
+        script.push_str(&format!(
+            "mount -t tmpfs -o uid={USER},gid={USER},mode=700 run .{place}\n"
+        ));
+    }
+    script.push_str("exec env -i KODO_NODE=node1 \"$@\" 2>&1\n");
+    let launch = &built.launch;
+    let mut unshare = Command::new("unshare");
+    unshare
+        .args([
+            "--mount",
+            "--pid",
+            "--ipc",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+        ])
+        .args(&launch.environment)
+        .args(["chroot", &format!("--userspec={USER}:{USER}"), "--groups="])
+        .arg(at)
+        .args(&launch.arguments)
+        .env("ROOT", at)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    Running(unshare.spawn().expect("unshare, of util-linux"))
+}
+
+/// One request; the whole answer.
+fn ask() -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", PORT)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: kodo\r\nConnection: close\r\n\r\n")
+        .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    (!answer.is_empty()).then_some(answer)
+}
+
+/// Runs a service until it answers; the answer.
+fn serve(service: &str, prepare: impl FnOnce(&Path)) -> Option<String> {
+    if !kodo_sys::process::is_root() {
+        return None;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    prepare(dir.path());
+    let (wanted, built) = build(&cluster(dir.path(), service));
+    println!(
+        "{service:?}: {} in {} files",
+        report::size(built.tree.size()),
+        built.tree.entries().count()
+    );
+    assert!(
+        built.tree.get("var/www/html/first.html").is_none(),
+        "hidden by a whiteout"
+    );
+    for source in &built.sources {
+        println!(
+            "  {} {}",
+            source.name,
+            source.version.as_deref().unwrap_or("")
+        );
+    }
+    let at = dir.path().join("root");
+    std::fs::create_dir(&at).expect("a directory");
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    lay_out(&built.tree, &at);
+    kodo_sys::process::new_network().expect("a network of its own");
+    let up = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status();
+    assert!(up.expect("ip, of iproute2").success());
+    // On a node the service has the capability instead.
+    std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").expect("a setting");
+    let mut running = start(&at, &wanted, &built);
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        let ended = running.0.try_wait().expect("a child");
+        if ended.is_some() || Instant::now() > deadline {
+            let _ = running.0.kill();
+            let mut said = String::new();
+            let output = running.0.stdout.as_mut().expect("its output");
+            output.read_to_string(&mut said).expect("text");
+            panic!("{service} does not serve ({ended:?}):\n{said}");
+        }
+        std::thread::park_timeout(LOOK_AGAIN);
+    }
+}
+
+/// What a recipe serves before it has content, and the most that its root may weigh.
+fn recipe(name: &str) {
+    let Some(answer) = serve(&format!("recipe = \"{name}\"\n"), |_| {}) else {
+        return;
+    };
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(
+        answer.contains("web runs") && answer.contains("recipe"),
+        "{answer}"
+    );
+    assert!(answer.to_lowercase().contains("x-kodo-node: "), "{answer}");
+}
+
+#[test]
+fn apache_serves() {
+    recipe("apache");
+}
+
+#[test]
+fn nginx_serves() {
+    recipe("nginx");
+}
+
+#[test]
+fn haproxy_serves() {
+    recipe("haproxy");
+}
+
+/// Not a test: what [`a_program_serves`] brings along and runs.
+#[test]
+#[ignore = "serves until it is killed"]
+fn serves() {
+    let listener = std::net::TcpListener::bind(("0.0.0.0", PORT)).expect("the port");
+    for stream in listener.incoming() {
+        let Ok(mut stream) = stream else { continue };
+        let mut request = [0; 1024];
+        // Whoever hangs up is not answered.
+        let _ = stream.read(&mut request);
+        let page = std::fs::read_to_string("/site/index.html").unwrap_or_default();
+        let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{page}").as_bytes());
+    }
+}
+
+/// A dynamic program of this host, alone with its libraries and its files: this very test.
+#[test]
+fn a_program_serves() {
+    let service = "program = \"bin/server\"\narguments = [\"--ignored\", \"--exact\", \"serves\"]\n\
+                   files = \"site\"\nfiles_at = \"/site\"\n";
+    let answer = serve(service, |dir| {
+        for directory in ["bin", "site"] {
+            std::fs::create_dir(dir.join(directory)).expect("a directory");
+        }
+        let own = std::env::current_exe().expect("this program");
+        std::fs::copy(own, dir.join("bin/server")).expect("a copy");
+        std::fs::write(dir.join("site/index.html"), "my page").expect("a page");
+    });
+    if let Some(answer) = answer {
+        assert!(answer.ends_with("my page"), "{answer}");
+    }
+}
+
+/// Runs a tool of the host.
+fn tool(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+}
+
+/// An OCI archive that umoci builds: nginx in one layer, a page and a whiteout in the next.
+fn image(dir: &Path) {
+    let (_, nginx) = build(&cluster(dir, "recipe = \"nginx\"\n"));
+    let (root, page) = (dir.join("nginx"), dir.join("page"));
+    std::fs::create_dir(&root).expect("a directory");
+    lay_out(&nginx.tree, &root);
+    std::fs::write(root.join("var/www/html/first.html"), "of the first layer").expect("a page");
+    std::fs::write(&page, "from the second layer").expect("a page");
+    let layout = dir.join("layout").display().to_string();
+    let (image, page) = (format!("{layout}:web"), page.display().to_string());
+    tool("umoci", &["init", "--layout", &layout]);
+    tool("umoci", &["new", "--image", &image]);
+    tool(
+        "umoci",
+        &[
+            "insert",
+            "--image",
+            &image,
+            &root.display().to_string(),
+            "/",
+        ],
+    );
+    tool(
+        "umoci",
+        &[
+            "insert",
+            "--image",
+            &image,
+            &page,
+            "/var/www/html/index.html",
+        ],
+    );
+    tool(
+        "umoci",
+        &[
+            "insert",
+            "--image",
+            &image,
+            "--whiteout",
+            "/var/www/html/first.html",
+        ],
+    );
+    let mut words = vec!["config", "--image", &image, "--config.entrypoint", "nginx"];
+    for word in ["-e", "stderr", "-c", "/etc/nginx/nginx.conf"] {
+        words.extend(["--config.cmd", word]);
+    }
+    words.extend([
+        "--config.env",
+        "PATH=/usr/sbin:/usr/bin",
+        "--config.user",
+        "4000:4001",
+    ]);
+    tool("umoci", &words);
+    tool("umoci", &["gc", "--layout", &layout]);
+    let archive = dir.join("image.tar").display().to_string();
+    tool("tar", &["-C", &layout, "-cf", &archive, "."]);
+}
+
+#[test]
+fn a_container_image_serves() {
+    if Command::new("umoci").arg("--version").output().is_err() {
+        eprintln!("not tested: this needs umoci");
+        return;
+    }
+    let service = "oci = \"image.tar\"\nwritable = [\"/run/nginx\"]\n";
+    let Some(answer) = serve(service, image) else {
+        return;
+    };
+    assert!(answer.ends_with("from the second layer"), "{answer}");
+}
