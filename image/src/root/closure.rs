@@ -207,6 +207,15 @@ mod tests {
     }
 
     #[test]
+    fn the_c_library_opens_one_more_by_itself() {
+        const PATH: &str = "/lib/x86_64-linux-gnu/libc.so.6";
+        let libc = std::fs::read(PATH).expect("the C library of Debian");
+        let files = Given(BTreeMap::from([(PATH, libc)]));
+        let closure = follow(&files, &from(&[PATH]), &[]);
+        assert!(closure.missing[UNWINDER].contains(PATH));
+    }
+
+    #[test]
     fn libraries_are_found_or_named() {
         let own = std::fs::read("/proc/self/exe").expect("this program");
         let files = Given(BTreeMap::from([

@@ -44,11 +44,20 @@ pub fn root(
     progress.begin("resolve packages", None);
     let offers = apt::with_dependencies(wanted.packages)?;
     progress.end(&format!("{} candidates", offers.len()));
+    from_offers(wanted, &offers, cache, progress)
+}
+
+fn from_offers(
+    wanted: &Wanted<'_>,
+    offers: &Packages,
+    cache: &Cache,
+    progress: &mut dyn Progress,
+) -> Result<(Tree, Vec<Source>)> {
     let mut pool = Pool {
         tree: merged(),
         room: Room::default(),
         have: BTreeSet::new(),
-        offers: &offers,
+        offers,
     };
     let mut next: BTreeSet<String> = wanted.packages.iter().cloned().collect();
     loop {
@@ -255,4 +264,142 @@ fn fetched(package: &Package, cache: &Cache, progress: &mut dyn Progress) -> Res
         );
     }
     Ok(deb)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::{make_directory, write};
+    use crate::progress::Silent;
+    use crate::root::unpack::tests::{archive, file};
+    use std::path::Path;
+
+    /// A package in the cache, as if it had been fetched.
+    fn package(cache: &Path, name: &str, needs: &[&str], files: &[(&str, &str)]) -> Package {
+        let entries: Vec<_> = files
+            .iter()
+            .map(|(path, text)| file(path, text.as_bytes()))
+            .collect();
+        let data = archive(&entries);
+        let mut deb = ar::Builder::new(Vec::new());
+        let header = ar::Header::new(b"data.tar".to_vec(), data.len() as u64);
+        deb.append(&header, data.as_slice()).expect("a package");
+        let deb = deb.into_inner().expect("a package");
+        make_directory(&cache.join("deb")).expect("directory");
+        write(&cache.join(format!("deb/{name}_1.deb")), &deb).expect("file");
+        Package {
+            name: name.into(),
+            version: "1".into(),
+            size: 0,
+            sha256: hex(&Sha256::digest(&deb)),
+            depends: Vec::new(),
+            needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+            provides: vec![format!("{name}-virtual")],
+        }
+    }
+
+    fn offers(cache: &Path) -> Packages {
+        let app: &[_] = &[
+            ("./usr/bin/app", "#!/bin/shell"),
+            ("./usr/share/doc/app", "x"),
+            ("./etc/app/a.conf", "a"),
+        ];
+        let shell = package(
+            cache,
+            "shell",
+            &["base"],
+            &[("./bin/shell", "#!/bin/base"), ("./bin/other", "x")],
+        );
+        let all = [
+            package(cache, "app", &["shell-virtual", "idle"], app),
+            package(cache, "base", &["never"], &[("./usr/bin/base", "x")]),
+            package(cache, "idle", &["never"], &[("./usr/bin/idle", "x")]),
+            // Nobody needs it: fetching it would fail.
+            Package {
+                name: "never".into(),
+                provides: Vec::new(),
+                ..shell.clone()
+            },
+        ];
+        let all = all.into_iter().chain([shell]);
+        all.map(|package| (package.name.clone(), package)).collect()
+    }
+
+    fn build(
+        cache: &Path,
+        offers: &Packages,
+        keep: &[&str],
+        over: &Tree,
+    ) -> Result<(Tree, Vec<Source>)> {
+        let keep: Vec<String> = keep.iter().map(|pattern| (*pattern).to_owned()).collect();
+        let keep = Patterns::new(&keep)?;
+        let wanted = Wanted {
+            packages: &["app".to_owned()],
+            keep: &keep,
+            command: "/usr/bin/app",
+            overlay: over,
+        };
+        from_offers(&wanted, offers, &Cache::at(cache.to_owned()), &mut Silent)
+    }
+
+    #[test]
+    fn packages_come_as_they_are_needed_and_leave_the_rest_behind() {
+        let dir = tempfile::tempdir().expect("directory");
+        let offers = offers(dir.path());
+        let (tree, sources) = build(dir.path(), &offers, &["/etc/app/*.conf"], &Tree::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let files: Vec<&str> = tree
+            .entries()
+            .filter(|(_, entry)| matches!(entry.node, Node::File(_)))
+            .map(|(path, _)| path)
+            .collect();
+        assert_eq!(
+            files,
+            [
+                "etc/app/a.conf",
+                "usr/bin/app",
+                "usr/bin/base",
+                "usr/bin/shell"
+            ]
+        );
+        assert_eq!(tree.get("usr/bin/shell").expect("shell").origin, "shell 1");
+        let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+        assert_eq!(names, ["app", "base", "shell"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let dir = tempfile::tempdir().expect("directory");
+        let mut offers = offers(dir.path());
+        offers.remove("base");
+        offers.remove("never");
+        let refused = |keep: &[&str]| {
+            build(dir.path(), &offers, keep, &Tree::default())
+                .expect_err("refused")
+                .to_string()
+        };
+        assert!(
+            refused(&[]).contains("they lack /bin/base (needed by /bin/shell)"),
+            "{}",
+            refused(&[])
+        );
+        assert!(refused(&["/etc/gone"]).contains("nothing in them matches /etc/gone"));
+        let mut over = Tree::default();
+        over.file("usr/bin/base", 0o755, b"x".to_vec(), "overlay");
+        build(dir.path(), &offers, &[], &over).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    #[test]
+    fn a_package_that_is_not_the_promised_one_is_refused() {
+        let dir = tempfile::tempdir().expect("directory");
+        let mut offers = offers(dir.path());
+        offers.get_mut("app").expect("app").sha256 = "0".repeat(64);
+        let error = build(dir.path(), &offers, &[], &Tree::default()).expect_err("refused");
+        assert!(
+            error
+                .to_string()
+                .contains("not what the package lists promise"),
+            "{error}"
+        );
+    }
 }
