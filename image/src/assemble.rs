@@ -29,6 +29,9 @@ const NODE_LEVEL: i32 = 12;
 /// What the image may weigh besides kernel modules, in bytes.
 const NODE_BUDGET: u64 = 8_000_000;
 
+/// What the kernel and PID 1 take for themselves, in bytes.
+const KERNEL_MEMORY: u64 = 64_000_000;
+
 /// What to build.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -173,10 +176,23 @@ pub fn build(request: &Request, cache: &Cache, progress: &mut dyn Progress) -> R
         ));
         report.push(line("  unpacked, in the node's RAM", tree.size(), None));
     }
+    let unpacked = trees.iter().map(|tree| tree.size()).sum();
+    report.push(line(
+        "a node's memory, at least",
+        memory(size, unpacked),
+        None,
+    ));
     Ok(Built {
         boot: out(name::BOOT),
         report,
     })
+}
+
+/// Memory that a node needs to boot. The kernel gives the file system that it unpacks into
+/// half of what there is, and keeps the packed form until it is done; with less, files at the
+/// end are missing (`Initramfs unpacking failed: write error`).
+fn memory(packed: u64, unpacked: u64) -> u64 {
+    KERNEL_MEMORY + packed + 2 * unpacked
 }
 
 /// What the package client has for this build. A host that brings its own kernel package

@@ -8,9 +8,13 @@ use kodo_tests_lab::{Story, Variant};
 /// As for the built-in server; the program and its libraries are read from memory.
 const TAKEOVER: Duration = Duration::from_secs(20);
 
+/// What the largest of these images needs, and some room to serve.
+const MEMORY_MB: u32 = 256;
+
 /// The service serves, its node dies, the other one serves.
 fn survives_power_loss(variant: Variant) {
-    let story = Story::begin(variant);
+    let story = Story::sized(variant, MEMORY_MB);
+    story.power_on_pair();
     let active = story.serving(TAKEOVER);
     let standby = story.other(&active);
     let cut = story.now();
