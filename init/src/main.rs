@@ -2,7 +2,8 @@
 //!
 //! As process 1 it boots the machine and runs the decision loop ([`pid1`]). Started again
 //! with a name it is one of the privileged helpers ([`lanes`]), of the unprivileged
-//! children ([`child`], [`console`]), or the built-in web service and its hook. It decides nothing
+//! children ([`child`], [`console`]), the built-in web service and its hook, or what runs an OCF
+//! agent ([`ocf`]). It decides nothing
 //! about the cluster: `kodo-node` does, and never waits for what happens here.
 
 mod boot;
@@ -11,6 +12,7 @@ mod console;
 mod kernel;
 mod lanes;
 mod last_words;
+mod ocf;
 mod pid1;
 mod plan;
 mod reader;
@@ -18,12 +20,31 @@ mod wire;
 
 use std::process::ExitCode;
 
+/// Runs an OCF agent, or serves one.
+fn ocf(role: ocf::Role, program: &str, arguments: &[String]) -> ExitCode {
+    let result = match role {
+        ocf::Role::Runner => ocf::runner::run(arguments),
+        ocf::Role::Score => ocf::score::run(program, arguments).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|why| {
+        // This is the service's own output.
+        eprintln!("{program}: {why}");
+        ExitCode::FAILURE
+    })
+}
+
 fn main() -> ExitCode {
     let start = kodo_sys::clock::boottime();
+    let mut arguments = std::env::args();
+    let program = arguments.next().unwrap_or_default();
+    let arguments: Vec<String> = arguments.collect();
+    // In a service's root, where the first process is number 1 too.
+    if let Some(role) = ocf::role(&program) {
+        return ocf(role, &program, &arguments);
+    }
     if kodo_sys::machine::pid() == 1 {
         boot::run(start);
     }
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let name = arguments.first().map_or("", String::as_str);
     let result = match name {
         "net" => lanes::net::run().map_err(|error| error.to_string()),

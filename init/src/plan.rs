@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kodo_admin::probe::{ProbeConfig, Target};
 use kodo_admin::web::role::Role;
-use kodo_config::cluster::{self, Cluster, NicId, Node, Root, Service, ServiceKind};
+use kodo_config::cluster::{self, Agent, Cluster, NicId, Node, Root, Service, ServiceKind};
 use kodo_config::start::Start;
 use kodo_node::Seats;
 use kodo_node::io::{Line, Port, ServiceId};
@@ -198,7 +198,7 @@ fn service(
 ) -> Result<ServiceSetup, String> {
     match &service.kind {
         ServiceKind::Builtin => Ok(builtin(cluster, node, service, id)),
-        ServiceKind::Root(root) => rooted(node, service, root, starts, id)
+        ServiceKind::Root(root) => rooted(cluster, node, service, root, starts, id)
             .map_err(|why| format!("service {}: {why}", service.name)),
     }
 }
@@ -233,6 +233,7 @@ fn builtin(cluster: &Cluster, node: &Node, service: &Service, id: u32) -> Servic
         reads,
         root: None,
         hooks,
+        agent: false,
         id,
         low_port: service.port < 1024,
         node: node.name.clone(),
@@ -241,6 +242,7 @@ fn builtin(cluster: &Cluster, node: &Node, service: &Service, id: u32) -> Servic
 
 /// A program in a root of its own.
 fn rooted(
+    cluster: &Cluster,
     node: &Node,
     service: &Service,
     root: &Root,
@@ -250,10 +252,14 @@ fn rooted(
     let known = starts.get(&service.name);
     let known = known.ok_or("the image has no root for it; build the image anew")?;
     let launch = root.launch(known)?;
+    let (program, arguments) = match &root.agent {
+        Some(agent) => (Agent::RUNNER.to_owned(), runner(cluster, service, agent)),
+        None => (launch.command, launch.arguments),
+    };
     Ok(ServiceSetup {
         name: service.name.clone(),
-        program: launch.command,
-        arguments: launch.arguments,
+        program,
+        arguments,
         reads: None,
         root: Some(RootSetup {
             directory: format!("/srv/{}", service.name),
@@ -262,10 +268,28 @@ fn rooted(
             work: launch.directory,
         }),
         hooks: None,
+        agent: root.agent.is_some(),
         id: launch.identity.map_or(id, |identity| identity.user),
         low_port: service.port < 1024,
         node: node.name.clone(),
     })
+}
+
+/// What runs an OCF agent is told of it, the zeroth argument included.
+fn runner(cluster: &Cluster, service: &Service, agent: &Agent) -> Vec<String> {
+    let time = |name: &str, time: Duration| format!("{name}={}", time.as_millis());
+    let mut arguments = vec![
+        Agent::RUNNER.to_owned(),
+        format!("{}:{}", agent.provider, agent.kind),
+        time("start", service.start_timeout),
+        time("stop", service.stop_timeout),
+        time("monitor", service.probe.timeout),
+        time("interval", service.probe.interval),
+    ];
+    if service.promotable {
+        arguments.push(format!("clones={}", cluster.runners().count()));
+    }
+    arguments
 }
 
 fn admin(cluster: &Cluster, node: &Node) -> Option<AdminSetup> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kodo_config::Bundle;
 use kodo_engine::surface::{Health, Reason};
-use kodo_node::io::{ActError, Exit, Line, LogLine, Port, ServiceId, Token};
+use kodo_node::io::{ActError, Exit, Line, LogLine, Port, ProbeError, ServiceId, Token};
 use kodo_node::status::Status;
 use serde::{Deserialize, Serialize};
 
@@ -190,7 +190,10 @@ pub(crate) enum ToSvc {
     Terminate(Token, ServiceId),
     /// KILL to all of it; answered when nothing of it is left.
     Kill(Token, ServiceId),
-    /// Tell its running instance its role; answered when the hook that does so has ended.
+    /// Ask a service with an agent how it is; answered by `Probed`, if ever.
+    Probe(Token, ServiceId),
+    /// Tell its running instance its role; answered when the hook that does so has ended, or
+    /// its agent has.
     Role(Token, ServiceId, Turn),
     /// KILL to the main process of every service: an operator's drill. Not answered.
     Drill,
@@ -237,8 +240,10 @@ pub(crate) struct ServiceSetup {
     pub(crate) root: Option<RootSetup>,
     /// User and group id.
     pub(crate) id: u32,
-    /// How it is told its role, if it has one.
+    /// How it is told its role, if it has one and no agent.
     pub(crate) hooks: Option<Hooks>,
+    /// Its main process runs an OCF agent, and takes [`ToAgent`] on its channel.
+    pub(crate) agent: bool,
     /// Whether it binds a port below 1024.
     pub(crate) low_port: bool,
     /// This node's name, for the service's environment.
@@ -291,6 +296,8 @@ impl Child {
 pub(crate) enum FromSvc {
     /// To `Spawn`, `Terminate` and `Kill`.
     Done(Token, Result<(), ActError>),
+    /// To `Probe`: it is well and so fit to be promoted, or not well and why.
+    Probed(Token, Result<i16, ProbeError>),
     /// The main process of a service ended.
     Exited(ServiceId, Exit),
     /// A child ended, or could not be started.
@@ -303,6 +310,28 @@ pub(crate) enum FromSvc {
     },
     /// Something did not work.
     Trouble(String),
+}
+
+/// From the svc lane to the process that runs a service's OCF agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ToAgent {
+    /// Say how it is; the newest one is answered.
+    Probe(Token),
+    /// Make it the promoted instance.
+    Promote(Token),
+    /// Make it an ordinary one.
+    Demote(Token),
+    /// Stop it, and end.
+    Stop,
+}
+
+/// The answers of the process that runs a service's OCF agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FromAgent {
+    /// To `Probe`.
+    Probed(Token, Result<i16, ProbeError>),
+    /// To `Promote` and `Demote`.
+    Told(Token, Result<(), Exit>),
 }
 
 /// To the console child.

@@ -135,11 +135,17 @@ impl Pool<'_> {
         let files = kept.iter().filter(|path| tree.content(path).is_some());
         let mut from: BTreeSet<String> = files.map(|path| format!("/{path}")).collect();
         from.insert(wanted.command.to_owned());
-        let overlay = wanted
-            .overlay
-            .entries()
-            .filter(|(_, entry)| matches!(entry.node, Node::File(_)));
-        from.extend(overlay.map(|(path, _)| format!("/{path}")));
+        let overlay = wanted.overlay.entries();
+        from.extend(overlay.filter_map(|(path, entry)| match &entry.node {
+            Node::File(_) => Some(format!("/{path}")),
+            Node::Symlink(target) => match tree.find(path) {
+                None => Some(target.clone()),
+                Some((found, entry)) => {
+                    matches!(entry.node, Node::File(_)).then(|| format!("/{}", found.path))
+                }
+            },
+            _ => None,
+        }));
         State {
             closure: closure::follow(&tree, &from, &[]),
             kept,
@@ -365,6 +371,21 @@ mod tests {
         assert_eq!(tree.get("usr/bin/shell").expect("shell").origin, "shell 1");
         let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         assert_eq!(names, ["app", "base", "shell"]);
+    }
+
+    #[test]
+    fn a_link_brings_what_it_leads_to() {
+        let dir = tempfile::tempdir().expect("directory");
+        let mut offers = offers(dir.path());
+        offers.remove("never");
+        let mut over = Tree::default();
+        over.symlink("usr/bin/awk", "/bin/other", "links");
+        let (tree, _) =
+            build(dir.path(), &offers, &[], &over).unwrap_or_else(|error| panic!("{error}"));
+        assert!(tree.get("usr/bin/other").is_some());
+        over.symlink("usr/bin/which", "/bin/gone", "links");
+        let error = build(dir.path(), &offers, &[], &over).expect_err("refused");
+        assert!(error.to_string().contains("they lack /bin/gone"), "{error}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::plan::add_directory;
 use crate::progress::Progress;
-use kodo_config::cluster::{Cluster, Origin, Root, Service, ServiceKind};
+use kodo_config::cluster::{Agent, Cluster, Origin, Root, Service, ServiceKind};
 use kodo_config::start::{Launch, Start};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -116,6 +116,9 @@ fn raw(wanted: &Wanted, cache: &Cache, progress: &mut dyn Progress) -> Result<Bu
             put(&mut over, &file.path, file.mode, file.content, &file.origin)?;
         }
     }
+    for (from, to) in &root.links {
+        link(&mut over, from, to)?;
+    }
     let mut start = Start::default();
     let (mut tree, sources) = match root.origin.get_ref() {
         Origin::Debian(packages) => {
@@ -149,6 +152,9 @@ fn raw(wanted: &Wanted, cache: &Cache, progress: &mut dyn Progress) -> Result<Bu
         }
     };
     lay_over(&mut tree, &over);
+    if root.agent.is_some() {
+        runner(&mut tree)?;
+    }
     for place in ["/dev", "/proc"]
         .into_iter()
         .chain(root.writable.iter().map(String::as_str))
@@ -295,6 +301,36 @@ fn put(tree: &mut Tree, path: &str, mode: u32, content: Vec<u8>, origin: &str) -
     Ok(())
 }
 
+/// Makes a link between two places of a root.
+fn link(tree: &mut Tree, from: &str, to: &str) -> Result<()> {
+    let at = tree.settle(from.trim_start_matches('/')).ok_or_else(|| {
+        Error::new(format!("cannot make the link {from}"))
+            .because("a file stands where a directory is needed")
+            .next("correct `links`")
+    })?;
+    tree.symlink(&at, to, "links");
+    Ok(())
+}
+
+/// What an OCF agent needs of the node: its program's place in the root, under all its names.
+/// Whatever a package has there is real Pacemaker, and of no use here.
+fn runner(tree: &mut Tree) -> Result<()> {
+    put(
+        tree,
+        Agent::RUNNER,
+        0o755,
+        Vec::new(),
+        "the node's own program",
+    )?;
+    for name in Agent::SCORE {
+        if let Some(at) = tree.settle(name.trim_start_matches('/')) {
+            tree.remove(&at);
+        }
+        link(tree, name, Agent::RUNNER)?;
+    }
+    Ok(())
+}
+
 /// Makes a directory that the node will mount something on. The node follows links from its
 /// own root, not from the service's: there must be none on the way.
 fn mount_point(tree: &mut Tree, place: &str) -> Result<()> {
@@ -327,10 +363,16 @@ fn mount_point(tree: &mut Tree, place: &str) -> Result<()> {
 /// Whether what is started is there and can be executed.
 fn startable(tree: &Tree, launch: &Launch) -> Result<()> {
     let command = &launch.command;
+    let next = match command.starts_with(Agent::ROOT) {
+        true => {
+            "correct `ocf`, or add what has that agent: of Debian's packages resource-agents or pacemaker-resource-agents"
+        }
+        false => "correct `command`; it is a path in the service's root",
+    };
     let refuse = |why: &str| {
         Error::new(format!("cannot start {command}"))
             .because(why)
-            .next("correct `command`; it is a path in the service's root")
+            .next(next)
     };
     match tree.find(command) {
         None => Err(refuse("it is not in the root")),

@@ -13,8 +13,8 @@ use kodo_engine::GroupId;
 use kodo_engine::reload;
 
 use crate::cluster::{
-    Admin, Bond, Cluster, EvenSplit, Failback, Group, HealthRule, Location, Member, Nic, Node,
-    OnStopFailure, Order, Origin, Path, Probe, Quarantine, Recipe, Root, Serial, Service,
+    Admin, Agent, Bond, Cluster, EvenSplit, Failback, Group, HealthRule, Location, Member, Nic,
+    Node, OnStopFailure, Order, Origin, Path, Probe, Quarantine, Recipe, Root, Serial, Service,
     ServiceKind, SplitBrain, Timing, Token, User, Vip, Watchdog, Witness, Worth,
 };
 use crate::time::Show;
@@ -579,6 +579,8 @@ fn root(list: &mut List, place: &str, old: &Root, new: &Root) {
         origin,
         recipe,
         keep,
+        links,
+        agent,
         files_at,
         command,
         arguments,
@@ -602,6 +604,22 @@ fn root(list: &mut List, place: &str, old: &Root, new: &Root) {
     };
     list.word(place, "recipe", images, named(&old.recipe), named(recipe));
     list.word(place, "keep", images, each(&old.keep), each(keep));
+    let pairs = |links: &BTreeMap<String, String>| {
+        let pairs = links.iter().map(|(from, to)| format!("{from} to {to}"));
+        each(&pairs.collect::<Vec<_>>())
+    };
+    list.word(place, "links", images, pairs(&old.links), pairs(links));
+    let who = |agent: &Option<Agent>| {
+        let name = |agent: &Agent| format!("{}:{}", agent.provider, agent.kind);
+        or_none(agent.as_ref().map(name))
+    };
+    list.word(place, "ocf", images, who(&old.agent), who(agent));
+    let told = |agent: &Option<Agent>| {
+        let parameters = agent.as_ref().map(|agent| agent.parameters.clone());
+        parameters.unwrap_or_default()
+    };
+    let (was, becomes) = (told(&old.agent), told(agent));
+    variables(list, place, "parameters", &was, &becomes);
     let at = |place: &Option<String>| or_none(place.clone());
     list.word(place, "files_at", images, at(&old.files_at), at(files_at));
     let was = each(&old.writable);

@@ -334,6 +334,10 @@ pub struct Root {
     pub keep: Vec<String>,
     /// Where in the root [`Service::files`] goes.
     pub files_at: Option<String>,
+    /// Links beside them, and where they lead: what Debian's `update-alternatives` would make.
+    pub links: BTreeMap<String, String>,
+    /// The OCF resource agent that runs it; then [`Root::command`] is the agent's program.
+    pub agent: Option<Agent>,
     /// Absolute path in the root of what is started.
     pub command: Option<String>,
     /// Its arguments, without the zeroth.
@@ -346,6 +350,35 @@ pub struct Root {
     pub writable: Vec<String>,
     /// Who it is; otherwise a user of its own.
     pub user: Option<User>,
+}
+
+/// An OCF resource agent (Open Cluster Framework, resource agent API 1.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Agent {
+    /// Who made it: a directory below [`Agent::ROOT`].
+    pub provider: String,
+    /// Its program there.
+    pub kind: String,
+    /// Told to it as `OCF_RESKEY_` variables.
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl Agent {
+    /// Where agents are in every root.
+    pub const ROOT: &'static str = "/usr/lib/ocf/resource.d";
+    /// Where agents keep their state: memory, empty at each start.
+    pub const STATE: &'static str = "/run/resource-agents";
+    /// Where the node's own program is put in the root: it runs the agent.
+    pub const RUNNER: &'static str = "/usr/lib/kodo/ocf";
+    /// Further names of that program in the root, by which agents say how fit they are to be
+    /// promoted.
+    pub const SCORE: [&'static str; 2] = ["/usr/sbin/crm_attribute", "/usr/sbin/crm_master"];
+
+    /// Its program's path in the root.
+    #[must_use]
+    pub fn program(&self) -> String {
+        format!("{}/{}/{}", Self::ROOT, self.provider, self.kind)
+    }
 }
 
 /// Where a service's root comes from. Paths are relative to the cluster file.

@@ -83,6 +83,61 @@ impl Parse for Package {
     }
 }
 
+/// An OCF resource agent: `provider:type`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AgentName {
+    pub(crate) provider: String,
+    pub(crate) kind: String,
+}
+
+impl Parse for AgentName {
+    const WHAT: &'static str = "an agent in quotes, such as \"heartbeat:apache\"";
+    fn parse(text: &str) -> Result<Self, Flaw> {
+        let sound = |part: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            part.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && part.len() <= AGENT_MAX
+                && part.chars().all(plain)
+        };
+        let parts: Vec<&str> = text.split(':').filter(|part| !part.is_empty()).collect();
+        let likely = match parts[..] {
+            [provider, kind] if !OTHERS.contains(&provider) && sound(provider) && sound(kind) => {
+                if text == format!("{provider}:{kind}") && provider != "ocf" {
+                    return Ok(Self {
+                        provider: provider.into(),
+                        kind: kind.into(),
+                    });
+                }
+                match provider {
+                    "ocf" => Some(format!("heartbeat:{kind}")),
+                    _ => Some(format!("{provider}:{kind}")),
+                }
+            }
+            [kind] if sound(kind) => Some(format!("heartbeat:{kind}")),
+            ["ocf", provider, kind] if sound(provider) && sound(kind) => {
+                Some(format!("{provider}:{kind}"))
+            }
+            _ => None,
+        };
+        let help = match parts[..] {
+            [other, ..] if OTHERS.contains(&other) => format!(
+                "of Pacemaker's classes of agents only OCF's run here, not \"{other}\"; for a program of your own leave `ocf` out and write `command`"
+            ),
+            _ => "write its provider and its name, as the directories below /usr/lib/ocf/resource.d are called: \"heartbeat:apache\"".into(),
+        };
+        Err(Flaw {
+            message: format!("\"{text}\" is not an OCF agent"),
+            help: Some(help),
+            fix: likely,
+        })
+    }
+}
+
+/// Pacemaker's other classes of agents.
+const OTHERS: [&str; 6] = ["lsb", "systemd", "service", "upstart", "stonith", "nagios"];
+/// Longest name of an agent or its provider.
+const AGENT_MAX: usize = 64;
+
 impl Parse for User {
     const WHAT: &'static str = "a user's name in quotes, or a number";
     fn parse(text: &str) -> Result<Self, Flaw> {
@@ -165,6 +220,27 @@ mod tests {
         assert!(Package::parse("libstdc++6").is_ok());
         for bad in ["", "x", "-o", "--purge", "a b", "Apache2", "x=1", "../x"] {
             assert!(Package::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn agents_have_a_provider_and_a_name() {
+        let name = AgentName::parse("heartbeat:IPaddr2").unwrap();
+        assert_eq!((&*name.provider, &*name.kind), ("heartbeat", "IPaddr2"));
+        for (bad, fix) in [
+            ("Dummy", Some("heartbeat:Dummy")),
+            ("ocf:pacemaker:Stateful", Some("pacemaker:Stateful")),
+            ("ocf::heartbeat:Dummy", Some("heartbeat:Dummy")),
+            ("heartbeat::Dummy", Some("heartbeat:Dummy")),
+            ("lsb:apache2", None),
+            ("systemd:apache2", None),
+            ("heartbeat:../../bin/sh", None),
+            ("heartbeat:.ocf-shellfuncs", None),
+            ("a:b:c", None),
+            ("", None),
+        ] {
+            let flaw = AgentName::parse(bad).unwrap_err();
+            assert_eq!(flaw.fix.as_deref(), fix, "{bad}");
         }
     }
 

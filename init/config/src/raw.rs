@@ -16,7 +16,7 @@ use crate::cluster::{
 };
 use crate::leaf::{Choice, Clones, Hex256, Name, Text};
 use crate::partition::PartitionName;
-use crate::place::{Package, Pattern, Place};
+use crate::place::{AgentName, Package, Pattern, Place};
 
 /// `[cluster]`
 #[derive(Debug, Deserialize)]
@@ -119,6 +119,9 @@ pub(crate) struct Service {
     pub(crate) keep: Option<Spanned<Vec<Text<Pattern>>>>,
     pub(crate) files: Option<Spanned<String>>,
     pub(crate) promotable: Option<Spanned<bool>>,
+    pub(crate) links: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
+    pub(crate) ocf: Option<Text<AgentName>>,
+    pub(crate) parameters: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     pub(crate) files_at: Option<Text<Place>>,
     pub(crate) command: Option<Text<Place>>,
     pub(crate) arguments: Option<Spanned<Vec<Spanned<String>>>>,
@@ -140,6 +143,9 @@ impl Service {
             debian: self.debian.take(),
             oci: self.oci.take(),
             keep: self.keep.take(),
+            links: self.links.take(),
+            ocf: self.ocf.take(),
+            parameters: self.parameters.take(),
             files_at: self.files_at.take(),
             command: self.command.take(),
             arguments: self.arguments.take(),
@@ -158,6 +164,9 @@ pub(crate) struct Recipe {
     pub(crate) debian: Option<Spanned<Vec<Text<Package>>>>,
     pub(crate) oci: Option<Spanned<String>>,
     pub(crate) keep: Option<Spanned<Vec<Text<Pattern>>>>,
+    pub(crate) links: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
+    pub(crate) ocf: Option<Text<AgentName>>,
+    pub(crate) parameters: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     pub(crate) files_at: Option<Text<Place>>,
     pub(crate) command: Option<Text<Place>>,
     pub(crate) arguments: Option<Spanned<Vec<Spanned<String>>>>,

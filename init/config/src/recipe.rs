@@ -2,7 +2,7 @@
 //! need not say it.
 //!
 //! A recipe is a directory with `recipe.toml`, whose keys are defaults of a `[[service]]`,
-//! and `overlay/`, whose files go into the service's root. Three are ready; who wants another
+//! and `overlay/`, whose files go into the service's root. Some are ready; who wants another
 //! one copies a directory and names it by its path. Owns finding a recipe's text; the image
 //! builder owns the overlays.
 
@@ -11,7 +11,7 @@ use crate::leaf::{nearest, one_of};
 use crate::secrets::{self, Loader, Secret};
 
 /// The ready recipes, by name, and their texts.
-pub const READY: [(&str, &str); 3] = [
+pub const READY: [(&str, &str); 6] = [
     (
         "apache",
         include_str!("../../../image/recipes/apache/recipe.toml"),
@@ -23,6 +23,18 @@ pub const READY: [(&str, &str); 3] = [
     (
         "nginx",
         include_str!("../../../image/recipes/nginx/recipe.toml"),
+    ),
+    (
+        "ocf-apache",
+        include_str!("../../../image/recipes/ocf-apache/recipe.toml"),
+    ),
+    (
+        "ocf-dummy",
+        include_str!("../../../image/recipes/ocf-dummy/recipe.toml"),
+    ),
+    (
+        "ocf-stateful",
+        include_str!("../../../image/recipes/ocf-stateful/recipe.toml"),
     ),
 ];
 

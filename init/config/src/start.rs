@@ -111,6 +111,9 @@ impl Root {
         let mut environment = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
         environment.extend(start.environment.clone());
         environment.extend(self.environment.clone());
+        let parameters = self.agent.iter().flat_map(|agent| &agent.parameters);
+        environment
+            .extend(parameters.map(|(name, value)| (format!("OCF_RESKEY_{name}"), value.clone())));
         let launch = Launch {
             command,
             arguments,

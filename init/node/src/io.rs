@@ -179,6 +179,25 @@ pub enum ProbeError {
     Status(u16),
     /// It answered with something that is not HTTP.
     Garbage,
+    /// Its OCF agent's monitor ended with this.
+    Agent(AgentCode),
+}
+
+/// With what an action of an OCF agent ended (resource agent API 1.1, "Exit status").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentCode(pub u8);
+
+impl AgentCode {
+    /// Done; of a monitor: it runs.
+    pub const SUCCESS: AgentCode = AgentCode(0);
+    /// Also what an action that was killed stands for.
+    pub const GENERIC: AgentCode = AgentCode(1);
+    /// Of a monitor: it runs, and is the promoted one.
+    pub const PROMOTED: AgentCode = AgentCode(8);
+    /// Of a monitor: it runs, but not as well as it should.
+    pub const DEGRADED: AgentCode = AgentCode(190);
+    /// Of a monitor: the same of the promoted one.
+    pub const DEGRADED_PROMOTED: AgentCode = AgentCode(191);
 }
 
 /// What the admin child relays. Already authenticated, parsed and bounded.

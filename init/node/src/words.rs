@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::io::{ActError, Action, Drill, Exit, Halt, ProbeError};
+use crate::io::{ActError, Action, AgentCode, Drill, Exit, Halt, ProbeError};
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,7 +49,29 @@ impl fmt::Display for ProbeError {
             ProbeError::Timeout => f.write_str("no answer in time"),
             ProbeError::Status(status) => write!(f, "HTTP status {status}"),
             ProbeError::Garbage => f.write_str("the answer is not HTTP"),
+            ProbeError::Agent(code) => write!(f, "its agent says: {code}"),
         }
+    }
+}
+
+impl fmt::Display for AgentCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self.0 {
+            0 => "success",
+            1 => "failed",
+            2 => "wrong arguments",
+            3 => "action not implemented",
+            4 => "not permitted",
+            5 => "something that it needs is not installed",
+            6 => "configured wrongly",
+            7 => "not running",
+            8 => "running and promoted",
+            9 => "promoted and failed",
+            190 => "running, but degraded",
+            191 => "promoted, but degraded",
+            _ => "no code that OCF knows",
+        };
+        write!(f, "{words} (code {})", self.0)
     }
 }
 

@@ -29,6 +29,10 @@ pub(crate) const CHANNEL: i32 = 3;
 /// Real-time priority of the lanes that a release waits for; below PID 1's.
 pub(crate) const PRIORITY: u8 = 10;
 
+/// Of those that reap whatever ends below this process, one at a time runs in a test.
+#[cfg(test)]
+pub(crate) static REAPING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// The entries of a directory; none when it is not there.
 fn children(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten();

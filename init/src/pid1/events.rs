@@ -102,6 +102,9 @@ impl Pid1 {
             Heard::Message(FromSvc::Done(token, result), _) => {
                 self.give(Input::Done(token, result));
             }
+            Heard::Message(FromSvc::Probed(token, result), _) => {
+                self.give(Input::Probed(token, result));
+            }
             Heard::Message(FromSvc::Exited(service, exit), _) => {
                 self.give(Input::Exited(service, exit));
             }

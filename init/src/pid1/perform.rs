@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kodo_admin::relay;
-use kodo_node::io::{ActError, Action, Drill, Halt, Input, Output, Reply, Token};
+use kodo_node::io::{ActError, Action, Drill, Halt, Input, Output, Reply, ServiceId, Token};
 use kodo_sys::machine;
 use kodo_sys::seqpacket::Channel;
 use kodo_sys::watchdog::Watchdog;
@@ -63,6 +63,10 @@ impl Pid1 {
             }
             // One that the probe child does not take is never answered, which counts as
             // a failed probe.
+            Output::Probe(token, service) if self.has_agent(service) => {
+                // The same holds of the svc lane.
+                let _ = self.svc.send(&ToSvc::Probe(token, service), None);
+            }
             Output::Probe(token, service) => {
                 let ask = relay::ToProbe::Ask(relay::ProbeRequest { token, service });
                 self.children.send(Child::Probe, &ask);
@@ -85,6 +89,14 @@ impl Pid1 {
             Output::Log(line) => self.children.log(line),
             Output::Drill(drill) => self.drill(drill),
         }
+    }
+
+    fn has_agent(&self, service: ServiceId) -> bool {
+        let services = &self.plan.duties.services;
+        let setup = services
+            .get(usize::from(service.0))
+            .and_then(Option::as_ref);
+        setup.is_some_and(|setup| setup.agent)
     }
 
     /// Asks a lane.

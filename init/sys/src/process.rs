@@ -304,6 +304,22 @@ pub fn signal(pidfd: impl AsFd, what: Send) -> Result<()> {
     }
 }
 
+/// KILL to a child and what it started that did not leave its session. One that is gone is
+/// success.
+///
+/// # Errors
+/// What `kill` says.
+pub fn kill_session(child: &Child) -> Result<()> {
+    let Some(leader) = Pid::from_raw(child.pid) else {
+        return Ok(());
+    };
+    // Every child begins a session of its own, so its group is nobody else's.
+    match rustix::process::kill_process_group(leader, rustix::process::Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Reaps one ended child of this process, if there is one.
 #[must_use]
 pub fn reap_any() -> Option<(i32, Ended)> {

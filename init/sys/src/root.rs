@@ -1,7 +1,7 @@
 //! A root directory of its own for a child, and nothing else to be seen from there.
 //!
 //! Owns the namespaces of such a child and the mounts in them: its root read-only, its
-//! writable directories in memory, a `/dev` with the six devices that programs take for
+//! writable directories in memory, this program where it is wanted, a `/dev` with the six devices that programs take for
 //! granted, a `/proc` that shows its own processes. No `/sys`, no cgroups, no sockets of
 //! others. Never decides what is in the root: the image does.
 //!
@@ -48,6 +48,9 @@ pub struct Root {
     pub writable: Vec<PathBuf>,
     /// Bytes that each writable directory holds at most.
     pub room: u64,
+    /// An absolute path inside it, of a file, where this very program is put: not copied, but
+    /// mounted.
+    pub own_program: Option<PathBuf>,
 }
 
 /// `/dev` of such a child: name, major and minor number (`Documentation/admin-guide/devices.txt`).
@@ -68,6 +71,8 @@ pub(crate) struct Prepared {
     proc: CString,
     writable: Vec<CString>,
     options: CString,
+    /// This program, and where it goes.
+    own_program: Option<(CString, CString)>,
 }
 
 impl Root {
@@ -79,7 +84,12 @@ impl Root {
     /// up with `..`.
     pub(crate) fn prepare(&self, owner: u32) -> Result<Prepared> {
         let writable = self.writable.iter().map(|path| self.inside(path));
+        let own_program = match &self.own_program {
+            Some(path) => Some((c_path(&std::env::current_exe()?)?, self.inside(path)?)),
+            None => None,
+        };
         Ok(Prepared {
+            own_program,
             directory: c_path(&self.directory)?,
             dev: c_path(&self.directory.join("dev"))?,
             proc: c_path(&self.directory.join("proc"))?,
@@ -158,6 +168,12 @@ impl Prepared {
         rustix::mount::mount_bind(&self.directory, &self.directory)?;
         for directory in &self.writable {
             self.mount(c"tmpfs", directory, MountFlags::NOEXEC, &self.options)?;
+        }
+        if let Some((program, at)) = &self.own_program {
+            rustix::mount::mount_bind(program, at)?;
+            let still =
+                MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+            rustix::mount::mount_remount(at, still, c"")?;
         }
         self.mount(
             c"proc",

@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::nodes::{Nodes, usable};
 use super::policy::AdminChecked;
 use super::{Unique, roots, take, too_many};
-use crate::cluster::{Cidr, Probe, Role, Service, Vip};
+use crate::cluster::{Cidr, Probe, Role, Service, ServiceKind, Vip};
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::raw;
 use crate::read::Entry;
@@ -176,8 +176,14 @@ fn service(
             ),
         );
     }
-    let start_timeout = at_least(sink, raw.start_timeout, "start_timeout", 10_000, 100);
-    let stop_timeout = at_least(sink, raw.stop_timeout, "stop_timeout", 2_000, 10);
+    let agent = own.has_agent() || followed.as_ref().is_some_and(|it| it.words.has_agent());
+    let (start, stop) = if agent {
+        AGENT_ACTIONS
+    } else {
+        (10_000, 2_000)
+    };
+    let start_timeout = at_least(sink, raw.start_timeout, "start_timeout", start, 100);
+    let stop_timeout = at_least(sink, raw.stop_timeout, "stop_timeout", stop, 10);
     let backoff_place = raw
         .backoff_min
         .as_ref()
@@ -208,13 +214,24 @@ fn service(
         );
     }
     let advised = followed.as_mut().and_then(|followed| followed.probe.take());
-    let probe = self::probe(sink, probe, advised);
+    let probe = self::probe(sink, probe, advised, agent);
     // A recipe that could not be read leaves open what the service is.
     let kind = (!named || followed.is_some()).then(|| {
         let builtin = builtin.as_ref().map(Spanned::span);
         let files = files.as_ref().map(Spanned::span);
         roots::kind(sink, &span, builtin, files.as_ref(), own, followed)
     });
+    if let (Some(Some(ServiceKind::Root(root))), Some(promotable)) = (&kind, &raw.promotable)
+        && root.agent.is_none()
+        && *promotable.get_ref()
+    {
+        sink.push(
+            Diagnostic::error(promotable.span(), "nothing can tell this program its role")
+                .see(root.origin.span(), "where the program comes from")
+                .because("the built-in web server and OCF agents can be told; other programs know no roles")
+                .help("remove `promotable`, or name an agent that can promote it by `ocf`"),
+        );
+    }
     let name = name?;
     let place = name.span();
     let service = Service {
@@ -232,14 +249,27 @@ fn service(
     Some((service, place))
 }
 
-/// Reads a probe; what it leaves open, a recipe may advise.
+/// How long an OCF agent's start and stop may take unless the file says otherwise, in
+/// milliseconds: Pacemaker's own default for both.
+const AGENT_ACTIONS: (u64, u64) = (20_000, 20_000);
+
+/// Reads a probe; what it leaves open, a recipe may advise. An OCF `agent` is asked by its
+/// monitor action, as often as Pacemaker's examples do.
 pub(super) fn probe(
     sink: &mut Sink<'_>,
     entry: Option<Entry<raw::Probe>>,
     advised: Option<Entry<raw::Probe>>,
+    agent: bool,
 ) -> Option<Probe> {
     let own = entry.map(|entry| entry.value).unwrap_or_default();
     let advised = advised.map(|entry| entry.value).unwrap_or_default();
+    if let (Some(path), true) = (&own.path, agent) {
+        sink.push(
+            Diagnostic::error(path.span(), "an OCF agent is not asked for a page")
+                .because("its monitor action says whether the service is well")
+                .help("remove `path`; if the agent can ask for a page, its parameters say which"),
+        );
+    }
     let raw = raw::Probe {
         path: own.path.or(advised.path),
         interval: own.interval.or(advised.interval),
@@ -248,6 +278,7 @@ pub(super) fn probe(
         fall: own.fall.or(advised.fall),
     };
     let path = match raw.path {
+        Some(path) if agent => path.into_inner(),
         Some(path) => {
             let plain = path.get_ref().bytes().all(|c| c.is_ascii_graphic());
             if !path.get_ref().starts_with('/') || !plain || path.get_ref().len() > PROBE_PATH_MAX {
@@ -266,8 +297,13 @@ pub(super) fn probe(
         }
         None => "/".into(),
     };
-    let interval = at_least(sink, raw.interval, "interval", 1_000, 50);
-    let timeout = at_least(sink, raw.timeout, "timeout", 1_000, 50);
+    let (often, long, lost) = if agent {
+        (10_000, 20_000, 1)
+    } else {
+        (1_000, 1_000, 2)
+    };
+    let interval = at_least(sink, raw.interval, "interval", often, 50);
+    let timeout = at_least(sink, raw.timeout, "timeout", long, 50);
     let mut count = |value: Option<Spanned<u8>>, what: &str, default: u8| match value {
         Some(value) if *value.get_ref() == 0 => {
             sink.push(
@@ -282,7 +318,7 @@ pub(super) fn probe(
         }
         value => value.map_or(default, Spanned::into_inner),
     };
-    let (rise, fall) = (count(raw.rise, "rise", 1), count(raw.fall, "fall", 2));
+    let (rise, fall) = (count(raw.rise, "rise", 1), count(raw.fall, "fall", lost));
     Some(Probe {
         path,
         interval: interval?,

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::take;
-use crate::cluster::{Origin, Recipe, Root, ServiceKind, User};
+use crate::cluster::{Agent, Origin, Recipe, Root, ServiceKind, User};
 use crate::diagnostic::{Diagnostic, Severity, Sink};
-use crate::leaf::Text;
-use crate::place::{Package, Place};
+use crate::leaf::{Parse, Text};
+use crate::place::{AgentName, Package, Place};
 use crate::raw;
 use crate::read::{self, Entry};
 use crate::secrets::Loader;
@@ -30,6 +30,9 @@ const OWN: [&str; 3] = ["/dev", "/proc", "/sys"];
 pub(super) struct Words {
     origin: Option<Spanned<Origin>>,
     keep: Vec<String>,
+    links: BTreeMap<String, String>,
+    agent: Option<Spanned<AgentName>>,
+    parameters: BTreeMap<String, String>,
     files_at: Option<Spanned<String>>,
     command: Option<Spanned<String>>,
     arguments: Option<Vec<String>>,
@@ -41,12 +44,19 @@ pub(super) struct Words {
     need_origin: Vec<(&'static str, Range<usize>)>,
 }
 
+impl Words {
+    /// Whether they name an OCF agent.
+    pub(super) fn has_agent(&self) -> bool {
+        self.agent.is_some()
+    }
+}
+
 /// What a recipe says.
 #[derive(Debug)]
 pub(super) struct Followed {
     recipe: Recipe,
     place: Range<usize>,
-    words: Words,
+    pub(super) words: Words,
     /// Its `[probe]`, found without mistakes.
     pub(super) probe: Option<Entry<raw::Probe>>,
 }
@@ -55,7 +65,10 @@ pub(super) struct Followed {
 pub(super) fn words(sink: &mut Sink<'_>, raw: raw::Recipe) -> Words {
     let mut all = Words::default();
     let places = [
+        ("ocf", raw.ocf.as_ref().map(Spanned::span)),
+        ("parameters", raw.parameters.as_ref().map(Spanned::span)),
         ("keep", raw.keep.as_ref().map(Spanned::span)),
+        ("links", raw.links.as_ref().map(Spanned::span)),
         ("command", raw.command.as_ref().map(Spanned::span)),
         ("arguments", raw.arguments.as_ref().map(Spanned::span)),
         ("environment", raw.environment.as_ref().map(Spanned::span)),
@@ -73,6 +86,15 @@ pub(super) fn words(sink: &mut Sink<'_>, raw: raw::Recipe) -> Words {
         .into_iter()
         .map(|pattern| pattern.into_inner().0)
         .collect();
+    all.links = raw
+        .links
+        .map(|table| links(sink, table))
+        .unwrap_or_default();
+    all.agent = raw.ocf.and_then(|text| take(sink, text));
+    all.parameters = raw
+        .parameters
+        .map(|table| parameters(sink, table))
+        .unwrap_or_default();
     let place = |sink: &mut Sink<'_>, text: Text<Place>| {
         let place = take(sink, text)?;
         Some(Spanned::new(place.span(), place.into_inner().0))
@@ -223,6 +245,68 @@ fn environment(
         .collect()
 }
 
+/// Links: both ends are places in the root.
+fn links(
+    sink: &mut Sink<'_>,
+    table: Spanned<BTreeMap<String, Spanned<String>>>,
+) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (from, to) in table.into_inner() {
+        match (Place::parse(&from), Place::parse(to.get_ref())) {
+            (Ok(Place(from)), Ok(Place(to))) if from != "/" => {
+                all.insert(from, to);
+            }
+            _ => sink.push(
+                Diagnostic::error(to.span(), format!("{from:?} cannot be such a link"))
+                    .because("a link and what it leads to are absolute paths in the service's root")
+                    .help("write both: { \"/usr/bin/awk\" = \"/usr/bin/mawk\" }"),
+            ),
+        }
+    }
+    all
+}
+
+/// What an OCF agent is told.
+fn parameters(
+    sink: &mut Sink<'_>,
+    table: Spanned<BTreeMap<String, Spanned<String>>>,
+) -> BTreeMap<String, String> {
+    for (name, value) in table.get_ref() {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if !begins || !name.chars().all(plain) {
+            let wrong = format!("{name:?} is not the name of an agent's parameter");
+            sink.push(Diagnostic::error(value.span(), wrong).help(
+                "write a name of letters, digits and '_', as the agent's meta-data has it, without OCF_RESKEY_",
+            ));
+        } else if name.starts_with("OCF_RESKEY_") {
+            let wrong = format!("{name:?} has its prefix already");
+            let short = name.trim_start_matches("OCF_RESKEY_");
+            sink.push(
+                Diagnostic::error(value.span(), wrong)
+                    .because("the node puts OCF_RESKEY_ before every parameter's name")
+                    .help(format!("write `{short}`")),
+            );
+        } else if name.starts_with("CRM_meta_") || name.starts_with("crm_") {
+            let wrong = format!("{name:?} is the cluster's to say, not the file's");
+            sink.push(
+                Diagnostic::error(value.span(), wrong)
+                    .because("agents are told timeouts, intervals and roles as the node has them")
+                    .help("write `start_timeout`, `stop_timeout` and `[service.probe]` instead"),
+            );
+        } else if value.get_ref().contains('\0') {
+            sink.push(
+                Diagnostic::error(value.span(), "a parameter cannot hold a zero byte")
+                    .help("write it without"),
+            );
+        }
+    }
+    let table = table.into_inner().into_iter();
+    table
+        .map(|(name, value)| (name, value.into_inner()))
+        .collect()
+}
+
 fn writable(sink: &mut Sink<'_>, texts: Option<Spanned<Vec<Text<Place>>>>) -> Vec<Spanned<String>> {
     let places = list(sink, texts, "writable", WRITABLE_MAX);
     let mut all: Vec<Spanned<String>> = Vec::new();
@@ -289,9 +373,10 @@ pub(super) fn follow(
         let words = words(&mut inner, entry.value);
         (words, probe)
     });
+    let agent = read.as_ref().is_some_and(|(words, _)| words.has_agent());
     // Once more for its mistakes only: the values are needed again with the service's.
     if let Some((_, Some(probe))) = read::recipe(&mut Sink::new(&file, &text)) {
-        super::resources::probe(&mut inner, Some(probe), None);
+        super::resources::probe(&mut inner, Some(probe), None, agent);
     }
     let mistakes = inner.finish();
     if let Some(first) = mistakes
@@ -359,14 +444,28 @@ pub(super) fn kind(
                 .help("remove `keep`"),
         );
     }
-    let command = own.command.or(base.command);
+    let mut arguments = own.arguments.or(base.arguments);
+    let agent = agent(
+        sink,
+        [own.agent, base.agent],
+        [base.parameters, own.parameters],
+        &origin,
+        &own.need_origin,
+    );
+    let command = match &agent {
+        Some(agent) => {
+            arguments = None;
+            Some(Spanned::new(origin.span(), agent.program()))
+        }
+        None => own.command.or(base.command),
+    };
     match (origin.get_ref(), &command) {
-        (Origin::Debian(_), None) if written("command").is_none() => sink.push(
+        (Origin::Debian(_), None) if written("command").or(written("ocf")).is_none() => sink.push(
             Diagnostic::error(origin.span(), "nothing says what is started")
                 .because("packages hold many programs")
                 .help("add `command`, the program's absolute path: \"/usr/sbin/nginx\""),
         ),
-        (Origin::Program(_), Some(command)) => sink.push(
+        (Origin::Program(_), Some(command)) if agent.is_none() => sink.push(
             Diagnostic::error(command.span(), "the program itself is what is started")
                 .see(origin.span(), "the program")
                 .help("remove `command`; what follows it goes into `arguments`"),
@@ -391,10 +490,15 @@ pub(super) fn kind(
     }
     let mut writable = base.writable;
     writable.extend(own.writable);
+    if agent.is_some() {
+        writable.push(Spanned::new(origin.span(), Agent::STATE.into()));
+    }
     let mut environment = base.environment;
     environment.extend(own.environment);
     let mut keep = base.keep;
     keep.extend(own.keep);
+    let mut links = base.links;
+    links.extend(own.links);
     let hidden = writable.iter().find(|place| {
         let hides = |path: &Spanned<String>| below(path.get_ref(), place.get_ref());
         command.as_ref().is_some_and(hides)
@@ -414,9 +518,11 @@ pub(super) fn kind(
         origin,
         recipe: recipe.map(|(recipe, _)| recipe),
         keep,
+        links,
+        agent,
         files_at: files_at.map(Spanned::into_inner),
         command: command.map(Spanned::into_inner),
-        arguments: own.arguments.or(base.arguments),
+        arguments,
         environment,
         directory: own.directory.or(base.directory),
         writable: paths,
@@ -424,6 +530,55 @@ pub(super) fn kind(
     };
     bounded(sink, span, &root);
     Some(ServiceKind::Root(Box::new(root)))
+}
+
+/// The OCF agent, the service's before its recipe's, with the parameters of both; and what
+/// does not go with one. `words` are the service's own.
+fn agent(
+    sink: &mut Sink<'_>,
+    named: [Option<Spanned<AgentName>>; 2],
+    parameters: [BTreeMap<String, String>; 2],
+    origin: &Spanned<Origin>,
+    words: &[(&'static str, Range<usize>)],
+) -> Option<Agent> {
+    let written = |wanted: &str| {
+        let found = words.iter().find(|(word, _)| *word == wanted);
+        found.map(|(_, place)| place.clone())
+    };
+    let Some(named) = named.into_iter().flatten().next() else {
+        if let Some(place) = written("parameters") {
+            sink.push(
+                Diagnostic::error(place, "only OCF agents have `parameters`").help(
+                    "add `ocf`, the agent, or tell the program by `arguments` and `environment`",
+                ),
+            );
+        }
+        return None;
+    };
+    if let Origin::Program(_) = origin.get_ref() {
+        sink.push(
+            Diagnostic::error(origin.span(), "one program is not all that an agent needs")
+                .because("agents are scripts: they need their shell, and programs that they call")
+                .help("write `debian` or `oci` instead, or a recipe that has them"),
+        );
+    }
+    for word in ["command", "arguments"] {
+        if let Some(place) = written(word) {
+            sink.push(
+                Diagnostic::error(place, format!("`{word}` says nothing of an OCF agent"))
+                    .because("the agent is what is started, with the names of its actions")
+                    .help(format!(
+                        "remove `{word}`; what the agent must know goes into `[service.parameters]`"
+                    )),
+            );
+        }
+    }
+    let AgentName { provider, kind } = named.into_inner();
+    Some(Agent {
+        provider,
+        kind,
+        parameters: parameters.into_iter().flatten().collect(),
+    })
 }
 
 /// The service's origin, or its recipe's; packages of both.
@@ -477,6 +632,14 @@ fn without_origin(
         return false;
     }
     for (word, place) in words {
+        if *word == "ocf" {
+            sink.push(
+                Diagnostic::error(place.clone(), "nothing brings the agent")
+                    .because("a node has no agents, and no shell to run them with")
+                    .help("add an origin that does: a recipe, such as \"ocf-dummy\", or `debian = [\"resource-agents\", ...]` with what the agent calls in `keep`"),
+            );
+            continue;
+        }
         sink.push(
             Diagnostic::error(
                 place.clone(),

@@ -2,25 +2,27 @@
 //!
 //! Owns starting services and this node's own children in cgroups, signalling and reaping
 //! them (ends of those started here come through their pidfds, ends of orphans adopted
-//! from below through SIGCHLD), running the hooks that tell an instance its role, and what
-//! services write. It decides nothing: restarts, timeouts and their
+//! from below through SIGCHLD), running the hooks that tell an instance its role, asking the
+//! processes that run OCF agents, and what services write. It decides nothing: restarts, timeouts and their
 //! order are the node's business, and so are overdue answers. PID 1 itself never forks
 //! after boot, because a fork may have to wait for memory.
 
 mod cgroup;
 mod output;
 mod service;
+mod talk;
 
 use std::os::fd::OwnedFd;
 
-use kodo_node::io::{ActError, Exit, ServiceId, Token};
-use kodo_sys::Result;
+use kodo_node::io::{ActError, Exit, ProbeError, ServiceId, Token};
 use kodo_sys::poll::{Interest, Poller, Ready};
 use kodo_sys::process::{self, Ended};
 use kodo_sys::signal::{Signal, SignalFd};
+use kodo_sys::{AsFd, Result};
 
 use self::cgroup::Tree;
 use self::service::{OwnChild, Service};
+use self::talk::Closed;
 use super::{Link, PRIORITY};
 use crate::wire::{Child, FromSvc, ServiceSetup, ToSvc};
 
@@ -31,6 +33,8 @@ const KEY_ENDED: u64 = 1;
 const KEY_GROUP: u64 = 0x100;
 /// Plus the service's position: it wrote something.
 const KEY_OUTPUT: u64 = 0x200;
+/// Plus the service's position: what runs its agent said something.
+const KEY_TALK: u64 = 0x300;
 
 /// Runs until PID 1 is gone.
 pub(crate) fn run() -> Result<()> {
@@ -82,6 +86,7 @@ impl Lane {
                         self.signals.take();
                         self.reap()?;
                     }
+                    key if key >= KEY_TALK => self.talk(index(key - KEY_TALK))?,
                     key if key >= KEY_OUTPUT => self.output(index(key - KEY_OUTPUT))?,
                     key => self.emptied(index(key - KEY_GROUP))?,
                 }
@@ -119,6 +124,10 @@ impl Lane {
                     for (descriptor, key) in [
                         (service.written(), KEY_OUTPUT + id),
                         (service.ended(), KEY_ENDED),
+                        (
+                            service.talk.as_ref().map(|talk| talk.as_fd()),
+                            KEY_TALK + id,
+                        ),
                     ] {
                         if let Some(descriptor) = descriptor {
                             self.poller.add(descriptor, key, Interest::Read)?;
@@ -150,10 +159,24 @@ impl Lane {
                     Err(error) => self.done(token, Err(ActError::Errno(kodo_sys::errno(&error)))),
                 }
             }
+            ToSvc::Probe(token, id) => {
+                let service = self.services.get_mut(usize::from(id.0));
+                let talk = service.and_then(|service| service.talk.as_mut());
+                match talk.map_or(Err(ProbeError::Refused), |talk| talk.probe(token)) {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.pid1.send(&FromSvc::Probed(token, Err(error)), None),
+                }
+            }
             ToSvc::Role(token, id, turn) => {
                 let Some(service) = self.services.get_mut(usize::from(id.0)) else {
                     return self.done(token, Err(ActError::Absent));
                 };
+                if let Some(talk) = &mut service.talk {
+                    return match talk.tell_role(token, turn) {
+                        Ok(()) => Ok(()),
+                        Err(error) => self.done(token, Err(error)),
+                    };
+                }
                 match service.tell_role(token, turn) {
                     Ok(ended) => self.poller.add(ended, KEY_ENDED, Interest::Read),
                     Err(error) => self.done(token, Err(error)),
@@ -229,6 +252,7 @@ impl Lane {
                 .iter()
                 .position(|service| service.is_main(pid))
             {
+                self.hang_up_talk(position)?;
                 self.services[position].main_ended();
                 let exit = exit(ended);
                 let id = ServiceId(u8::try_from(position).unwrap_or(u8::MAX));
@@ -251,6 +275,31 @@ impl Lane {
             }
         }
         Ok(())
+    }
+
+    /// What runs a service's agent said something, or closed its channel.
+    fn talk(&mut self, position: usize) -> Result<()> {
+        let service = self.services.get_mut(position);
+        let Some(talk) = service.and_then(|service| service.talk.as_mut()) else {
+            return Ok(());
+        };
+        match talk.hear() {
+            Ok(Some(heard)) => self.pid1.send(&heard, None),
+            Ok(None) => Ok(()),
+            Err(Closed) => self.hang_up_talk(position),
+        }
+    }
+
+    /// Nothing more is asked or heard of what runs a service's agent.
+    fn hang_up_talk(&mut self, position: usize) -> Result<()> {
+        let Some(mut talk) = self.services[position].talk.take() else {
+            return Ok(());
+        };
+        self.poller.remove(&talk)?;
+        match talk.waiting() {
+            Some(token) => self.done(token, Err(ActError::Absent)),
+            None => Ok(()),
+        }
     }
 
     fn hook_ended(&mut self, pid: i32) -> Option<Token> {

@@ -1,6 +1,6 @@
 //! One service, and one of this node's own children: a cgroup and its main process.
 //!
-//! A service with roles has a socket pair in each life, one end its own, the other for its
+//! One that runs an OCF agent is asked on its channel ([`Talk`]). A service with roles has a socket pair in each life, one end its own, the other for its
 //! hooks: descriptor [`CHANNEL`] of both. A program of somebody else need not use it. A hook
 //! runs in the service's cgroup as its user, so a kill ends it too, and is no other service's.
 
@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kodo_config::cluster::Agent;
 use kodo_engine::surface::Reason;
 use kodo_node::io::{ActError, Token};
 use kodo_sys::Result;
@@ -18,6 +19,7 @@ use kodo_sys::seqpacket::{self, Channel};
 
 use super::cgroup::{Bounds, Cgroup, Tree};
 use super::output::Lines;
+use super::talk::Talk;
 use crate::lanes::CHANNEL;
 use crate::wire::{Child, ServiceSetup, Turn};
 
@@ -38,6 +40,8 @@ pub(super) struct Service {
     output: Option<(OwnedFd, Lines)>,
     /// Of a main process that has roles.
     roles: Option<Roles>,
+    /// Of a main process that runs an agent.
+    pub(super) talk: Option<Talk>,
 }
 
 /// What a life's hooks need.
@@ -74,6 +78,7 @@ impl Service {
             killed: None,
             output: None,
             roles: None,
+            talk: None,
         })
     }
 
@@ -106,8 +111,9 @@ impl Service {
         }
         let (reader, writer) = process::pipe()?;
         let reason = format!("KODO_REASON={}", word(reason));
-        let channel = self.setup.hooks.as_ref().map(|_| seqpacket::pair());
-        let (hooks, own) = channel.transpose()?.unzip();
+        let wanted = self.setup.hooks.is_some() || self.setup.agent;
+        let channel = wanted.then(seqpacket::pair);
+        let (ours, own) = channel.transpose()?.unzip();
         let child = self.run(
             (&self.setup.program, &self.setup.arguments),
             &[reason],
@@ -116,11 +122,17 @@ impl Service {
         )?;
         self.main = Some(child);
         self.output = Some((reader, Lines::new(kodo_sys::clock::boottime())));
-        self.roles = hooks.map(|channel| Roles {
-            channel,
-            words: writer,
-            hook: None,
-        });
+        match ours {
+            Some(channel) if self.setup.agent => self.talk = Some(Talk::new(channel)),
+            Some(channel) => {
+                self.roles = Some(Roles {
+                    channel,
+                    words: writer,
+                    hook: None,
+                });
+            }
+            None => {}
+        }
         Ok(true)
     }
 
@@ -146,6 +158,7 @@ impl Service {
             directory: PathBuf::from(&root.directory),
             writable: root.writable.iter().map(PathBuf::from).collect(),
             room: ROOM,
+            own_program: self.setup.agent.then(|| PathBuf::from(Agent::RUNNER)),
         });
         let at = |number, descriptor| Give { number, descriptor };
         let mut give = vec![at(1, words), at(2, words)];
@@ -245,8 +258,11 @@ impl Service {
         self.output.as_ref().map(|(reader, _)| reader.as_fd())
     }
 
-    /// TERM to the main process; none is success.
+    /// TERM to the main process; none is success. One that runs an agent is asked to stop it.
     pub(super) fn terminate(&mut self) -> Result<()> {
+        if let Some(talk) = &mut self.talk {
+            return talk.stop();
+        }
         self.main
             .as_ref()
             .map_or(Ok(()), |main| process::signal(&main.pidfd, Send::Terminate))

@@ -3,18 +3,16 @@
 
 use std::io::ErrorKind::BrokenPipe;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use kodo_engine::surface::Reason;
-use kodo_node::io::{ActError, Exit, ServiceId, Token};
+use kodo_node::io::{ActError, Exit, ProbeError, ServiceId, Token};
 use kodo_sys::seqpacket;
 
 use super::Lane;
 use super::cgroup::Tree;
-use crate::lanes::Link;
+use crate::lanes::{Link, REAPING};
 use crate::wire::{FromSvc, Hooks, ServiceSetup, ToSvc, Turn};
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 const WEB: ServiceId = ServiceId(0);
 const REASON: Reason = Reason::Failover;
 
@@ -40,10 +38,14 @@ struct Bench {
 }
 
 fn bench(script: &str, test: impl FnOnce(&mut Bench)) {
+    bench_of(script, false, test);
+}
+
+fn bench_of(script: &str, agent: bool, test: impl FnOnce(&mut Bench)) {
     if !kodo_sys::process::is_root() {
         return;
     }
-    let _one = ONE_AT_A_TIME
+    let _one = REAPING
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let tree = hierarchy().join(format!("kodo-test-{}", std::process::id()));
@@ -70,6 +72,7 @@ fn bench(script: &str, test: impl FnOnce(&mut Bench)) {
             promote: hook("echo $KODO_EVENT $KODO_REASON as $(id -u) of $KODO_SERVICE"),
             demote: hook("case $KODO_NODE in node1) sleep 1000;; esac"),
         }),
+        agent,
         root: None,
         id: 4711,
         low_port: false,
@@ -104,7 +107,7 @@ impl Bench {
         }
     }
 
-    fn until(&mut self, wanted: impl Fn(&FromSvc) -> bool) -> Vec<FromSvc> {
+    fn until(&mut self, mut wanted: impl FnMut(&FromSvc) -> bool) -> Vec<FromSvc> {
         let mut before = Vec::new();
         loop {
             let heard = self.hear();
@@ -113,6 +116,33 @@ impl Bench {
             }
             before.push(heard);
         }
+    }
+
+    /// Nobody listens any more to what has spoken so often.
+    fn is_deaf_to(&mut self, spoken: usize) {
+        let last = format!("said {spoken}");
+        self.until(|heard| matches!(heard, FromSvc::Said { line, .. } if *line == last));
+        // What it wrote and what it said come by different ways: asked until nobody is there.
+        for token in (100..).step_by(2) {
+            let (probe, done) = (Token(token), Token(token + 1));
+            self.tell(&ToSvc::Probe(probe, WEB));
+            self.tell(&ToSvc::Terminate(done, WEB));
+            let heard = self.until(|heard| matches!(heard, FromSvc::Done(t, _) if *t == done));
+            let refused = |heard: &FromSvc| matches!(heard, FromSvc::Probed(t, Err(ProbeError::Refused)) if *t == probe);
+            if heard.iter().any(refused) {
+                break;
+            }
+        }
+        self.tell(&ToSvc::Role(Token(99), WEB, Turn::Demote));
+        let mut answer = None;
+        self.until(|heard| match heard {
+            FromSvc::Done(Token(99), result) => {
+                answer = Some(*result);
+                true
+            }
+            _ => false,
+        });
+        assert_eq!(answer, Some(Err(ActError::Absent)), "it is still heard");
     }
 
     fn spawn(&mut self, token: u32) {
@@ -255,5 +285,55 @@ fn a_hook_that_hangs_dies_with_its_service_and_has_failed() {
         let told =
             |heard: &FromSvc| matches!(heard, FromSvc::Done(Token(2), result) if *result == killed);
         assert!(before.iter().any(told), "{before:?}");
+    });
+}
+
+/// Takes one message from its channel; false when nobody is at the other end.
+const HEARS: &str = "[ $(dd bs=64 count=1 <&3 2>&- | wc -c) -gt 0 ]";
+
+/// Says these bytes on its channel for every message there, and writes how often it did.
+fn speaker(bytes: &str) -> String {
+    format!("while {HEARS}; do printf '{bytes}' >&3; n=$((n + 1)); echo said $n; done; sleep 1000")
+}
+
+#[test]
+fn what_runs_an_agent_is_asked_on_its_channel() {
+    // Probed(Token(2), Ok(5)), by its encoding.
+    bench_of(&speaker("\\000\\002\\000\\012"), true, |bench| {
+        bench.tell(&ToSvc::Probe(Token(1), WEB));
+        let nobody = FromSvc::Probed(Token(1), Err(ProbeError::Refused));
+        bench.until(|heard| format!("{heard:?}") == format!("{nobody:?}"));
+        bench.spawn(9);
+        bench.tell(&ToSvc::Probe(Token(2), WEB));
+        bench.until(|heard| matches!(heard, FromSvc::Probed(Token(2), Ok(5))));
+        bench.tell(&ToSvc::Terminate(Token(3), WEB));
+        bench.until(|heard| matches!(heard, FromSvc::Done(Token(3), Ok(()))));
+        // That it is to stop is said there too, and answered out of turn.
+        bench.is_deaf_to(2);
+    });
+}
+
+#[test]
+fn what_speaks_out_of_turn_is_not_heard_any_more() {
+    // An answer that nobody asked for, and one that cannot be read.
+    for bytes in ["\\000\\143\\000\\012", "\\377", "\\001\\002\\000"] {
+        bench_of(&speaker(bytes), true, |bench| {
+            bench.spawn(1);
+            bench.tell(&ToSvc::Probe(Token(2), WEB));
+            bench.is_deaf_to(1);
+        });
+    }
+}
+
+#[test]
+fn a_role_that_is_not_told_when_it_ends_has_failed() {
+    bench_of(&format!("{HEARS}; {HEARS}; exit 0"), true, |bench| {
+        bench.spawn(1);
+        bench.tell(&ToSvc::Role(Token(2), WEB, Turn::Promote(REASON)));
+        bench.tell(&ToSvc::Role(Token(3), WEB, Turn::Demote));
+        let done = |token, error| move |heard: &FromSvc| matches!(heard, FromSvc::Done(t, Err(e)) if *t == Token(token) && *e == error);
+        bench.until(done(3, ActError::Errno(16)));
+        bench.tell(&ToSvc::Probe(Token(4), WEB));
+        bench.until(done(2, ActError::Absent));
     });
 }

@@ -38,6 +38,7 @@ fn root_of(directory: &Path, writable: &[&str]) -> Root {
         directory: directory.to_path_buf(),
         writable: writable.iter().map(PathBuf::from).collect(),
         room: 64 << 10,
+        own_program: None,
     }
 }
 
@@ -121,6 +122,29 @@ fn it_writes_where_it_may_and_no_more_than_it_may() {
         while echo $n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n$n >> /run/own/file; do :; done 2>/dev/null
         echo full > /dev/null; echo done";
     assert_eq!(ask(script, &["/run/own"]).unwrap(), "kept\ndone\n");
+}
+
+#[test]
+fn this_program_is_put_where_it_is_wanted() {
+    if !is_root() {
+        return;
+    }
+    let directory = shell();
+    std::fs::write(directory.path().join("data/own"), "").unwrap();
+    let root = Root {
+        own_program: Some("/data/own".into()),
+        ..root_of(directory.path(), &[])
+    };
+    let script = "[ -s /data/own ] && echo there; echo x 2>/dev/null >> /data/own || echo kept";
+    let (_, mut reader) = start(script, Home::Own(&root), None).unwrap();
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert!(
+        text.starts_with("there\n") && text.ends_with("kept\n"),
+        "{text}"
+    );
+    let outside = std::fs::metadata(directory.path().join("data/own")).unwrap();
+    assert_eq!(outside.len(), 0, "not copied");
 }
 
 #[test]
