@@ -59,8 +59,14 @@ impl Story {
     /// A cluster with everything healthy: all nodes members, one serving, all paths up.
     #[must_use]
     pub fn of(cluster: Cluster) -> Story {
+        Story::of_sized(cluster, SMALL_MB)
+    }
+
+    /// The same, each machine with so many MB of memory.
+    #[must_use]
+    pub fn of_sized(cluster: Cluster, memory_mb: u32) -> Story {
         let options = Options {
-            memory_mb: SMALL_MB,
+            memory_mb,
             service_ports: cluster.ports.to_vec(),
             ..Options::default()
         };

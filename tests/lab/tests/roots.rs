@@ -40,7 +40,12 @@ fn cluster(dir: &Path, service: &str) -> std::path::PathBuf {
     let word = "kind = \"builtin\"                # the web server in the image\n";
     assert!(text.contains(word), "the example does not say `{word}`");
     let file = dir.join("cluster.toml");
-    std::fs::write(&file, text.replace(word, service)).expect("a cluster file");
+    let text = text.replace(word, service);
+    let text = match service.contains("ocf") {
+        true => text.replace("\npath = ", "\n# path = "),
+        false => text,
+    };
+    std::fs::write(&file, text).expect("a cluster file");
     file
 }
 
@@ -200,6 +205,87 @@ fn nginx_serves() {
 #[test]
 fn haproxy_serves() {
     recipe("haproxy");
+}
+
+/// Runs an OCF agent's actions one after the other, as the node's runner would; what they
+/// say, and their codes.
+fn agent(service: &str, actions: &str) -> Option<String> {
+    if !kodo_sys::process::is_root() {
+        return None;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let (wanted, mut built) = build(&cluster(dir.path(), service));
+    println!("{service:?}: {}", report::size(built.tree.size()));
+    let agent = wanted.root.agent.as_ref().expect("an agent");
+    // The runner's part of the environment; crm_attribute is the node's program too.
+    let told = [
+        "OCF_ROOT=/usr/lib/ocf",
+        "OCF_RA_VERSION_MAJOR=1",
+        "OCF_RESOURCE_INSTANCE=web",
+        "OCF_RESKEY_CRM_meta_interval=10000",
+        "HA_RSCTMP=/run/resource-agents",
+        "HA_VARRUN=/run/resource-agents",
+        "HA_LOGFACILITY=none",
+    ];
+    built.launch.environment.extend(told.map(str::to_owned));
+    built
+        .launch
+        .environment
+        .push(format!("OCF_RESOURCE_TYPE={}", agent.kind));
+    let script = format!(
+        "for action in {actions}; do {} $action; echo $action: $?; done",
+        built.launch.command
+    );
+    built.launch.arguments = vec!["/bin/sh".into(), "-c".into(), script];
+    let at = dir.path().join("root");
+    std::fs::create_dir(&at).expect("a directory");
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    lay_out(&built.tree, &at);
+    kodo_sys::process::new_network().expect("a network of its own");
+    let up = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status();
+    assert!(up.expect("ip, of iproute2").success());
+    std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").expect("a setting");
+    let mut running = start(&at, &wanted, &built);
+    let mut said = String::new();
+    let output = running.0.stdout.as_mut().expect("its output");
+    output.read_to_string(&mut said).expect("text");
+    assert!(!said.contains("not found"), "{said}");
+    Some(said)
+}
+
+#[test]
+fn the_dummy_agent_runs() {
+    let actions = "monitor start monitor stop monitor validate-all";
+    if let Some(said) = agent("recipe = \"ocf-dummy\"\n", actions) {
+        let codes: Vec<&str> = said
+            .lines()
+            .filter(|line| line.contains(": ") && !line.contains("reason"))
+            .collect();
+        assert_eq!(
+            codes,
+            [
+                "monitor: 7",
+                "start: 0",
+                "monitor: 0",
+                "stop: 0",
+                "monitor: 7",
+                "validate-all: 0"
+            ],
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn the_apache_agent_runs() {
+    let actions = "start monitor stop";
+    if let Some(said) = agent("recipe = \"ocf-apache\"\n", actions) {
+        for code in ["start: 0", "monitor: 0", "stop: 0"] {
+            assert!(said.lines().any(|line| line == code), "{said}");
+        }
+    }
 }
 
 /// Not a test: what [`a_program_serves`] brings along and runs.

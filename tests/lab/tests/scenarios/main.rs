@@ -1,6 +1,7 @@
 //! The situations of twenty years of bug trackers, on the shipped image. Each module is
 //! one family, each test one named case; see `tests/lab/src/story.rs` for the door.
 
+mod agents;
 mod boots;
 mod cables;
 mod deaths;
