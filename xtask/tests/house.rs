@@ -37,7 +37,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "kodo-ctl",
-        &["kodo-engine", "kodo-config", "kodo-admin", "kodo-sys"],
+        &[
+            "kodo-engine",
+            "kodo-config",
+            "kodo-import",
+            "kodo-admin",
+            "kodo-sys",
+        ],
+    ),
+    (
+        "kodo-import",
+        &["kodo-engine", "kodo-netstack", "kodo-node", "kodo-config"],
     ),
     ("kodo-image", &["kodo-config"]),
     ("kodo-qemu", &[]),

@@ -15,6 +15,7 @@ First steps:
   kodo log                                     what happened, and on which evidence
 
 Before there is a cluster:
+  kodo import ha.cf haresources -o cluster.toml   coming from Heartbeat or keepalived?
   kodo keygen cluster.key        the key that signs heartbeats
   kodo keygen --token anna       a token for an operator
   kodo check cluster.toml        is the cluster file sound?
@@ -44,6 +45,21 @@ Exit codes:
   1   refused; of status: degraded; of check: not a cluster file to build from
   2   unknown: no node answered, or none accepted the token
   64  the command line was not understood";
+
+const IMPORT: &str = "\
+From Heartbeat 1:
+  kodo import /etc/ha.d/ha.cf /etc/ha.d/haresources /etc/ha.d/authkeys -o cluster.toml
+
+From Heartbeat 2 or Pacemaker:
+  cibadmin -Q > cib.xml
+  kodo import /etc/ha.d/ha.cf cib.xml -o cluster.toml
+
+With what only you know, so that nothing of it is left to replace:
+  kodo import ha.cf haresources -o cluster.toml --gateway 192.168.0.1 \\
+    --machine node1=192.168.0.18/24,52:54:00:00:01:01,52:54:00:00:01:02 \\
+    --machine node2=192.168.0.19/24,52:54:00:00:02:01,52:54:00:00:02:02
+
+Then make a key (kodo keygen cluster.key), name it in the file, and: kodo check cluster.toml";
 
 const SIMULATE: &str = "\
 What would the running cluster do now, if node1 failed, or `web` stopped for good?
@@ -290,6 +306,13 @@ pub(crate) enum Command {
     /// state and runs until it is killed; run exactly one for a cluster, and restart it when
     /// its machine was restored from a snapshot. Losing it alone stops nothing.
     Witness(Witness),
+    /// Make a cluster file of the files of Heartbeat, early Pacemaker or keepalived.
+    ///
+    /// Each file is known by its name or content: ha.cf, haresources, authkeys, cib.xml,
+    /// keepalived.conf. What the old files do not say is marked REPLACE in the new one, and what
+    /// was not carried over stands at its end, with the line where it was and why.
+    #[command(after_help = IMPORT)]
+    Import(Import),
     /// Make a cluster key, or an operator's token. Needs no node.
     ///
     /// `kodo keygen FILE` writes a fresh cluster key to a file that does not exist yet.
@@ -303,6 +326,24 @@ pub(crate) enum Command {
         #[arg(required_unless_present = "token")]
         file: Option<PathBuf>,
     },
+}
+
+/// What a cluster file is made of.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The old files; of keepalived one for each node, the better node's first.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Where to: a new file. Without it the cluster file is printed.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// What the old files do not say of a node: its address, the MAC address of its LAN port,
+    /// and that of the port to the other node.
+    #[arg(long = "machine", value_name = "NAME=ADDRESS/PREFIX[,MAC[,MAC]]")]
+    pub(crate) nodes: Vec<kodo_import::NodeOption>,
+    /// The gateway of the LAN.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) gateway: Option<std::net::IpAddr>,
 }
 
 /// What a witness is told.

@@ -15,6 +15,7 @@ use kodo_config::report::{Style, load, summary};
 use kodo_config::{Cluster, explain, secrets, words};
 
 use crate::apply;
+use crate::cli::Import;
 use crate::run::{DONE, REFUSED};
 use crate::simulate::{self, Simulate};
 
@@ -76,6 +77,62 @@ pub(crate) fn diff(old: &Path, new: &Path) -> u8 {
         Ok(()) => DONE,
         Err(why) => refuse(&format!("kodo: {why}\n")),
     }
+}
+
+/// `kodo import FILES`: writes a cluster file of other programs' files, and says on standard
+/// error what was not carried over.
+pub(crate) fn import(asked: &Import) -> u8 {
+    let made = import_text(asked);
+    let (text, draft) = match made {
+        Ok(made) => made,
+        Err(why) => return refuse(&format!("kodo: {why}\n")),
+    };
+    for note in draft.notes() {
+        eprintln!("{note}");
+    }
+    let Some(output) = &asked.output else {
+        print(&text);
+        return DONE;
+    };
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(output)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    match written {
+        Ok(()) => {
+            print(&format!(
+                "{0} is written. Look for REPLACE in it, then: kodo check {0}\n",
+                output.display()
+            ));
+            DONE
+        }
+        Err(error) => refuse(&format!(
+            "kodo: {} was not written: {error}; name a file that does not exist yet\n",
+            output.display()
+        )),
+    }
+}
+
+fn import_text(asked: &Import) -> Result<(String, kodo_import::Draft), String> {
+    let mut draft = kodo_import::Draft::default();
+    for path in &asked.files {
+        let name = path.display().to_string();
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| {
+                // One byte more than is taken, so that a larger file is refused as such.
+                file.take(kodo_import::TEXT_MAX as u64 + 1)
+                    .read_to_end(&mut bytes)
+            })
+            .map_err(|error| format!("{name}: {error}; name a file that can be read"))?;
+        kodo_import::read(&mut draft, &name, &bytes).map_err(|fault| fault.to_string())?;
+    }
+    let known = kodo_import::Known {
+        nodes: asked.nodes.clone(),
+        gateway: asked.gateway,
+    };
+    kodo_import::write(draft, &known)
 }
 
 /// `kodo keygen FILE`: writes a fresh cluster key to a file that does not exist yet.

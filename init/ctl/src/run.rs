@@ -148,6 +148,7 @@ fn carry_out(cli: Cli) -> Result<u8, Stop> {
                 "the node leaves in order",
             )
         }
+        Command::Import(asked) => Ok(offline::import(&asked)),
         Command::Check { file } => Ok(offline::check(&file)),
         Command::Explain {
             what: Explain::Timing { file },
