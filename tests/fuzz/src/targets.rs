@@ -4,6 +4,7 @@ pub mod admin;
 pub mod config;
 pub mod engine;
 pub mod image;
+pub mod import;
 pub mod lab;
 pub mod netstack;
 pub mod node;
@@ -39,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     node::OPERATIONS,
     config::CLUSTER,
     config::SECRETS,
+    import::OLD,
     reload::BUNDLE,
     reload::CONFIG,
     config::RECIPE,
