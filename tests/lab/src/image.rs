@@ -1,9 +1,11 @@
-//! Images of the example clusters, and of copies of them in which some words differ.
+//! Images of the example clusters, of copies of them in which some words differ, and of what
+//! `kodo import` makes of old files.
 //!
 //! Owns where they are built. A variant is built once per run of the tests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use kodo_image::cache::Cache;
@@ -22,6 +24,8 @@ pub struct Cluster {
     /// Of the services behind the VIPs.
     pub(crate) ports: &'static [u16],
     words: Variant,
+    /// What `kodo import` is told instead, in the directory of its samples.
+    imported: &'static [&'static str],
 }
 
 /// The pair that most scenarios run on.
@@ -42,6 +46,46 @@ pub const N_PLUS_ONE: Cluster = Cluster::of("nplus1.toml", None).serving(&[80, 8
 /// Two services, each at home on one node and a guest on the other.
 pub const MUTUAL: Cluster = Cluster::of("mutual.toml", None).serving(&[80, 81]);
 
+/// What a Heartbeat 1 pair becomes: its files, and what they do not say.
+pub const FROM_HEARTBEAT: Cluster = Cluster {
+    imported: &[
+        "made-heartbeat-pair/ha.cf",
+        "made-heartbeat-pair/haresources",
+        "made-heartbeat-pair/authkeys",
+        "--gateway=192.168.0.1",
+        "--machine=alpha=192.168.0.18/24,52:54:00:00:01:01,52:54:00:00:01:02",
+        "--machine=beta=192.168.0.19/24,52:54:00:00:02:01,52:54:00:00:02:02",
+    ],
+    words: &[("[cluster]\n", OPERATOR)],
+    ..Cluster::of("made-heartbeat-pair", None)
+};
+
+/// What a CIB of Heartbeat 2 becomes. It says nothing of timing, and the lab is slow.
+pub const FROM_CIB: Cluster = Cluster {
+    imported: &[
+        "made-cib-heartbeat2/cib.xml",
+        "--gateway=192.168.0.1",
+        "--machine=node1=192.168.0.18/24,52:54:00:00:01:01,52:54:00:00:01:02",
+        "--machine=node2=192.168.0.19/24,52:54:00:00:02:01,52:54:00:00:02:02",
+    ],
+    words: &[
+        ("split_brain =", "profile = \"lab\"\nsplit_brain ="),
+        ("[cluster]\n", OPERATOR),
+    ],
+    ..Cluster::of("made-cib-heartbeat2", None)
+};
+
+/// The examples' operator, by whose token stories ask the nodes.
+const OPERATOR: &str = "[admin]
+port = 5580
+
+[[admin.token]]
+name = \"operator\"
+sha256 = \"f1949bfbff34061457ffa7ce51d172d8a25882868e9ef2a472ff9bc525a098f3\"
+
+[cluster]
+";
+
 /// The witness of a story has just begun like its nodes; what it forgot is over after W.
 const HOLD_OFF: &str = "3s";
 
@@ -52,6 +96,7 @@ impl Cluster {
             voter,
             ports: &[80],
             words: &[],
+            imported: &[],
         }
     }
 
@@ -76,13 +121,30 @@ pub(crate) fn workspace() -> &'static Path {
 
 /// A cluster's file.
 pub(crate) fn text(cluster: Cluster) -> String {
-    let example = workspace().join("image/examples").join(cluster.file);
-    let mut text = std::fs::read_to_string(example).expect("the example cluster file");
+    let mut text = if cluster.imported.is_empty() {
+        let example = workspace().join("image/examples").join(cluster.file);
+        std::fs::read_to_string(example).expect("the example cluster file")
+    } else {
+        import(cluster.imported)
+    };
     for (old, new) in cluster.words {
-        assert!(text.contains(old), "the example does not say `{old}`");
+        assert!(text.contains(old), "the cluster file does not say `{old}`");
         text = text.replace(old, new);
     }
     text
+}
+
+/// What the real command makes of old files.
+fn import(words: &[&str]) -> String {
+    let made = Command::new(command())
+        .arg("import")
+        .args(words)
+        .current_dir(workspace().join("init/import/samples"))
+        .output()
+        .expect("the command runs");
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "kodo import {words:?}: {said}");
+    String::from_utf8(made.stdout).expect("a cluster file")
 }
 
 /// Builds a cluster's image; its `boot.json`.

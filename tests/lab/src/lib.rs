@@ -16,7 +16,8 @@ mod story;
 
 pub use foretold::Way;
 pub use image::{
-    Cluster, MUTUAL, N_PLUS_ONE, PAIR, PROMOTABLE, THREE, VOTER, Variant, WITNESS, boot_json,
+    Cluster, FROM_CIB, FROM_HEARTBEAT, MUTUAL, N_PLUS_ONE, PAIR, PROMOTABLE, THREE, VOTER, Variant,
+    WITNESS, boot_json,
 };
 pub use operator::{Desk, Told};
 pub use story::{GROUP, Story, TWIN};

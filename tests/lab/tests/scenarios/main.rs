@@ -6,6 +6,7 @@ mod boots;
 mod cables;
 mod deaths;
 mod hostile;
+mod imported;
 mod operators;
 mod origins;
 mod plain;
