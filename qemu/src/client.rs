@@ -62,15 +62,6 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Begins no more requests, or goes on with them: those under way end as they may.
-    pub fn hold(&self, held: bool) {
-        self.core.pump.with(|world| {
-            if let Some(prober) = world.probers.get_mut(self.service) {
-                prober.hold(held);
-            }
-        });
-    }
-
     /// Whether no request is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -16,6 +16,7 @@ use crate::wire::frames;
 pub(crate) struct Census {
     vips: Vec<IpAddr>,
     every: Duration,
+    held: bool,
     next: LabTime,
 }
 
@@ -24,13 +25,23 @@ impl Census {
         Self {
             vips,
             every,
+            held: false,
             next: LabTime::ZERO,
         }
     }
 
+    /// Asks no more, or goes on.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    fn asks(&self) -> bool {
+        !self.held && !self.every.is_zero()
+    }
+
     /// Asks, if it is time.
     pub(crate) fn poll(&mut self, now: LabTime, observer: &mut Host) {
-        if self.every.is_zero() || now < self.next {
+        if !self.asks() || now < self.next {
             return;
         }
         self.next = now + self.every;
@@ -49,6 +60,6 @@ impl Census {
     }
 
     pub(crate) fn deadline(&self) -> Option<LabTime> {
-        (!self.every.is_zero()).then_some(self.next)
+        self.asks().then_some(self.next)
     }
 }

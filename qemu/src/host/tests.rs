@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+use super::census::Census;
 use super::probe::{Outcome, ProbeOptions, Prober};
 use super::*;
 use crate::journal::Event;
@@ -286,6 +287,31 @@ fn connections_leave_nothing_behind() {
     lan.pass(5000 * MS);
     let open = lan.client.sockets.iter().count();
     assert!(open < 10, "{open}");
+}
+
+#[test]
+fn who_is_held_ends_what_is_under_way_and_asks_no_more() {
+    let mut lan = Lan::new(&["node1"]);
+    lan.pass(500 * MS);
+    lan.prober.hold(true);
+    lan.pass(100 * MS);
+    assert!(lan.prober.is_idle());
+    let held = lan.now;
+    lan.pass(500 * MS);
+    assert_eq!(lan.prober.samples(held), []);
+    lan.prober.hold(false);
+    lan.pass(500 * MS);
+    assert!(lan.prober.samples(held).len() >= 20);
+
+    let mut census = Census::new(vec![VIP], 100 * MS);
+    let mut asks = |held, at| {
+        census.hold(held);
+        census.poll(at, &mut lan.client);
+        lan.client.transmit().is_some()
+    };
+    assert!(asks(false, 100 * MS));
+    assert!(!asks(true, 200 * MS));
+    assert!(asks(false, 300 * MS));
 }
 
 #[test]

@@ -170,6 +170,12 @@ impl Lab {
         })
     }
 
+    /// Lets the lab's own hosts, the client and the observer, ask no more for any VIP, or go on.
+    /// What is under way ends as it may.
+    pub fn hold_questions(&self, held: bool) {
+        self.core.pump.with(|world| world.hold_questions(held));
+    }
+
     fn cable_found(&self, cable: &str, found: bool) -> Result<()> {
         if found {
             return Ok(());

@@ -121,6 +121,16 @@ impl World {
         self.observer = Some((host, census));
     }
 
+    /// Lets client and observer ask no more for any VIP, or go on.
+    pub(crate) fn hold_questions(&mut self, held: bool) {
+        for prober in &mut self.probers {
+            prober.hold(held);
+        }
+        if let Some((_, census)) = &mut self.observer {
+            census.hold(held);
+        }
+    }
+
     /// Opens a door.
     pub(crate) fn add_forward(&mut self, forward: Forward) {
         self.forwards.push(forward);

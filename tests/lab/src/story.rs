@@ -23,8 +23,8 @@ pub(crate) const TOKEN: &str = "kodo-example-token";
 
 /// A machine under emulation on a busy host: from power-on to a settled member.
 const BOOT: Duration = Duration::from_secs(90);
-/// Longer than a node needs for the last words of a connection.
-const QUIET: Duration = Duration::from_millis(50);
+/// Longer than a node on a busy host needs for an answer.
+const QUIET: Duration = Duration::from_millis(200);
 /// For a request to end and the wire to be quiet.
 const END: Duration = Duration::from_secs(10);
 
@@ -341,12 +341,11 @@ impl Story {
         found.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Stops a machine between two answers: the client begins no request, and the wire has
-    /// been quiet for the VIP. A frame that the NIC was given before the stop leaves it when
-    /// the machine goes on, and no gate can take that back.
+    /// Stops a machine between two answers: nobody asks for the VIP, by HTTP or ARP, and the
+    /// wire has been quiet for it. A frame that the NIC was given before the stop leaves it
+    /// when the machine goes on, and no gate can take that back.
     pub fn stall_between_answers(&self, node: &str) {
-        let client = self.lab.client();
-        client.hold(true);
+        self.lab.hold_questions(true);
         let quiet = |lab: &Lab| {
             let tenures = lab.wire().tenures(self.vip());
             let last = tenures.iter().map(|tenure| tenure.until).max()?;
@@ -357,7 +356,7 @@ impl Story {
             .wait_for("a wire that is quiet for the VIP", END, quiet)
             .unwrap_or_else(|error| panic!("{error}"));
         self.lab.stall(node).expect("stall");
-        client.hold(false);
+        self.lab.hold_questions(false);
     }
 
     /// All nodes run this file from here on.
