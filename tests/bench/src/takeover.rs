@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kodo_qemu::{Event, Level, Mark};
-use kodo_tests_lab::{GROUP, Story, Variant};
+use kodo_tests_lab::{GROUP, PAIR, Story, Variant};
 
 use crate::figures::{Outages, Report, Run};
 
@@ -54,7 +54,7 @@ pub fn run(plan: Plan, mut tell: impl FnMut(&str)) -> Report {
     let runs = PROFILES
         .iter()
         .map(|(name, deadtime, variant)| {
-            let story = Story::sized(variant, plan.machine_mb);
+            let story = Story::sized(PAIR.with(variant), plan.machine_mb);
             initramfs = story.lab.boot().nodes.values().next().map_or(0, |node| {
                 std::fs::metadata(&node.initrd).map_or(0, |file| file.len())
             });

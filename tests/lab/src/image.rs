@@ -100,7 +100,9 @@ impl Cluster {
         }
     }
 
-    const fn serving(self, ports: &'static [u16]) -> Self {
+    /// The same with as many VIPs, and services on these ports behind them.
+    #[must_use]
+    pub const fn serving(self, ports: &'static [u16]) -> Self {
         Self { ports, ..self }
     }
 

@@ -9,6 +9,7 @@
 //! A scenario that panics prints its timeline and keeps its captures (see
 //! [`kodo_qemu::Lab`]).
 
+pub mod brought;
 mod foretold;
 mod image;
 mod operator;

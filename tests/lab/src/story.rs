@@ -133,15 +133,15 @@ impl Story {
         Story::with(boot, cluster_file(PAIR), Options::default())
     }
 
-    /// The pair with all machines off, each with so many MB of memory.
+    /// A cluster with all machines off, each with so many MB of memory.
     #[must_use]
-    pub fn sized(variant: Variant, memory_mb: u32) -> Story {
-        let pair = PAIR.with(variant);
+    pub fn sized(cluster: Cluster, memory_mb: u32) -> Story {
         let options = Options {
             memory_mb,
+            service_ports: cluster.ports.to_vec(),
             ..Options::default()
         };
-        Story::with(read(pair), cluster_file(pair), options)
+        Story::with(read(cluster), cluster_file(cluster), options)
     }
 
     fn with(boot: Boot, file: PathBuf, options: Options) -> Story {
@@ -373,7 +373,13 @@ impl Story {
     /// How long the client went without an answer, at worst, since a moment.
     #[must_use]
     pub fn outage(&self, since: Mark) -> Duration {
-        self.lab.client().longest_gap(since.at)
+        self.outage_at(0, since)
+    }
+
+    /// The same of a VIP by its position in the file.
+    #[must_use]
+    pub fn outage_at(&self, vip: usize, since: Mark) -> Duration {
+        self.lab.client().of_vip(vip).longest_gap(since.at)
     }
 
     /// Whether a line was logged by a node since a moment.

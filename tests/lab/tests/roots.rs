@@ -6,15 +6,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kodo_image::archive::{Node, Tree};
-use kodo_image::cache::Cache;
-use kodo_image::progress::Silent;
-use kodo_image::{plan, report, root};
+use kodo_image::{report, root};
+use kodo_tests_lab::brought;
 
 /// A user of nobody.
 const USER: u32 = 4242;
@@ -30,50 +28,6 @@ impl Drop for Running {
         // It may have ended by itself; there is nothing left to do then.
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// The example pair with this service in it.
-fn cluster(dir: &Path, service: &str) -> std::path::PathBuf {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../image/examples/web.toml");
-    let text = std::fs::read_to_string(example).expect("the example");
-    let word = "kind = \"builtin\"                # the web server in the image\n";
-    assert!(text.contains(word), "the example does not say `{word}`");
-    let file = dir.join("cluster.toml");
-    let text = text.replace(word, service);
-    let text = match service.contains("ocf") {
-        true => text.replace("\npath = ", "\n# path = "),
-        false => text,
-    };
-    std::fs::write(&file, text).expect("a cluster file");
-    file
-}
-
-/// Builds the only root of a cluster file.
-fn build(file: &Path) -> (root::Wanted, root::Built) {
-    let (plan, _) = plan::load(file).unwrap_or_else(|error| panic!("{error}"));
-    let [wanted] = &plan.roots[..] else {
-        panic!("one service with a root")
-    };
-    let cache = Cache::user().unwrap_or_else(|error| panic!("{error}"));
-    let built = root::build(wanted, &cache, &mut Silent).unwrap_or_else(|error| panic!("{error}"));
-    (wanted.clone(), built)
-}
-
-/// Writes a root to disk.
-fn lay_out(tree: &Tree, at: &Path) {
-    for (path, entry) in tree.entries() {
-        let path = at.join(path);
-        match &entry.node {
-            Node::Directory => std::fs::create_dir_all(&path).expect("a directory"),
-            Node::File(content) => {
-                std::fs::write(&path, content.as_slice()).expect("a file");
-                let mode = std::fs::Permissions::from_mode(entry.mode);
-                std::fs::set_permissions(&path, mode).expect("its mode");
-            }
-            Node::Symlink(target) => symlink(target, &path).expect("a link"),
-            Node::CharDevice { .. } => unreachable!("a root has no devices"),
-        }
     }
 }
 
@@ -133,7 +87,7 @@ fn serve(service: &str, prepare: impl FnOnce(&Path)) -> Option<String> {
     }
     let dir = tempfile::tempdir().expect("a directory");
     prepare(dir.path());
-    let (wanted, built) = build(&cluster(dir.path(), service));
+    let (wanted, built) = brought::build(&brought::pair_with(dir.path(), service));
     println!(
         "{service:?}: {} in {} files",
         report::size(built.tree.size()),
@@ -153,7 +107,7 @@ fn serve(service: &str, prepare: impl FnOnce(&Path)) -> Option<String> {
     let at = dir.path().join("root");
     std::fs::create_dir(&at).expect("a directory");
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    lay_out(&built.tree, &at);
+    brought::lay_out(&built.tree, &at);
     kodo_sys::process::new_network().expect("a network of its own");
     let up = Command::new("ip")
         .args(["link", "set", "lo", "up"])
@@ -214,7 +168,7 @@ fn agent(service: &str, actions: &str) -> Option<String> {
         return None;
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let (wanted, mut built) = build(&cluster(dir.path(), service));
+    let (wanted, mut built) = brought::build(&brought::pair_with(dir.path(), service));
     println!("{service:?}: {}", report::size(built.tree.size()));
     let agent = wanted.root.agent.as_ref().expect("an agent");
     // The runner's part of the environment; crm_attribute is the node's program too.
@@ -240,7 +194,7 @@ fn agent(service: &str, actions: &str) -> Option<String> {
     let at = dir.path().join("root");
     std::fs::create_dir(&at).expect("a directory");
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    lay_out(&built.tree, &at);
+    brought::lay_out(&built.tree, &at);
     kodo_sys::process::new_network().expect("a network of its own");
     let up = Command::new("ip")
         .args(["link", "set", "lo", "up"])
@@ -321,72 +275,6 @@ fn a_program_serves() {
     }
 }
 
-/// Runs a tool of the host.
-fn tool(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
-}
-
-/// An OCI archive that umoci builds: nginx in one layer, a page and a whiteout in the next.
-fn image(dir: &Path) {
-    let (_, nginx) = build(&cluster(dir, "recipe = \"nginx\"\n"));
-    let (root, page) = (dir.join("nginx"), dir.join("page"));
-    std::fs::create_dir(&root).expect("a directory");
-    lay_out(&nginx.tree, &root);
-    std::fs::write(root.join("var/www/html/first.html"), "of the first layer").expect("a page");
-    std::fs::write(&page, "from the second layer").expect("a page");
-    let layout = dir.join("layout").display().to_string();
-    let (image, page) = (format!("{layout}:web"), page.display().to_string());
-    tool("umoci", &["init", "--layout", &layout]);
-    tool("umoci", &["new", "--image", &image]);
-    tool(
-        "umoci",
-        &[
-            "insert",
-            "--image",
-            &image,
-            &root.display().to_string(),
-            "/",
-        ],
-    );
-    tool(
-        "umoci",
-        &[
-            "insert",
-            "--image",
-            &image,
-            &page,
-            "/var/www/html/index.html",
-        ],
-    );
-    tool(
-        "umoci",
-        &[
-            "insert",
-            "--image",
-            &image,
-            "--whiteout",
-            "/var/www/html/first.html",
-        ],
-    );
-    let mut words = vec!["config", "--image", &image, "--config.entrypoint", "nginx"];
-    for word in ["-e", "stderr", "-c", "/etc/nginx/nginx.conf"] {
-        words.extend(["--config.cmd", word]);
-    }
-    words.extend([
-        "--config.env",
-        "PATH=/usr/sbin:/usr/bin",
-        "--config.user",
-        "4000:4001",
-    ]);
-    tool("umoci", &words);
-    tool("umoci", &["gc", "--layout", &layout]);
-    let archive = dir.join("image.tar").display().to_string();
-    tool("tar", &["-C", &layout, "-cf", &archive, "."]);
-}
-
 #[test]
 fn a_container_image_serves() {
     if Command::new("umoci").arg("--version").output().is_err() {
@@ -394,7 +282,7 @@ fn a_container_image_serves() {
         return;
     }
     let service = "oci = \"image.tar\"\nwritable = [\"/run/nginx\"]\n";
-    let Some(answer) = serve(service, image) else {
+    let Some(answer) = serve(service, brought::container) else {
         return;
     };
     assert!(answer.ends_with("from the second layer"), "{answer}");
