@@ -237,6 +237,8 @@ fn builtin(cluster: &Cluster, node: &Node, service: &Service, id: u32) -> Servic
         id,
         low_port: service.port < 1024,
         node: node.name.clone(),
+        bounds: service.bounds,
+        stop_signal: service.stop_signal,
     }
 }
 
@@ -272,6 +274,8 @@ fn rooted(
         id: launch.identity.map_or(id, |identity| identity.user),
         low_port: service.port < 1024,
         node: node.name.clone(),
+        bounds: service.bounds,
+        stop_signal: service.stop_signal,
     })
 }
 

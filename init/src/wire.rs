@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kodo_config::Bundle;
+use kodo_config::cluster::{Bounds, StopSignal};
 use kodo_engine::surface::{Health, Reason};
 use kodo_node::io::{ActError, Exit, Line, LogLine, Port, ProbeError, ServiceId, Token};
 use kodo_node::status::Status;
@@ -186,7 +187,7 @@ pub(crate) enum ToSvc {
     Setup(Vec<Option<ServiceSetup>>),
     /// Run a service; answered when its program runs.
     Spawn(Token, ServiceId, Reason),
-    /// TERM to its main process; answered at once.
+    /// Ask its main process to end; answered at once.
     Terminate(Token, ServiceId),
     /// KILL to all of it; answered when nothing of it is left.
     Kill(Token, ServiceId),
@@ -248,6 +249,10 @@ pub(crate) struct ServiceSetup {
     pub(crate) low_port: bool,
     /// This node's name, for the service's environment.
     pub(crate) node: String,
+    /// What all its processes together may take.
+    pub(crate) bounds: Bounds,
+    /// What asks it to end, unless its agent does.
+    pub(crate) stop_signal: StopSignal,
 }
 
 /// A service's own root.

@@ -17,6 +17,7 @@ use crate::cluster::{
     Node, OnStopFailure, Order, Origin, Path, Probe, Quarantine, Recipe, Root, Serial, Service,
     ServiceKind, SplitBrain, Timing, Token, User, Vip, Watchdog, Witness, Worth,
 };
+use crate::size;
 use crate::time::Show;
 use crate::words::and;
 
@@ -667,6 +668,8 @@ fn service(list: &mut List, place: &str, old: &Service, new: &Service) {
         port,
         files,
         promotable,
+        bounds,
+        stop_signal,
         probe,
         start_timeout,
         stop_timeout,
@@ -716,6 +719,15 @@ fn service(list: &mut List, place: &str, old: &Service, new: &Service) {
         old.promotable.to_string(),
         promotable.to_string(),
     );
+    let most = |memory: Option<u64>| memory.map_or_else(|| "shared".to_owned(), size::show);
+    let was = most(old.bounds.memory);
+    list.word(place, "memory", live, was, most(bounds.memory));
+    let was = old.bounds.pids.to_string();
+    list.word(place, "pids", live, was, bounds.pids.to_string());
+    let most = |cpu: Option<u32>| cpu.map_or_else(|| "shared".to_owned(), |cpu| cpu.to_string());
+    list.word(place, "cpu", live, most(old.bounds.cpu), most(bounds.cpu));
+    let [was, becomes] = [old.stop_signal, *stop_signal].map(|signal| signal.word().to_owned());
+    list.word(place, "stop_signal", live, was, becomes);
     list.word(
         place,
         "probe path",

@@ -10,7 +10,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use kodo_engine::Key;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
@@ -298,16 +298,67 @@ pub struct Service {
     pub files: Option<Spanned<String>>,
     /// Its instances have two roles: one of them can be promoted.
     pub promotable: bool,
+    /// What all its processes together may take.
+    pub bounds: Bounds,
+    /// What asks it to end.
+    pub stop_signal: StopSignal,
     /// How its health is asked.
     pub probe: Probe,
     /// A start that is not ready after this has failed.
     pub start_timeout: Duration,
-    /// From TERM to KILL.
+    /// From [`Service::stop_signal`] to KILL.
     pub stop_timeout: Duration,
     /// Shortest wait before a restart in place.
     pub backoff_min: Duration,
     /// Longest wait before a restart in place.
     pub backoff_max: Duration,
+}
+
+/// What the processes of a service together may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Bytes of memory, files in memory included; otherwise what all services share.
+    pub memory: Option<u64>,
+    /// Processes and threads: a fork bomb ends here.
+    pub pids: u32,
+    /// Percent of one processor; otherwise as much as is free.
+    pub cpu: Option<u32>,
+}
+
+/// What asks a service to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopSignal {
+    /// SIGTERM, which most programs know.
+    #[default]
+    Term,
+    /// SIGINT
+    Int,
+    /// SIGQUIT: nginx and PHP-FPM answer what they have begun.
+    Quit,
+    /// SIGHUP
+    Hup,
+    /// SIGUSR1: HAProxy answers what it has begun.
+    Usr1,
+    /// SIGUSR2
+    Usr2,
+    /// SIGWINCH: Apache httpd answers what it has begun.
+    Winch,
+}
+
+impl StopSignal {
+    /// As the file writes it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Term => "SIGTERM",
+            Self::Int => "SIGINT",
+            Self::Quit => "SIGQUIT",
+            Self::Hup => "SIGHUP",
+            Self::Usr1 => "SIGUSR1",
+            Self::Usr2 => "SIGUSR2",
+            Self::Winch => "SIGWINCH",
+        }
+    }
 }
 
 /// What a service runs.

@@ -31,6 +31,7 @@ mod partition;
 mod place;
 mod raw;
 mod read;
+mod size;
 mod syntax;
 #[cfg(feature = "report")]
 mod wrap;

@@ -12,11 +12,12 @@ use toml::Spanned;
 
 use crate::cluster::{
     Bond, Cidr, EvenSplit, HealthRule, Mac, OnStopFailure, PciAddress, Profile, Role, SplitBrain,
-    User, Worth,
+    StopSignal, User, Worth,
 };
 use crate::leaf::{Choice, Clones, Hex256, Name, Text};
 use crate::partition::PartitionName;
 use crate::place::{AgentName, Package, Pattern, Place};
+use crate::size::Size;
 
 /// `[cluster]`
 #[derive(Debug, Deserialize)]
@@ -129,6 +130,10 @@ pub(crate) struct Service {
     pub(crate) directory: Option<Text<Place>>,
     pub(crate) writable: Option<Spanned<Vec<Text<Place>>>>,
     pub(crate) user: Option<Text<User>>,
+    pub(crate) memory: Option<Text<Size>>,
+    pub(crate) pids: Option<Spanned<u32>>,
+    pub(crate) cpu: Option<Spanned<u32>>,
+    pub(crate) stop_signal: Option<Text<StopSignal>>,
     pub(crate) start_timeout: Option<Text<Duration>>,
     pub(crate) stop_timeout: Option<Text<Duration>>,
     pub(crate) backoff_min: Option<Text<Duration>>,
@@ -153,6 +158,10 @@ impl Service {
             directory: self.directory.take(),
             writable: self.writable.take(),
             user: self.user.take(),
+            memory: self.memory.take(),
+            pids: self.pids.take(),
+            cpu: self.cpu.take(),
+            stop_signal: self.stop_signal.take(),
         }
     }
 }
@@ -174,6 +183,10 @@ pub(crate) struct Recipe {
     pub(crate) directory: Option<Text<Place>>,
     pub(crate) writable: Option<Spanned<Vec<Text<Place>>>>,
     pub(crate) user: Option<Text<User>>,
+    pub(crate) memory: Option<Text<Size>>,
+    pub(crate) pids: Option<Spanned<u32>>,
+    pub(crate) cpu: Option<Spanned<u32>>,
+    pub(crate) stop_signal: Option<Text<StopSignal>>,
 }
 
 /// `[service.probe]`, and `[probe]` of a recipe
@@ -293,6 +306,19 @@ impl Choice for Role {
 impl Choice for Kind {
     const WHAT: &'static str = "a kind of service";
     const WORDS: &'static [(&'static str, Self)] = &[("builtin", Self::Builtin)];
+}
+
+impl Choice for StopSignal {
+    const WHAT: &'static str = "a signal that asks to end";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("SIGTERM", Self::Term),
+        ("SIGINT", Self::Int),
+        ("SIGQUIT", Self::Quit),
+        ("SIGHUP", Self::Hup),
+        ("SIGUSR1", Self::Usr1),
+        ("SIGUSR2", Self::Usr2),
+        ("SIGWINCH", Self::Winch),
+    ];
 }
 
 impl Choice for Failback {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use kodo_config::cluster::{Origin, Recipe, Root, ServiceKind, User};
+use kodo_config::cluster::{Bounds, Origin, Recipe, Root, ServiceKind, StopSignal, User};
 use kodo_config::start::{BYTES, Start};
 use kodo_config::{Cluster, Diagnostic, Secret};
 
@@ -82,6 +82,31 @@ fn a_recipe_advises_the_probe() {
 }
 
 #[test]
+fn a_recipe_advises_bounds_and_the_signal() {
+    let recipe = format!("memory = \"64M\"\npids = 100\nstop_signal = \"SIGQUIT\"\n{RECIPE}");
+    let service = |words: &str| {
+        let cluster = parse(&format!("recipe = \"./mine\"\n{words}"), &recipe).unwrap();
+        let service = &cluster.services[0];
+        (service.bounds, service.stop_signal)
+    };
+    let bounds = |memory: u64, pids, cpu| Bounds {
+        memory: Some(memory << 20),
+        pids,
+        cpu,
+    };
+    assert_eq!(service(""), (bounds(64, 100, None), StopSignal::Quit));
+    assert_eq!(
+        service("memory = \"1G\"\ncpu = 150\nstop_signal = \"SIGWINCH\""),
+        (bounds(1024, 100, Some(150)), StopSignal::Winch)
+    );
+    // The built-in server has bounds of its own too, and ends as it always did.
+    let cluster = parse("memory = \"8M\"", RECIPE).unwrap();
+    let service = &cluster.services[0];
+    assert_eq!(service.bounds, bounds(8, 512, None));
+    assert_eq!(service.stop_signal, StopSignal::Term);
+}
+
+#[test]
 fn paths_of_a_recipe_are_its_own() {
     let origin = |recipe: &str| {
         let cluster = parse("recipe = \"./mine\"", recipe).unwrap();
@@ -143,6 +168,10 @@ fn what_is_started_is_hashed_and_who_said_it_is_not() {
         "directory = \"/w\"",
         "writable = [\"/tmp\"]",
         "user = 34",
+        "memory = \"64M\"",
+        "pids = 64",
+        "cpu = 50",
+        "stop_signal = \"SIGQUIT\"",
     ] {
         let hash = hash(&format!("recipe = \"./mine\"\n{line}"));
         assert!(!seen.contains(&hash), "{line}");

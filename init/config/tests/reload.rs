@@ -117,6 +117,17 @@ fn a_root_is_what_its_image_made_of_it() {
             "service web: environment: A -> A with other values (its group restarts)",
         ]
     );
+    assert_eq!(
+        told(&format!(
+            "{base}\nmemory = \"64M\"\npids = 64\ncpu = 50\nstop_signal = \"SIGQUIT\""
+        )),
+        [
+            "service web: memory: shared -> 64M",
+            "service web: pids: 512 -> 64",
+            "service web: cpu: shared -> 50",
+            "service web: stop_signal: SIGTERM -> SIGQUIT",
+        ]
+    );
 }
 
 #[test]

@@ -285,6 +285,18 @@ fn clone_with(cgroup: Option<BorrowedFd<'_>>, namespaces: libc::c_int) -> Result
 pub enum Send {
     /// Please end.
     Terminate,
+    /// The same, or something else that the program has agreed on.
+    Interrupt,
+    /// The same.
+    Quit,
+    /// The same.
+    HangUp,
+    /// The same.
+    User1,
+    /// The same.
+    User2,
+    /// The same.
+    Window,
     /// End.
     Kill,
 }
@@ -296,6 +308,12 @@ pub enum Send {
 pub fn signal(pidfd: impl AsFd, what: Send) -> Result<()> {
     let signal = match what {
         Send::Terminate => rustix::process::Signal::TERM,
+        Send::Interrupt => rustix::process::Signal::INT,
+        Send::Quit => rustix::process::Signal::QUIT,
+        Send::HangUp => rustix::process::Signal::HUP,
+        Send::User1 => rustix::process::Signal::USR1,
+        Send::User2 => rustix::process::Signal::USR2,
+        Send::Window => rustix::process::Signal::WINCH,
         Send::Kill => rustix::process::Signal::KILL,
     };
     match rustix::process::pidfd_send_signal(pidfd, signal) {

@@ -5,6 +5,7 @@
 //! once. Nothing here stops at the first mistake.
 
 mod arbiter;
+mod bounds;
 mod circles;
 mod clash;
 mod clones;

@@ -215,6 +215,8 @@ fn service(
     }
     let advised = followed.as_mut().and_then(|followed| followed.probe.take());
     let probe = self::probe(sink, probe, advised, agent);
+    let base = followed.as_ref().map(|followed| followed.words.bounds);
+    let (bounds, stop_signal) = own.bounds.or(base.unwrap_or_default());
     // A recipe that could not be read leaves open what the service is.
     let kind = (!named || followed.is_some()).then(|| {
         let builtin = builtin.as_ref().map(Spanned::span);
@@ -240,6 +242,8 @@ fn service(
         port,
         files,
         promotable: raw.promotable.is_some_and(Spanned::into_inner),
+        bounds,
+        stop_signal,
         probe: probe?,
         start_timeout: start_timeout?,
         stop_timeout: stop_timeout?,

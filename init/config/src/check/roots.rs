@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::take;
+use super::{bounds, take};
 use crate::cluster::{Agent, Origin, Recipe, Root, ServiceKind, User};
 use crate::diagnostic::{Diagnostic, Severity, Sink};
 use crate::leaf::{Parse, Text};
@@ -40,6 +40,7 @@ pub(super) struct Words {
     directory: Option<String>,
     writable: Vec<Spanned<String>>,
     user: Option<User>,
+    pub(super) bounds: bounds::Words,
     /// Words that say nothing without an origin.
     need_origin: Vec<(&'static str, Range<usize>)>,
 }
@@ -76,6 +77,7 @@ pub(super) fn words(sink: &mut Sink<'_>, raw: raw::Recipe) -> Words {
         ("writable", raw.writable.as_ref().map(Spanned::span)),
         ("user", raw.user.as_ref().map(Spanned::span)),
         ("files_at", raw.files_at.as_ref().map(Spanned::span)),
+        ("stop_signal", raw.stop_signal.as_ref().map(Spanned::span)),
     ];
     all.need_origin = places
         .into_iter()
@@ -126,6 +128,7 @@ pub(super) fn words(sink: &mut Sink<'_>, raw: raw::Recipe) -> Words {
         .user
         .and_then(|text| take(sink, text))
         .map(Spanned::into_inner);
+    all.bounds = bounds::Words::read(sink, raw.memory, raw.pids, raw.cpu, raw.stop_signal);
     all
 }
 
@@ -572,6 +575,13 @@ fn agent(
                     )),
             );
         }
+    }
+    if let Some(place) = written("stop_signal") {
+        sink.push(
+            Diagnostic::error(place, "an OCF agent is not asked to end by a signal")
+                .because("its stop action ends the service")
+                .help("remove `stop_signal`"),
+        );
     }
     let AgentName { provider, kind } = named.into_inner();
     Some(Agent {

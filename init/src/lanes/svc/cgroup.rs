@@ -3,19 +3,22 @@
 //! Owns the layout `/sys/fs/cgroup/{services,children}/NAME` and its bounds. PID 1 and the
 //! lanes stay in the root, above all limits.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use kodo_config::cluster::Bounds;
 use kodo_sys::Result;
 
 /// Bytes that services leave to PID 1, its helpers and the kernel: a node runs in 96 MB.
 const RESERVE: u64 = 48 << 20;
-/// Processes and threads of one service: a fork bomb ends here.
-const SERVICE_TASKS: u64 = 512;
-/// Bytes and tasks of one of this node's own children.
-const CHILD_MEMORY: u64 = 32 << 20;
-const CHILD_TASKS: u64 = 32;
+/// What one of this node's own children may take.
+const CHILD: Bounds = Bounds {
+    memory: Some(32 << 20),
+    pids: 32,
+    cpu: None,
+};
 
 /// The two branches below the root of the hierarchy.
 #[derive(Clone, Debug)]
@@ -23,14 +26,17 @@ pub(super) struct Tree {
     root: PathBuf,
 }
 
-/// The bounds of one cgroup.
+/// Whose cgroup it is, and so what it may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Bounds {
-    /// Of a service.
-    Service,
-    /// Of this node's own child.
+pub(super) enum Whose {
+    /// A service's.
+    Service(Bounds),
+    /// This node's own child's.
     Child,
 }
+
+/// The period of `cpu.max` in microseconds, the kernel's own default.
+const CPU_PERIOD: u64 = 100_000;
 
 impl Tree {
     /// Where PID 1 mounts it.
@@ -46,21 +52,18 @@ impl Tree {
         Tree { root }
     }
 
-    fn branch(&self, bounds: Bounds) -> PathBuf {
-        self.root.join(match bounds {
-            Bounds::Service => "services",
-            Bounds::Child => "children",
-        })
+    fn services(&self) -> PathBuf {
+        self.root.join("services")
+    }
+
+    fn children(&self) -> PathBuf {
+        self.root.join("children")
     }
 
     /// Makes the branches and hands down the controllers that the kernel has.
     pub(super) fn prepare(&self) -> Result<()> {
         let mut missing = None;
-        for directory in [
-            self.root.clone(),
-            self.branch(Bounds::Service),
-            self.branch(Bounds::Child),
-        ] {
+        for directory in [self.root.clone(), self.services(), self.children()] {
             fs::create_dir_all(&directory)?;
             for controller in ["+cpu", "+memory", "+pids"] {
                 if let Err(error) = fs::write(directory.join("cgroup.subtree_control"), controller)
@@ -71,32 +74,31 @@ impl Tree {
         }
         let bound = memory_total().map(|total| (total / 2).max(total.saturating_sub(RESERVE * 2)));
         if let Some(bound) = bound {
-            limit(&self.branch(Bounds::Service), "memory.max", bound)?;
+            limit(&self.services(), "memory.max", bound)?;
         }
         // Services get the smaller share of a busy processor.
-        limit(&self.branch(Bounds::Child), "cpu.weight", 400)?;
+        limit(&self.children(), "cpu.weight", 400)?;
         missing.map_or(Ok(()), Err)
     }
 
     /// Makes the cgroup `name`.
-    pub(super) fn make(&self, name: &str, bounds: Bounds) -> Result<Cgroup> {
-        let directory = self.branch(bounds).join(name);
-        fs::create_dir_all(&directory)?;
-        let (memory, tasks) = match bounds {
-            Bounds::Service => (None, SERVICE_TASKS),
-            Bounds::Child => (Some(CHILD_MEMORY), CHILD_TASKS),
+    pub(super) fn make(&self, name: &str, whose: Whose) -> Result<Cgroup> {
+        let (branch, bounds) = match whose {
+            Whose::Service(bounds) => (self.services(), bounds),
+            Whose::Child => (self.children(), CHILD),
         };
-        limit(&directory, "pids.max", tasks)?;
+        let directory = branch.join(name);
+        fs::create_dir_all(&directory)?;
+        // Half a service is worse than none: the supervisor starts all of it again.
         limit(&directory, "memory.oom.group", 1)?;
-        if let Some(memory) = memory {
-            limit(&directory, "memory.max", memory)?;
-        }
-        Cgroup::open(&directory)
+        let cgroup = Cgroup::open(directory)?;
+        cgroup.bound(bounds)?;
+        Ok(cgroup)
     }
 }
 
 /// Sets a bound; one whose controller is missing was told by `prepare`.
-fn limit(directory: &Path, file: &str, value: u64) -> Result<()> {
+fn limit(directory: &Path, file: &str, value: impl Display) -> Result<()> {
     let path = directory.join(file);
     if path.exists() {
         fs::write(path, value.to_string())
@@ -124,21 +126,35 @@ pub(super) struct Cgroup {
     pub(super) directory: File,
     /// Readable with priority when it becomes empty or populated.
     pub(super) events: File,
-    kill: PathBuf,
+    path: PathBuf,
 }
 
 impl Cgroup {
-    fn open(directory: &Path) -> Result<Cgroup> {
+    fn open(path: PathBuf) -> Result<Cgroup> {
         Ok(Cgroup {
-            directory: File::open(directory)?,
-            events: File::open(directory.join("cgroup.events"))?,
-            kill: directory.join("cgroup.kill"),
+            directory: File::open(&path)?,
+            events: File::open(path.join("cgroup.events"))?,
+            path,
         })
+    }
+
+    /// What it may take from now on. Less memory than it has ends what is in it.
+    pub(super) fn bound(&self, bounds: Bounds) -> Result<()> {
+        let most =
+            |value: Option<u64>| value.map_or_else(|| "max".into(), |value| value.to_string());
+        limit(&self.path, "pids.max", bounds.pids)?;
+        limit(&self.path, "memory.max", most(bounds.memory))?;
+        let quota = bounds.cpu.map(|cpu| u64::from(cpu) * CPU_PERIOD / 100);
+        limit(
+            &self.path,
+            "cpu.max",
+            format_args!("{} {CPU_PERIOD}", most(quota)),
+        )
     }
 
     /// KILL to every process in it, also to those that are just being forked.
     pub(super) fn kill(&self) -> Result<()> {
-        fs::write(&self.kill, "1")
+        fs::write(self.path.join("cgroup.kill"), "1")
     }
 
     /// Whether no process is left in it.
@@ -148,5 +164,36 @@ impl Cgroup {
         events.seek(SeekFrom::Start(0)).is_ok()
             && events.read_to_string(&mut text).is_ok()
             && text.lines().any(|line| line == "populated 0")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files as the kernel has them: what is written to them is looked at, and no kernel is
+    /// needed that has all controllers.
+    #[test]
+    fn bounds_are_set_and_taken_back() {
+        let root = std::env::temp_dir().join(format!("kodo-bounds-{}", std::process::id()));
+        let service = root.join("services/web");
+        fs::create_dir_all(&service).unwrap();
+        let files = ["pids.max", "memory.max", "cpu.max", "memory.oom.group"];
+        for file in files.into_iter().chain(["cgroup.events"]) {
+            fs::write(service.join(file), "").unwrap();
+        }
+        let written = || files.map(|file| fs::read_to_string(service.join(file)).unwrap());
+        let mut bounds = Bounds {
+            memory: Some(64 << 20),
+            pids: 100,
+            cpu: Some(150),
+        };
+        let tree = Tree::at(root.clone());
+        let cgroup = tree.make("web", Whose::Service(bounds)).unwrap();
+        assert_eq!(written(), ["100", "67108864", "150000 100000", "1"]);
+        (bounds.memory, bounds.cpu) = (None, None);
+        cgroup.bound(bounds).unwrap();
+        assert_eq!(written(), ["100", "max", "max 100000", "1"]);
+        fs::remove_dir_all(root).unwrap();
     }
 }

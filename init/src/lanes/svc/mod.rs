@@ -102,7 +102,11 @@ impl Lane {
                 }
                 for (number, setup) in services.into_iter().enumerate() {
                     match (self.services.get_mut(number), setup) {
-                        (Some(service), Some(setup)) => service.renew(setup),
+                        (Some(service), Some(setup)) => {
+                            if let Err(error) = service.renew(setup) {
+                                self.trouble(&format!("bounds of service {number}: {error}"))?;
+                            }
+                        }
                         // Nobody asks for it any more.
                         (Some(_), None) => {}
                         (None, Some(setup)) => self.add(setup)?,

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kodo_config::cluster::Agent;
+use kodo_config::cluster::{Agent, StopSignal};
 use kodo_engine::surface::Reason;
 use kodo_node::io::{ActError, Token};
 use kodo_sys::Result;
@@ -17,7 +17,7 @@ use kodo_sys::process::{self, Give, Send, Spawn};
 use kodo_sys::root::{Home, Root};
 use kodo_sys::seqpacket::{self, Channel};
 
-use super::cgroup::{Bounds, Cgroup, Tree};
+use super::cgroup::{Cgroup, Tree, Whose};
 use super::output::Lines;
 use super::talk::Talk;
 use crate::lanes::CHANNEL;
@@ -68,9 +68,22 @@ fn word(reason: Reason) -> &'static str {
     }
 }
 
+/// The signal itself.
+fn ask(signal: StopSignal) -> Send {
+    match signal {
+        StopSignal::Term => Send::Terminate,
+        StopSignal::Int => Send::Interrupt,
+        StopSignal::Quit => Send::Quit,
+        StopSignal::Hup => Send::HangUp,
+        StopSignal::Usr1 => Send::User1,
+        StopSignal::Usr2 => Send::User2,
+        StopSignal::Winch => Send::Window,
+    }
+}
+
 impl Service {
     pub(super) fn new(setup: ServiceSetup, tree: &Tree) -> Result<Service> {
-        let cgroup = tree.make(&setup.name, Bounds::Service)?;
+        let cgroup = tree.make(&setup.name, Whose::Service(setup.bounds))?;
         Ok(Service {
             setup,
             cgroup,
@@ -82,9 +95,11 @@ impl Service {
         })
     }
 
-    /// The cluster file has other words for it, by which it starts the next time.
-    pub(super) fn renew(&mut self, setup: ServiceSetup) {
+    /// The cluster file has other words for it, by which it starts the next time; its bounds
+    /// hold at once.
+    pub(super) fn renew(&mut self, setup: ServiceSetup) -> Result<()> {
         self.setup = setup;
+        self.cgroup.bound(self.setup.bounds)
     }
 
     /// Readable with priority when the cgroup becomes empty or populated.
@@ -182,7 +197,8 @@ impl Service {
                 },
                 network: true,
                 files: 4096,
-                processes: 512,
+                // What its cgroup allows, for a user that no other service has.
+                processes: u64::from(self.setup.bounds.pids),
             }),
             oom_score: 500,
             die_with_parent: true,
@@ -258,14 +274,14 @@ impl Service {
         self.output.as_ref().map(|(reader, _)| reader.as_fd())
     }
 
-    /// TERM to the main process; none is success. One that runs an agent is asked to stop it.
+    /// Asks the main process to end; none is success. One that runs an agent is asked to stop it.
     pub(super) fn terminate(&mut self) -> Result<()> {
         if let Some(talk) = &mut self.talk {
             return talk.stop();
         }
-        self.main
-            .as_ref()
-            .map_or(Ok(()), |main| process::signal(&main.pidfd, Send::Terminate))
+        self.main.as_ref().map_or(Ok(()), |main| {
+            process::signal(&main.pidfd, ask(self.setup.stop_signal))
+        })
     }
 
     /// KILL to everything; `token` is answered when nothing is left.
@@ -352,7 +368,7 @@ impl OwnChild {
     /// Runs it with its channel as descriptor [`CHANNEL`]; the console child also gets
     /// the console as its output and the first virtual terminal as its input.
     pub(super) fn start(&mut self, tree: &Tree, channel: &OwnedFd) -> Result<()> {
-        let cgroup = tree.make(self.which.name(), Bounds::Child)?;
+        let cgroup = tree.make(self.which.name(), Whose::Child)?;
         let console = (self.which == Child::Console)
             .then(|| kodo_sys::tty::open_text(Path::new("/dev/console")));
         let console = console.transpose()?;

@@ -4,6 +4,7 @@
 use std::io::ErrorKind::BrokenPipe;
 use std::path::{Path, PathBuf};
 
+use kodo_config::cluster::{Bounds, StopSignal};
 use kodo_engine::surface::Reason;
 use kodo_node::io::{ActError, Exit, ProbeError, ServiceId, Token};
 use kodo_sys::seqpacket;
@@ -77,6 +78,12 @@ fn bench_of(script: &str, agent: bool, test: impl FnOnce(&mut Bench)) {
         id: 4711,
         low_port: false,
         node: "node1".into(),
+        bounds: Bounds {
+            memory: Some(32 << 20),
+            pids: 64,
+            cpu: Some(50),
+        },
+        stop_signal: StopSignal::Usr1,
     };
     bench.tell(&ToSvc::Setup(vec![Some(setup)]));
     test(&mut bench);
@@ -172,14 +179,21 @@ fn a_service_knows_why_it_runs_and_its_words_and_end_are_told() {
 }
 
 #[test]
-fn terminate_ends_a_service_that_listens() {
+fn a_service_is_asked_to_end_by_the_signal_that_it_knows() {
     bench(
-        "trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done",
+        "trap 'exit 0' USR1; echo ready; while :; do sleep 0.01; done",
         |bench| {
             bench.spawn(1);
             bench.until(|heard| matches!(heard, FromSvc::Said { .. }));
             bench.tell(&ToSvc::Terminate(Token(2), WEB));
-            bench.until(|heard| matches!(heard, FromSvc::Exited(WEB, Exit::Code(0))));
+            let mut end = None;
+            bench.until(|heard| {
+                if let FromSvc::Exited(WEB, exit) = heard {
+                    end = Some(*exit);
+                }
+                end.is_some()
+            });
+            assert_eq!(end, Some(Exit::Code(0)));
         },
     );
 }
