@@ -125,13 +125,13 @@ impl Service {
             return Err(std::io::Error::from_raw_os_error(EBUSY));
         }
         let (reader, writer) = process::pipe()?;
-        let reason = format!("KODO_REASON={}", word(reason));
+        let event = format!("KODO_EVENT={}", word(reason));
         let wanted = self.setup.hooks.is_some() || self.setup.agent;
         let channel = wanted.then(seqpacket::pair);
         let (ours, own) = channel.transpose()?.unzip();
         let child = self.run(
             (&self.setup.program, &self.setup.arguments),
-            &[reason],
+            &[event],
             writer.as_fd(),
             own.as_ref().map(Channel::as_fd),
         )?;

@@ -169,7 +169,7 @@ fn said(heard: &[FromSvc]) -> Vec<&str> {
 #[test]
 fn a_service_knows_why_it_runs_and_its_words_and_end_are_told() {
     bench(
-        "echo $KODO_REASON on $KODO_NODE as $(id -u) >&2; exit 3",
+        "echo $KODO_EVENT on $KODO_NODE as $(id -u) >&2; exit 3",
         |bench| {
             bench.spawn(1);
             let before = bench.until(|heard| matches!(heard, FromSvc::Exited(WEB, Exit::Code(3))));
