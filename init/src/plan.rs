@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use kodo_admin::probe::{ProbeConfig, Target};
+use kodo_admin::probe::{Ask, ProbeConfig, Target};
 use kodo_admin::web::role::Role;
-use kodo_config::cluster::{self, Agent, Cluster, NicId, Node, Root, Service, ServiceKind};
+use kodo_config::cluster::{
+    self, Agent, Cluster, NicId, Node, ProbeKind, Root, Service, ServiceKind,
+};
 use kodo_config::start::Start;
 use kodo_node::Seats;
 use kodo_node::io::{Line, Port, ServiceId};
@@ -320,7 +322,14 @@ fn admin(cluster: &Cluster, node: &Node) -> Option<AdminSetup> {
 fn target(service: &Service) -> Target {
     Target {
         port: service.port,
-        path: service.probe.path.clone(),
+        ask: match &service.probe.kind {
+            ProbeKind::Tcp => Ask::Tcp,
+            ProbeKind::Http { path, status, body } => Ask::Http {
+                path: path.clone(),
+                status: *status,
+                body: body.clone(),
+            },
+        },
         timeout: service.probe.timeout,
     }
 }

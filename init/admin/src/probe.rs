@@ -1,8 +1,10 @@
-//! The probe child: asks services over HTTP whether they are well.
+//! The probe child: asks services whether they are well.
 //!
-//! Owns the request and the judgement of its answer. A service is well when it answers a
-//! `GET` of its probe path on loopback with a status below 400, in time. Only the head of
-//! the answer is read. `Kodo-Promotion: 5` in it says how fit the instance is to be
+//! Owns the request and the judgement of its answer. Over TCP a service is well when it takes
+//! a connection. Over HTTP it is well when it answers a `GET` of its probe path on loopback in
+//! time, with a status below 400 or the one that is expected, and with the text that is expected.
+//! Without such a text only the head of the answer is read; with one the request is of
+//! HTTP/1.0, whose answers are not cut into chunks. `Kodo-Promotion: 5` in it says how fit the instance is to be
 //! promoted; without it, or with what is no number, that is 0. Decides nothing about
 //! restarts: the supervisor counts.
 //!
@@ -34,6 +36,8 @@ const IN_FLIGHT: usize = 2 * kodo_node::limits::SERVICES;
 const MESSAGE: usize = 64;
 /// Bytes of a response's head that are looked at.
 const HEAD: usize = 8 * 1024;
+/// Bytes of an answer, its head among them, in which a text is looked for.
+const PAGE: usize = 256 * 1024;
 /// Header lines that are looked at; more are not an honest answer to a probe.
 const HEADERS: usize = 64;
 /// The header by which a service says how fit it is to be promoted.
@@ -51,10 +55,26 @@ pub struct ProbeConfig {
 pub struct Target {
     /// Its TCP port on 127.0.0.1.
     pub port: u16,
-    /// Path and query, beginning with `/`, without control characters or spaces.
-    pub path: String,
-    /// From connecting to the end of the response's head.
+    /// What it is asked there.
+    pub ask: Ask,
+    /// From connecting to the last byte that is looked at.
     pub timeout: Duration,
+}
+
+/// What a service is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Whether it takes a connection.
+    Tcp,
+    /// For a page.
+    Http {
+        /// Path and query, beginning with `/`, without control characters or spaces.
+        path: String,
+        /// The only status that is right; otherwise all below 400 are.
+        status: Option<u16>,
+        /// What the page must hold.
+        body: Option<String>,
+    },
 }
 
 /// Why the child cannot go on.
@@ -135,50 +155,100 @@ async fn serve(fd: OwnedFd) -> Result<Infallible, Error> {
 
 async fn ask(target: &Target) -> Result<i16, ProbeError> {
     match timeout(target.timeout, exchange(target)).await {
-        Ok(Ok((200..=399, promotion))) => Ok(promotion),
-        Ok(Ok((status, _))) => Err(ProbeError::Status(status)),
-        Ok(Err(error)) => Err(error),
+        Ok(result) => result,
         Err(_elapsed) => Err(ProbeError::Timeout),
     }
 }
 
-/// The status of the answer, and how fit to be promoted it says to be.
-async fn exchange(target: &Target) -> Result<(u16, i16), ProbeError> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port))
+/// How fit to be promoted a service that is well says to be.
+async fn exchange(target: &Target) -> Result<i16, ProbeError> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port))
         .await
         .map_err(|_| ProbeError::Refused)?;
+    match &target.ask {
+        Ask::Tcp => Ok(0),
+        Ask::Http { path, status, body } => page(stream, path, *status, body.as_deref()).await,
+    }
+}
+
+async fn page(
+    mut stream: TcpStream,
+    path: &str,
+    status: Option<u16>,
+    body: Option<&str>,
+) -> Result<i16, ProbeError> {
+    let minor = u8::from(body.is_none());
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: kodo-probe\r\nConnection: close\r\n\r\n",
-        target.path
+        "GET {path} HTTP/1.{minor}\r\nHost: localhost\r\nUser-Agent: kodo-probe\r\nConnection: close\r\n\r\n"
     );
     // A service that hangs up in the middle of it speaks no HTTP.
     stream
         .write_all(request.as_bytes())
         .await
         .map_err(|_| ProbeError::Garbage)?;
-    let mut head = Vec::with_capacity(HEAD);
-    loop {
-        let read = (&mut stream)
-            .take((HEAD - head.len()) as u64)
-            .read_buf(&mut head)
-            .await;
-        if !matches!(read, Ok(1..)) {
+    let mut answer = Vec::with_capacity(HEAD);
+    let head = loop {
+        if !more(&mut stream, &mut answer, HEAD).await {
             return Err(ProbeError::Garbage);
         }
-        if let Some(answer) = answer_of(&head)? {
-            return Ok(answer);
+        if let Some(head) = answer_of(&answer)? {
+            break head;
+        }
+    };
+    let right = match status {
+        Some(status) => head.status == status,
+        None => (200..=399).contains(&head.status),
+    };
+    if !right {
+        return Err(ProbeError::Status(head.status));
+    }
+    let Some(text) = body.map(str::as_bytes) else {
+        return Ok(head.promotion);
+    };
+    let mut looked = head.length;
+    loop {
+        if holds(&answer[looked..], text) {
+            return Ok(head.promotion);
+        }
+        // It may have begun where this ends.
+        looked = looked.max(answer.len().saturating_sub(text.len()));
+        if !more(&mut stream, &mut answer, PAGE).await {
+            return Err(ProbeError::Text);
         }
     }
 }
 
+/// Reads on, up to so many bytes in all. False when there is no more.
+async fn more(stream: &mut TcpStream, answer: &mut Vec<u8>, limit: usize) -> bool {
+    let room = limit.saturating_sub(answer.len()) as u64;
+    let read = stream.take(room).read_buf(answer).await;
+    matches!(read, Ok(1..))
+}
+
+fn holds(page: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || page.windows(text.len()).any(|part| part == text)
+}
+
+/// The head of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    status: u16,
+    /// How fit to be promoted the service says to be.
+    promotion: i16,
+    /// In bytes.
+    length: usize,
+}
+
 /// What a complete response head says; `None` while it is only the beginning of one.
-fn answer_of(head: &[u8]) -> Result<Option<(u16, i16)>, ProbeError> {
+fn answer_of(head: &[u8]) -> Result<Option<Head>, ProbeError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     match response.parse(head) {
-        Ok(httparse::Status::Complete(_)) => Ok(response
-            .code
-            .map(|code| (code, promotion(response.headers)))),
+        Ok(httparse::Status::Complete(length)) => Ok(response.code.map(|status| Head {
+            status,
+            promotion: promotion(response.headers),
+            length,
+        })),
         Ok(httparse::Status::Partial) => Ok(None),
         Err(_) => Err(ProbeError::Garbage),
     }
@@ -202,7 +272,12 @@ mod tests {
     #[test]
     fn reads_whole_heads_only() {
         let whole = b"HTTP/1.1 204 No Content\r\nX: y\r\n\r\nbody";
-        assert_eq!(answer_of(whole), Ok(Some((204, 0))));
+        let head = Head {
+            status: 204,
+            promotion: 0,
+            length: whole.len() - "body".len(),
+        };
+        assert_eq!(answer_of(whole), Ok(Some(head)));
         for cut in 0..b"HTTP/1.1 204 No Content\r\nX: y\r\n\r".len() {
             assert_eq!(answer_of(&whole[..cut]), Ok(None), "{cut}");
         }
@@ -220,7 +295,8 @@ mod tests {
             ("X-Promotion: 5", 0),
         ] {
             let head = format!("HTTP/1.1 200 OK\r\n{said}\r\n\r\n");
-            assert_eq!(answer_of(head.as_bytes()), Ok(Some((200, score))), "{said}");
+            let read = answer_of(head.as_bytes()).map(|head| head.map(|head| head.promotion));
+            assert_eq!(read, Ok(Some(score)), "{said}");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::pair;
-use kodo_admin::probe::{self, ProbeConfig, Target};
+use kodo_admin::probe::{self, Ask, ProbeConfig, Target};
 use kodo_admin::relay::{self, DATAGRAM, ProbeRequest, ProbeResult, ToProbe};
 use kodo_node::io::{ProbeError, ServiceId, Token};
 
@@ -38,9 +38,19 @@ fn answers(answer: &'static [u8]) -> u16 {
                 _ => return,
             }
         }
-        assert!(request.starts_with(b"GET /health?deep=1 HTTP/1.1\r\nHost: localhost\r\n"));
+        let plain = b"GET /health?deep=1 HTTP/1.1\r\nHost: localhost\r\n";
+        let whole = b"GET /health?deep=1 HTTP/1.0\r\nHost: localhost\r\n";
+        assert!(request.starts_with(plain) || request.starts_with(whole));
         let _ = stream.write_all(answer);
     })
+}
+
+fn page(status: Option<u16>, body: Option<&str>) -> Ask {
+    Ask::Http {
+        path: "/health?deep=1".to_owned(),
+        status,
+        body: body.map(str::to_owned),
+    }
 }
 
 /// PID 1 with a probe child that knows these services.
@@ -48,16 +58,21 @@ struct Pid1(UnixDatagram);
 
 impl Pid1 {
     fn new(ports: &[u16], timeout_ms: u64) -> Pid1 {
+        let plain: Vec<_> = ports.iter().map(|port| (*port, page(None, None))).collect();
+        Pid1::asking(&plain, timeout_ms)
+    }
+
+    fn asking(services: &[(u16, Ask)], timeout_ms: u64) -> Pid1 {
         let (child, pid1) = pair();
-        let target = |port: &u16| {
+        let target = |(port, ask): &(u16, Ask)| {
             Some(Target {
                 port: *port,
-                path: "/health?deep=1".to_owned(),
+                ask: ask.clone(),
                 timeout: Duration::from_millis(timeout_ms),
             })
         };
         let config = ProbeConfig {
-            services: ports.iter().map(target).collect(),
+            services: services.iter().map(target).collect(),
         };
         thread::spawn(move || probe::run(child));
         let pid1 = Pid1(pid1);
@@ -111,12 +126,80 @@ fn well_is_a_status_below_400() {
 }
 
 #[test]
+fn a_status_is_expected() {
+    let moved = b"HTTP/1.1 301 Moved\r\nLocation: /\r\n\r\n";
+    let pid1 = Pid1::asking(
+        &[
+            (answers(moved), page(Some(301), None)),
+            (answers(moved), page(Some(200), None)),
+            (answers(b"HTTP/1.1 503 Busy\r\n\r\n"), page(Some(503), None)),
+        ],
+        5_000,
+    );
+    assert_eq!(pid1.verdict(0), Ok(0));
+    assert_eq!(pid1.verdict(1), Err(ProbeError::Status(301)));
+    assert_eq!(pid1.verdict(2), Ok(0));
+}
+
+#[test]
+fn a_text_is_expected_in_the_page_and_not_in_its_head() {
+    let pages: [&[u8]; 4] = [
+        b"HTTP/1.1 200 OK\r\nKodo-Promotion: 7\r\n\r\nthe shop is open today",
+        b"HTTP/1.1 200 OK\r\nX: shop is open\r\n\r\nthe shop is shut",
+        b"HTTP/1.1 500 Oh No\r\n\r\nthe shop is open",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ];
+    let asked = pages.map(|answer| (answers(answer), page(None, Some("shop is open"))));
+    let pid1 = Pid1::asking(&asked, 5_000);
+    assert_eq!(pid1.verdict(0), Ok(7));
+    assert_eq!(pid1.verdict(1), Err(ProbeError::Text));
+    assert_eq!(pid1.verdict(2), Err(ProbeError::Status(500)));
+    assert_eq!(pid1.verdict(3), Err(ProbeError::Text));
+}
+
+#[test]
+fn a_text_may_come_late_and_in_parts_but_not_for_ever() {
+    let slow = service(|mut stream| {
+        let mut request = [0; 512];
+        let _ = stream.read(&mut request);
+        for part in ["HTTP/1.1 200 OK\r\n\r\n", "the sh", "op is", " open"] {
+            let _ = stream.write_all(part.as_bytes());
+            let _ = stream.flush();
+            thread::yield_now();
+        }
+        // Neither is the connection closed.
+        let _ = stream.read(&mut request);
+    });
+    let endless = service(|mut stream| {
+        let mut request = [0; 512];
+        let _ = stream.read(&mut request);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        while stream.write_all(&[b'x'; 4096]).is_ok() {}
+    });
+    let wanted = page(None, Some("shop is open"));
+    let pid1 = Pid1::asking(&[(slow, wanted.clone()), (endless, wanted)], 5_000);
+    assert_eq!(pid1.verdict(0), Ok(0));
+    assert_eq!(pid1.verdict(1), Err(ProbeError::Text));
+}
+
+#[test]
+fn a_connection_is_enough_over_tcp() {
+    let mute = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let pid1 = Pid1::asking(&[(port, Ask::Tcp), (port, page(None, None))], 200);
+    assert_eq!(pid1.verdict(0), Ok(0));
+    assert_eq!(pid1.verdict(1), Err(ProbeError::Timeout));
+    drop(mute);
+    assert_eq!(pid1.verdict(0), Err(ProbeError::Refused));
+}
+
+#[test]
 fn services_change_while_it_runs() {
     let pid1 = Pid1::new(&[answers(b"HTTP/1.1 500 Oh No\r\n\r\n")], 5_000);
     assert_eq!(pid1.verdict(0), Err(ProbeError::Status(500)));
     let well = Target {
         port: answers(b"HTTP/1.1 204 No Content\r\n\r\n"),
-        path: "/health?deep=1".to_owned(),
+        ask: page(None, None),
         timeout: Duration::from_secs(5),
     };
     pid1.tell(&ToProbe::Setup(ProbeConfig {

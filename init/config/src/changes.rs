@@ -14,8 +14,8 @@ use kodo_engine::reload;
 
 use crate::cluster::{
     Admin, Agent, Bond, Cluster, EvenSplit, Failback, Group, HealthRule, Location, Member, Nic,
-    Node, OnStopFailure, Order, Origin, Path, Probe, Quarantine, Recipe, Root, Serial, Service,
-    ServiceKind, SplitBrain, Timing, Token, User, Vip, Watchdog, Witness, Worth,
+    Node, OnStopFailure, Order, Origin, Path, Probe, ProbeKind, Quarantine, Recipe, Root, Serial,
+    Service, ServiceKind, SplitBrain, Timing, Token, User, Vip, Watchdog, Witness, Worth,
 };
 use crate::size;
 use crate::time::Show;
@@ -567,6 +567,18 @@ fn served(service: &Service) -> String {
     format!("{} on port {}", kind(&service.kind), service.port)
 }
 
+fn asked(kind: &ProbeKind) -> String {
+    match kind {
+        ProbeKind::Tcp => "a connection".to_owned(),
+        ProbeKind::Http { path, status, body } => {
+            let status = status.map(|status| format!(" with status {status}"));
+            let body = body.as_ref().map(|body| format!(" that holds {body:?}"));
+            let rest = [status, body].into_iter().flatten().collect::<String>();
+            format!("the page {path}{rest}")
+        }
+    }
+}
+
 fn kind(kind: &ServiceKind) -> &'static str {
     match kind {
         ServiceKind::Builtin => "builtin",
@@ -677,7 +689,7 @@ fn service(list: &mut List, place: &str, old: &Service, new: &Service) {
         backoff_max,
     } = new;
     let Probe {
-        path,
+        kind: asks,
         interval,
         timeout,
         rise,
@@ -728,13 +740,8 @@ fn service(list: &mut List, place: &str, old: &Service, new: &Service) {
     list.word(place, "cpu", live, most(old.bounds.cpu), most(bounds.cpu));
     let [was, becomes] = [old.stop_signal, *stop_signal].map(|signal| signal.word().to_owned());
     list.word(place, "stop_signal", live, was, becomes);
-    list.word(
-        place,
-        "probe path",
-        live,
-        old.probe.path.clone(),
-        path.clone(),
-    );
+    let [was, becomes] = [&old.probe.kind, asks].map(asked);
+    list.word(place, "probe", live, was, becomes);
     list.time(
         place,
         "probe interval",

@@ -461,11 +461,11 @@ pub enum User {
     Name(String),
 }
 
-/// How a service's health is asked: an HTTP GET to its own port.
+/// How a service's health is asked, at its own port; an OCF agent is asked instead of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Probe {
-    /// Path of the request.
-    pub path: String,
+    /// What is asked.
+    pub kind: ProbeKind,
     /// From one request to the next.
     pub interval: Duration,
     /// An answer that takes longer is none.
@@ -474,6 +474,22 @@ pub struct Probe {
     pub rise: u8,
     /// Bad answers in a row after which it has failed.
     pub fall: u8,
+}
+
+/// What a service is asked for its health.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum ProbeKind {
+    /// Whether it takes a connection.
+    Tcp,
+    /// For a page, by an HTTP GET.
+    Http {
+        /// Path of the request.
+        path: String,
+        /// The only status that is right; otherwise all below 400 are.
+        status: Option<u16>,
+        /// What the page must hold.
+        body: Option<String>,
+    },
 }
 
 /// A virtual address.

@@ -192,6 +192,9 @@ pub(crate) struct Recipe {
 /// `[service.probe]`, and `[probe]` of a recipe
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Probe {
+    pub(crate) kind: Option<Text<ProbeWord>>,
+    pub(crate) status: Option<Spanned<u16>>,
+    pub(crate) body: Option<Spanned<String>>,
     pub(crate) path: Option<Spanned<String>>,
     pub(crate) interval: Option<Text<Duration>>,
     pub(crate) timeout: Option<Text<Duration>>,
@@ -306,6 +309,20 @@ impl Choice for Role {
 impl Choice for Kind {
     const WHAT: &'static str = "a kind of service";
     const WORDS: &'static [(&'static str, Self)] = &[("builtin", Self::Builtin)];
+}
+
+/// What a probe asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProbeWord {
+    /// For a page.
+    Http,
+    /// For a connection.
+    Tcp,
+}
+
+impl Choice for ProbeWord {
+    const WHAT: &'static str = "a kind of probe";
+    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("tcp", Self::Tcp)];
 }
 
 impl Choice for StopSignal {

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use kodo_config::cluster::{Bounds, Origin, Recipe, Root, ServiceKind, StopSignal, User};
+use kodo_config::cluster::{
+    Bounds, Origin, ProbeKind, Recipe, Root, ServiceKind, StopSignal, User,
+};
 use kodo_config::start::{BYTES, Start};
 use kodo_config::{Cluster, Diagnostic, Secret};
 
@@ -72,13 +74,30 @@ fn lists_add_to_the_recipe_and_words_replace_it() {
 #[test]
 fn a_recipe_advises_the_probe() {
     let probe = |service| parse(service, RECIPE).unwrap().services[0].probe.clone();
+    let page = |path: &str, status, body: Option<&str>| ProbeKind::Http {
+        path: path.into(),
+        status,
+        body: body.map(str::to_owned),
+    };
     let advised = probe("recipe = \"./mine\"");
-    assert_eq!(
-        (advised.path.as_str(), advised.fall, advised.rise),
-        ("/health", 5, 1)
-    );
-    let own = probe("recipe = \"./mine\"\n[service.probe]\npath = \"/\"");
-    assert_eq!((own.path.as_str(), own.fall), ("/", 5));
+    assert_eq!(advised.kind, page("/health", None, None));
+    assert_eq!((advised.fall, advised.rise), (5, 1));
+    let own = probe("recipe = \"./mine\"\n[service.probe]\npath = \"/\"\nstatus = 204");
+    assert_eq!((own.kind, own.fall), (page("/", Some(204), None), 5));
+    let own = probe("recipe = \"./mine\"\n[service.probe]\nbody = \"well\"");
+    assert_eq!(own.kind, page("/health", None, Some("well")));
+    let own = probe("recipe = \"./mine\"\n[service.probe]\nkind = \"tcp\"");
+    assert_eq!((own.kind, own.fall), (ProbeKind::Tcp, 5));
+    // A recipe that asks for a connection, and a service that names a page.
+    let (recipe, _) = RECIPE.split_once("path").unwrap();
+    let over_tcp = format!("{recipe}kind = \"tcp\"");
+    for (words, kind) in [
+        ("", ProbeKind::Tcp),
+        ("[service.probe]\npath = \"/x\"", page("/x", None, None)),
+    ] {
+        let cluster = parse(&format!("recipe = \"./mine\"\n{words}"), &over_tcp).unwrap();
+        assert_eq!(cluster.services[0].probe.kind, kind);
+    }
 }
 
 #[test]

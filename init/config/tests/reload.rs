@@ -131,6 +131,20 @@ fn a_root_is_what_its_image_made_of_it() {
 }
 
 #[test]
+fn how_a_service_is_asked_changes_at_once() {
+    let asked = |words: &str| with("path = \"/\"\n", words);
+    let change = |words: &str| told(&example(), &asked(words));
+    assert_eq!(
+        change("path = \"/health\"\nstatus = 200\nbody = \"well\"\n"),
+        ["service web: probe: the page / -> the page /health with status 200 that holds \"well\""]
+    );
+    assert_eq!(
+        change("kind = \"tcp\"\n"),
+        ["service web: probe: the page / -> a connection"]
+    );
+}
+
+#[test]
 fn what_was_cut_or_changed_on_its_way_is_refused() {
     let (bundle, read) = Bundle::gather("new.toml", &example(), &load).unwrap();
     let sealed = bundle.seal(&read.keys[0], &[1], NONCE).unwrap();

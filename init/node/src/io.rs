@@ -179,6 +179,8 @@ pub enum ProbeError {
     Status(u16),
     /// It answered with something that is not HTTP.
     Garbage,
+    /// Its answer lacks a text that it should have.
+    Text,
     /// Its OCF agent's monitor ended with this.
     Agent(AgentCode),
 }

@@ -49,6 +49,7 @@ impl fmt::Display for ProbeError {
             ProbeError::Timeout => f.write_str("no answer in time"),
             ProbeError::Status(status) => write!(f, "HTTP status {status}"),
             ProbeError::Garbage => f.write_str("the answer is not HTTP"),
+            ProbeError::Text => f.write_str("the page lacks the text of `body`"),
             ProbeError::Agent(code) => write!(f, "its agent says: {code}"),
         }
     }

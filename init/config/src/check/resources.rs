@@ -10,9 +10,9 @@ use toml::Spanned;
 use super::nodes::{Nodes, usable};
 use super::policy::AdminChecked;
 use super::{Unique, roots, take, too_many};
-use crate::cluster::{Cidr, Probe, Role, Service, ServiceKind, Vip};
+use crate::cluster::{Cidr, Probe, ProbeKind, Role, Service, ServiceKind, Vip};
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::raw;
+use crate::raw::{self, ProbeWord};
 use crate::read::Entry;
 use crate::secrets::Loader;
 use crate::time::Show;
@@ -267,39 +267,13 @@ pub(super) fn probe(
 ) -> Option<Probe> {
     let own = entry.map(|entry| entry.value).unwrap_or_default();
     let advised = advised.map(|entry| entry.value).unwrap_or_default();
-    if let (Some(path), true) = (&own.path, agent) {
-        sink.push(
-            Diagnostic::error(path.span(), "an OCF agent is not asked for a page")
-                .because("its monitor action says whether the service is well")
-                .help("remove `path`; if the agent can ask for a page, its parameters say which"),
-        );
-    }
+    let kind = kind(sink, &own, &advised, agent);
     let raw = raw::Probe {
-        path: own.path.or(advised.path),
         interval: own.interval.or(advised.interval),
         timeout: own.timeout.or(advised.timeout),
         rise: own.rise.or(advised.rise),
         fall: own.fall.or(advised.fall),
-    };
-    let path = match raw.path {
-        Some(path) if agent => path.into_inner(),
-        Some(path) => {
-            let plain = path.get_ref().bytes().all(|c| c.is_ascii_graphic());
-            if !path.get_ref().starts_with('/') || !plain || path.get_ref().len() > PROBE_PATH_MAX {
-                let item = Diagnostic::error(path.span(), "this is not the path of an HTTP request").help(format!(
-                    "write up to {PROBE_PATH_MAX} printable characters beginning with a slash: \"/health\""
-                ));
-                let fixable =
-                    plain && !path.get_ref().is_empty() && path.get_ref().len() < PROBE_PATH_MAX;
-                sink.push(if fixable {
-                    item.fix(format!("\"/{}\"", path.get_ref().trim_start_matches('/')))
-                } else {
-                    item
-                });
-            }
-            path.into_inner()
-        }
-        None => "/".into(),
+        ..raw::Probe::default()
     };
     let (often, long, lost) = if agent {
         (10_000, 20_000, 1)
@@ -324,7 +298,7 @@ pub(super) fn probe(
     };
     let (rise, fall) = (count(raw.rise, "rise", 1), count(raw.fall, "fall", lost));
     Some(Probe {
-        path,
+        kind,
         interval: interval?,
         timeout: timeout?,
         rise,
@@ -332,8 +306,94 @@ pub(super) fn probe(
     })
 }
 
-/// Longest path of a probe's request.
+/// Longest path of a probe's request, and longest text that its answer must hold.
 const PROBE_PATH_MAX: usize = 128;
+
+/// What a probe asks: its own words, then what a recipe advises.
+fn kind(sink: &mut Sink<'_>, own: &raw::Probe, advised: &raw::Probe, agent: bool) -> ProbeKind {
+    let word = |probe: &raw::Probe| probe.kind.clone();
+    let pages = [
+        ("path", own.path.as_ref().map(Spanned::span)),
+        ("status", own.status.as_ref().map(Spanned::span)),
+        ("body", own.body.as_ref().map(Spanned::span)),
+    ];
+    let pages = pages
+        .into_iter()
+        .filter_map(|(word, place)| Some((word, place?)));
+    let pages: Vec<_> = pages.collect();
+    let named = word(own).and_then(|text| take(sink, text));
+    if agent {
+        let kind = named.map(|kind| ("kind", kind.span()));
+        for (word, place) in kind.into_iter().chain(pages) {
+            sink.push(
+                Diagnostic::error(place, "an OCF agent is not asked for a page")
+                    .because("its monitor action says whether the service is well")
+                    .help(format!(
+                        "remove `{word}`; if the agent can ask for a page, its parameters say which"
+                    )),
+            );
+        }
+        return ProbeKind::Tcp;
+    }
+    if let (Some(ProbeWord::Tcp), [(word, place), ..]) =
+        (named.as_ref().map(Spanned::get_ref), &pages[..])
+    {
+        sink.push(
+            Diagnostic::error(place.clone(), format!("a probe over TCP has no `{word}`"))
+                .because("it asks for a connection, and for no page")
+                .help(format!("remove `{word}`, or write kind = \"http\"")),
+        );
+    }
+    let http = (!pages.is_empty()).then_some(ProbeWord::Http);
+    let advice = word(advised).and_then(|text| take(sink, text));
+    let named = named.map(Spanned::into_inner).or(http);
+    if named.or(advice.map(Spanned::into_inner)) == Some(ProbeWord::Tcp) {
+        return ProbeKind::Tcp;
+    }
+    let path = own.path.clone().or_else(|| advised.path.clone());
+    let status = own.status.clone().or_else(|| advised.status.clone());
+    let body = own.body.clone().or_else(|| advised.body.clone());
+    ProbeKind::Http {
+        path: path.map_or_else(|| "/".into(), |path| sound_path(sink, path)),
+        status: status.map(|status| {
+            if !(200..=599).contains(status.get_ref()) {
+                let wrong = format!("{} is not the status of a whole answer", status.get_ref());
+                let help =
+                    "write the one that is right, 200 to 599; without `status` all below 400 are";
+                sink.push(Diagnostic::error(status.span(), wrong).help(help));
+            }
+            status.into_inner()
+        }),
+        body: body.map(|body| {
+            if body.get_ref().is_empty() || body.get_ref().len() > PROBE_PATH_MAX {
+                sink.push(
+                    Diagnostic::error(body.span(), "this is no text to look for")
+                        .because("the probe looks for it in the first 256K of the page")
+                        .help(format!(
+                            "write 1 to {PROBE_PATH_MAX} bytes of the page as it is sent"
+                        )),
+                );
+            }
+            body.into_inner()
+        }),
+    }
+}
+
+fn sound_path(sink: &mut Sink<'_>, path: Spanned<String>) -> String {
+    let plain = path.get_ref().bytes().all(|c| c.is_ascii_graphic());
+    if !path.get_ref().starts_with('/') || !plain || path.get_ref().len() > PROBE_PATH_MAX {
+        let item = Diagnostic::error(path.span(), "this is not the path of an HTTP request").help(format!(
+            "write up to {PROBE_PATH_MAX} printable characters beginning with a slash: \"/health\""
+        ));
+        let fixable = plain && !path.get_ref().is_empty() && path.get_ref().len() < PROBE_PATH_MAX;
+        sink.push(if fixable {
+            item.fix(format!("\"/{}\"", path.get_ref().trim_start_matches('/')))
+        } else {
+            item
+        });
+    }
+    path.into_inner()
+}
 
 fn millis(value: Duration) -> u64 {
     u64::try_from(value.as_millis()).unwrap_or(u64::MAX)
