@@ -439,5 +439,15 @@ pub fn new_network() -> Result<()> {
     Ok(())
 }
 
+/// Makes the calling process the superuser of a user namespace of its own. For tests.
+///
+/// # Errors
+/// What `unshare` says.
+pub fn new_user() -> Result<()> {
+    // SAFETY: changes the credentials of this process only; no memory is involved.
+    crate::check(unsafe { libc::unshare(libc::CLONE_NEWUSER) })?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests;

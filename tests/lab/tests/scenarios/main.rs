@@ -13,6 +13,7 @@ mod plain;
 mod policy;
 mod promotable;
 mod reload;
+mod services;
 mod state;
 mod votes;
 mod witness;

@@ -12,7 +12,7 @@ use crate::hostile::{HEARTBEAT, counted, counter, heartbeats};
 const SOON: Duration = Duration::from_secs(15);
 const BOOT: Duration = Duration::from_secs(90);
 /// The lab profile's: a node that is silent for so long is called late.
-const WARNTIME: Duration = Duration::from_secs(1);
+pub(crate) const WARNTIME: Duration = Duration::from_secs(1);
 
 /// Enough of them to see that none is missing.
 const BEATS: Duration = Duration::from_secs(3);
@@ -79,7 +79,7 @@ fn undisturbed(story: &Story, since: Mark, active: &str) {
 }
 
 /// The longest silence of any node on its own cables since a moment, as recorded there.
-fn longest_silence(story: &Story, since: Mark) -> Duration {
+pub(crate) fn longest_silence(story: &Story, since: Mark) -> Duration {
     let now = story.now().at;
     let mut longest = Duration::ZERO;
     for node in story.nodes() {
