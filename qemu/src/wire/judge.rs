@@ -6,7 +6,7 @@
 //!
 //! A node's run of frames is cut in two where another node spoke in between and the node
 //! had fallen silent: for [`SILENCE`], or for [`HANDOVER`] and then came back with an
-//! announcement, as a node does that takes an address anew. The lab asks the LAN for each
+//! announcement, as a node does that takes an address anew (within [`BINDING`]). The lab asks the LAN for each
 //! VIP ten times a second (see [`crate::Options::census`]), so an owner is never silent
 //! that long; without that census only the frames that happened to pass can be judged.
 
@@ -24,6 +24,8 @@ use crate::time::{LabTime, seconds};
 pub const SILENCE: Duration = Duration::from_secs(1);
 /// Giving up, agreeing and taking back need at least this long.
 pub const HANDOVER: Duration = Duration::from_millis(250);
+/// Whoever is asked in the moment in which it binds an address answers before it announces.
+pub const BINDING: Duration = Duration::from_millis(100);
 /// Frames kept as evidence of one overlap.
 const EVIDENCE: usize = 16;
 
@@ -101,9 +103,18 @@ impl fmt::Display for Overlap {
 /// The tenures of one VIP, by their beginning. `frames` are all of that VIP, oldest first.
 #[must_use]
 pub fn tenures<'a>(frames: impl IntoIterator<Item = &'a Sighting>) -> Vec<Tenure> {
+    let frames: Vec<&Sighting> = frames.into_iter().collect();
+    let announces = |at: usize| {
+        let first = frames[at];
+        let soon = frames[at..]
+            .iter()
+            .take_while(|frame| frame.at <= first.at + BINDING);
+        let mut own = soon.filter(|frame| frame.node == first.node);
+        own.any(|frame| frame.kind == Kind::Announcement)
+    };
     let mut tenures: Vec<Tenure> = Vec::new();
     let mut spoke_last: Option<Arc<str>> = None;
-    for frame in frames {
+    for (at, frame) in frames.iter().enumerate() {
         let other_spoke = spoke_last.as_ref().is_some_and(|last| *last != frame.node);
         let open = tenures
             .iter_mut()
@@ -113,9 +124,8 @@ pub fn tenures<'a>(frames: impl IntoIterator<Item = &'a Sighting>) -> Vec<Tenure
             .as_ref()
             .map(|tenure| frame.at.saturating_sub(tenure.until));
         let came_back = other_spoke
-            && silent.is_some_and(|silent| {
-                silent >= SILENCE || (silent >= HANDOVER && frame.kind == Kind::Announcement)
-            });
+            && silent
+                .is_some_and(|silent| silent >= SILENCE || (silent >= HANDOVER && announces(at)));
         match open {
             Some(tenure) if !came_back => {
                 tenure.until = frame.at;

@@ -165,9 +165,9 @@ impl Story {
             let members = status["view"]["members"].as_array()?;
             let mut nodes = status["nodes"].as_array()?.iter();
             let open = |node: &Value| {
-                let dead = node["role"] == "dead" && members.contains(&node["name"]);
                 let clients = &node["placement"];
-                dead || (clients["reachable"] == true && clients["found"] == false)
+                let soon = clients["reachable"] == true && clients["found"] == false;
+                members.contains(&node["name"]) && (node["role"] == "dead" || soon)
             };
             (!nodes.any(open)).then_some((epoch, (node, status)))
         };

@@ -103,6 +103,23 @@ fn coming_back_may_answer_before_it_announces() {
 }
 
 #[test]
+fn coming_back_soon_may_answer_before_it_announces_too() {
+    // There and back in less than a second, and asked just when it has bound the address.
+    let a = run("a", "ann", 0, 1800);
+    let b = run("b", "ann", 1986, 2386);
+    assert!(
+        judge(&merged(&[
+            a.clone(),
+            b.clone(),
+            "2546 a arp\n2547 a ann\n".into()
+        ]))
+        .is_empty()
+    );
+    let never = merged(&[a, b, "2546 a arp\n2700 a ann\n".into()]);
+    assert_eq!(judge(&never).len(), 1, "it answered long before");
+}
+
+#[test]
 fn a_stuck_owner_overlaps_until_its_reset() {
     // Its kernel answers on while the standby takes over: pid1-stuck without a gate.
     let text = merged(&[run("a", "ann", 0, 9000), run("b", "ann", 7050, 20_000)]);

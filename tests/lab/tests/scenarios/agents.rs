@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kodo_tests_lab::{GROUP, PROMOTABLE, Story, Variant};
+use kodo_tests_lab::{GROUP, PAIR, PROMOTABLE, Story, Variant};
 
 /// Agents are shells that run many programs, which take their time under emulation.
 const SOON: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ const FORGETFUL: Variant = &[
 
 #[test]
 fn a_failing_monitor_leads_to_recovery() {
-    let story = Story::sized(FORGETFUL, MEMORY_MB);
+    let story = Story::sized(PAIR.with(FORGETFUL), MEMORY_MB);
     let began = story.now();
     story.lab.power_on_all().expect("power");
     let active = story.serving(SOON);
@@ -72,7 +72,7 @@ fn the_apache_agent_serves() {
             "interval = \"5s\"\ntimeout = \"20s\"",
         ),
     ];
-    let story = Story::sized(variant, MEMORY_MB);
+    let story = Story::sized(PAIR.with(variant), MEMORY_MB);
     story.power_on_pair();
     let active = story.serving(SOON);
     let standby = story.other(&active);

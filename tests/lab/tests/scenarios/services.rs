@@ -50,7 +50,7 @@ const STUBBORN: Variant = &[
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn begin(variant: Variant) -> Story {
-    let story = Story::sized(variant, MEMORY_MB);
+    let story = Story::sized(PAIR.with(variant), MEMORY_MB);
     story.power_on_pair();
     story
 }
