@@ -43,7 +43,9 @@ fn start(at: &Path, wanted: &root::Wanted, built: &root::Built) -> Running {
             "mount -t tmpfs -o uid={USER},gid={USER},mode=700 run .{place}\n"
         ));
     }
-    script.push_str("exec env -i KODO_NODE=node1 \"$@\" 2>&1\n");
+    // The shell stays the first process: it dies with `unshare`, and with it all others. What
+    // changes its user is not told of the death.
+    script.push_str("env -i KODO_NODE=node1 \"$@\" 2>&1 &\nwait $!\n");
     let launch = &built.launch;
     let mut unshare = Command::new("unshare");
     unshare
