@@ -3,13 +3,12 @@
 mod world;
 
 use kodo_engine::config::{
-    Colocation, Config, Failback, Group, Order, Resource, ResourceKind, SplitBrain, Together,
-    ranked,
+    Colocation, Config, Failback, Group, Order, Resource, ResourceKind, Together, ranked,
 };
 use kodo_engine::surface::{Command, Fatal, Reason, Refusal, Report};
-use kodo_engine::{GroupId, NodeId, NodeSet, ResourceId};
+use kodo_engine::{GroupId, NodeId, ResourceId};
 
-use world::{A, B, VIP, WEB, WWW, World, ms, name};
+use world::{A, B, VIP, WEB, WWW, World, majority_of_three, ms, name};
 
 const C: usize = 2;
 const DB: GroupId = GroupId(1);
@@ -18,14 +17,7 @@ const ROLE: ResourceId = ResourceId(2);
 /// Three machines: `db` runs on each, `www` promotes one of them and has the address.
 fn three(edit: impl Fn(&mut Config)) -> World {
     let edit = |config: &mut Config| {
-        let _ = config.nodes.push(name("node3"));
-        let _ = config.votes.push(1);
-        let _ = config.capacity.push(0);
-        config.split_brain = SplitBrain::QUORUM;
-        for path in &mut config.paths {
-            path.ends = NodeSet::first(3);
-            path.budget = path.budget.max(400);
-        }
+        majority_of_three(config);
         let role = Resource {
             make: 0,
             name: name("web role"),

@@ -11,9 +11,9 @@ use kodo_engine::config::{
 };
 use kodo_engine::reload::{Fixed, Unfit};
 use kodo_engine::surface::{Command, Refusal, Reject, RunState};
-use kodo_engine::{GroupId, Key, NodeId, NodeSet, ResourceId};
+use kodo_engine::{GroupId, Key, NodeId, ResourceId};
 
-use world::{A, B, Passage, VIP, WEB, World, ms, name};
+use world::{A, B, Passage, VIP, WEB, World, majority_of_three, ms, name};
 
 const BASE: ResourceId = ResourceId(2);
 const EXTRA: ResourceId = ResourceId(3);
@@ -24,14 +24,7 @@ const ALL: [usize; 3] = [A, B, C];
 /// node2.
 fn three() -> World {
     let edit = |config: &mut Config| {
-        let _ = config.nodes.push(name("node3"));
-        let _ = config.votes.push(1);
-        let _ = config.capacity.push(0);
-        config.split_brain = SplitBrain::QUORUM;
-        for path in &mut config.paths {
-            path.ends = NodeSet::first(3);
-            path.budget = path.budget.max(400);
-        }
+        majority_of_three(config);
         let _ = config.resources.push(service("base"));
         config.groups[0].location = ranked(3, &[NodeId(0), NodeId(1), NodeId(2)]);
         let _ = config.groups.push(group("db", BASE, [1, 0, 2]));

@@ -31,8 +31,20 @@ impl Drop for Running {
     }
 }
 
-/// Starts a root's command as a node does, as far as a shell can.
-fn start(at: &Path, wanted: &root::Wanted, built: &root::Built) -> Running {
+/// Lays a root out in a directory and starts its command as a node does, as far as a shell can,
+/// in a network of its own.
+fn start(dir: &Path, wanted: &root::Wanted, built: &root::Built) -> Running {
+    let at = dir.join("root");
+    std::fs::create_dir(&at).expect("a directory");
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    brought::lay_out(&built.tree, &at);
+    kodo_sys::process::new_network().expect("a network of its own");
+    let up = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status();
+    assert!(up.expect("ip, of iproute2").success());
+    // On a node the service has the capability instead.
+    std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").expect("a setting");
     let mut script = String::from("set -e\ncd \"$ROOT\"\nmount --bind -o ro . .\ncd \"$ROOT\"\n");
     script.push_str(
         "mount -t tmpfs dev dev\nmknod -m 666 dev/null c 1 3\nmknod -m 666 dev/urandom c 1 9\n",
@@ -62,7 +74,7 @@ fn start(at: &Path, wanted: &root::Wanted, built: &root::Built) -> Running {
         ])
         .args(&launch.environment)
         .args(["chroot", &format!("--userspec={USER}:{USER}"), "--groups="])
-        .arg(at)
+        .arg(&at)
         .args(&launch.arguments)
         .env("ROOT", at)
         .stdin(Stdio::null())
@@ -106,18 +118,7 @@ fn serve(service: &str, prepare: impl FnOnce(&Path)) -> Option<String> {
             source.version.as_deref().unwrap_or("")
         );
     }
-    let at = dir.path().join("root");
-    std::fs::create_dir(&at).expect("a directory");
-    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    brought::lay_out(&built.tree, &at);
-    kodo_sys::process::new_network().expect("a network of its own");
-    let up = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
-    assert!(up.expect("ip, of iproute2").success());
-    // On a node the service has the capability instead.
-    std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").expect("a setting");
-    let mut running = start(&at, &wanted, &built);
+    let mut running = start(dir.path(), &wanted, &built);
     let deadline = Instant::now() + WITHIN;
     loop {
         if let Some(answer) = ask() {
@@ -193,17 +194,7 @@ fn agent(service: &str, actions: &str) -> Option<String> {
         built.launch.command
     );
     built.launch.arguments = vec!["/bin/sh".into(), "-c".into(), script];
-    let at = dir.path().join("root");
-    std::fs::create_dir(&at).expect("a directory");
-    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    brought::lay_out(&built.tree, &at);
-    kodo_sys::process::new_network().expect("a network of its own");
-    let up = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
-    assert!(up.expect("ip, of iproute2").success());
-    std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").expect("a setting");
-    let mut running = start(&at, &wanted, &built);
+    let mut running = start(dir.path(), &wanted, &built);
     let mut said = String::new();
     let output = running.0.stdout.as_mut().expect("its output");
     output.read_to_string(&mut said).expect("text");

@@ -907,17 +907,22 @@ impl World {
     }
 }
 
+/// A third machine on all paths, and a majority to decide.
+pub(crate) fn majority_of_three(config: &mut Config) {
+    let _ = config.nodes.push(name("node3"));
+    let _ = config.votes.push(1);
+    let _ = config.capacity.push(0);
+    config.split_brain = SplitBrain::QUORUM;
+    for path in &mut config.paths {
+        path.ends = NodeSet::first(3);
+        path.budget = path.budget.max(400);
+    }
+}
+
 /// Three machines with a majority to decide: www as ever, and `db` of one service.
 pub(crate) fn three(edit: impl Fn(&mut Config)) -> World {
     let edit = |config: &mut Config| {
-        let _ = config.nodes.push(name("node3"));
-        let _ = config.votes.push(1);
-        let _ = config.capacity.push(0);
-        config.split_brain = SplitBrain::QUORUM;
-        for path in &mut config.paths {
-            path.ends = NodeSet::first(3);
-            path.budget = path.budget.max(400);
-        }
+        majority_of_three(config);
         let resource = Resource {
             name: name("base"),
             kind: ResourceKind::Service,

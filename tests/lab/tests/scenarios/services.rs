@@ -97,8 +97,8 @@ fn stuck_stop() {
     let story = begin(STUBBORN);
     let active = story.serving(SOON);
     let heir = story.other(&active);
-    let before = story.now();
     story.foretell(&format!("--move {GROUP}={heir}"));
+    let before = story.now();
     let asked = story.admin(&active).move_group(GROUP, &heir);
     asked.expect("agreed");
     story.served_by(&heir, SOON);
