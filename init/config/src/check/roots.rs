@@ -214,14 +214,18 @@ fn arguments(sink: &mut Sink<'_>, list: Spanned<Vec<Spanned<String>>>) -> Vec<St
         .collect()
 }
 
+/// A name that every shell takes for a variable's.
+fn is_variable(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(plain)
+}
+
 fn environment(
     sink: &mut Sink<'_>,
     table: Spanned<BTreeMap<String, Spanned<String>>>,
 ) -> BTreeMap<String, String> {
     for (name, value) in table.get_ref() {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if !begins || !name.chars().all(plain) || value.get_ref().contains('\0') {
+        if !is_variable(name) || value.get_ref().contains('\0') {
             sink.push(
                 Diagnostic::error(
                     value.span(),
@@ -275,9 +279,7 @@ fn parameters(
     table: Spanned<BTreeMap<String, Spanned<String>>>,
 ) -> BTreeMap<String, String> {
     for (name, value) in table.get_ref() {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if !begins || !name.chars().all(plain) {
+        if !is_variable(name) {
             let wrong = format!("{name:?} is not the name of an agent's parameter");
             sink.push(Diagnostic::error(value.span(), wrong).help(
                 "write a name of letters, digits and '_', as the agent's meta-data has it, without OCF_RESKEY_",
